@@ -1,0 +1,132 @@
+//! Who is measured: how each contender is started and how it tells its URL.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use redcast_e2e::free_port;
+
+/// The channel that every contender serves.
+pub const CHANNEL: &str = "analytics";
+
+/// A server that can be measured.
+#[derive(Debug, Clone)]
+pub struct Contender {
+    /// Its name in the table.
+    pub name: String,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// This program's own `floor`.
+    Floor,
+    /// The gateway, from this binary.
+    Gateway(PathBuf),
+    /// Any other command line.
+    Peer(Vec<String>),
+}
+
+/// A command that serves WebSocket clients, and how to know that it does.
+#[derive(Debug)]
+pub struct Launch {
+    /// The executable.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Variables added to its environment.
+    pub environment: Vec<(&'static str, String)>,
+    /// When it is ready.
+    pub ready: Ready,
+}
+
+/// When a server is ready, and where.
+#[derive(Debug)]
+pub enum Ready {
+    /// When a line of its standard output holds a `ws://` URL.
+    UrlPrinted,
+    /// When `GET http://ADMIN/readyz` is 200; clients connect to `url`.
+    Readyz {
+        /// The admin listener, `HOST:PORT`.
+        admin: String,
+        /// The WebSocket URL.
+        url: String,
+    },
+}
+
+impl Contender {
+    /// The floor, which everything is compared to.
+    pub fn floor() -> Self {
+        Self { name: "floor".to_owned(), kind: Kind::Floor }
+    }
+
+    /// The gateway: the binary at `path`, an error if there is none.
+    pub fn gateway(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let Ok(program) = path.canonicalize() else {
+            bail!(
+                "there is no gateway at {shown}: build it (cargo build --release -p redcast), \
+                 name it (--gateway PATH or $REDCAST_BIN) or leave it out (--without-gateway)"
+            );
+        };
+        Ok(Self { name: "gateway".to_owned(), kind: Kind::Gateway(program) })
+    }
+
+    /// A peer from `NAME=COMMAND`. `{redis}` in the command stands for Redis's
+    /// `HOST:PORT`, `{channel}` for [`CHANNEL`]; the server must print its URL.
+    pub fn peer(text: &str) -> Result<Self> {
+        let (name, command) = text.split_once('=').context("a peer is written NAME=COMMAND")?;
+        let mut words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+        let program = words.first_mut().context("a peer's command can't be empty")?;
+        if program.contains('/') {
+            let path = Path::new(program.as_str()).canonicalize();
+            let path = path.with_context(|| format!("the peer {name:?} has no {program}"))?;
+            *program = path.to_string_lossy().into_owned();
+        }
+        ensure!(!matches!(name, "" | "floor" | "gateway"), "a peer needs a name of its own");
+        Ok(Self { name: name.to_owned(), kind: Kind::Peer(words) })
+    }
+
+    /// The command, on ports that are free now.
+    pub fn launch(&self, redis: &str) -> Result<Launch> {
+        match &self.kind {
+            Kind::Floor => floor(redis),
+            Kind::Gateway(program) => Ok(gateway(program, redis)),
+            Kind::Peer(words) => peer(words, redis),
+        }
+    }
+}
+
+fn floor(redis: &str) -> Result<Launch> {
+    let program = std::env::current_exe().context("can't find this program's own file")?;
+    let arguments = ["floor", "--redis", redis, "--channel", CHANNEL].map(OsString::from).to_vec();
+    Ok(Launch { program, arguments, environment: Vec::new(), ready: Ready::UrlPrinted })
+}
+
+fn gateway(program: &Path, redis: &str) -> Launch {
+    let (public, admin) = (loopback(free_port()), loopback(free_port()));
+    let url = format!("ws://{public}/ws/{CHANNEL}");
+    Launch {
+        program: program.to_owned(),
+        arguments: vec!["serve".into()],
+        environment: vec![
+            ("REDCAST_HTTP__LISTEN", public),
+            ("REDCAST_ADMIN__LISTEN", admin.clone()),
+            ("REDCAST_REDIS__URL", format!("redis://{redis}")),
+        ],
+        ready: Ready::Readyz { admin, url },
+    }
+}
+
+fn peer(words: &[String], redis: &str) -> Result<Launch> {
+    let mut words = words
+        .iter()
+        .map(|word| OsString::from(word.replace("{redis}", redis).replace("{channel}", CHANNEL)));
+    let program = words.next().context("a peer's command can't be empty")?.into();
+    let ready = Ready::UrlPrinted;
+    Ok(Launch { program, arguments: words.collect(), environment: Vec::new(), ready })
+}
+
+fn loopback(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}

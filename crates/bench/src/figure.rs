@@ -1,0 +1,201 @@
+//! What one run yields, and how several runs become one number.
+
+use serde::Serialize;
+
+/// Everything one run measured. Absent where the scenario has no such thing.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Measurement {
+    /// Server CPU per event delivered to one client, µs.
+    pub cpu_us_per_delivery: Option<f64>,
+    /// Events delivered per second, over all clients.
+    pub deliveries_per_second: Option<f64>,
+    /// Events published per second.
+    pub published_per_second: Option<f64>,
+    /// Events that never arrived, over all clients.
+    pub lost: Option<u64>,
+    /// Events that arrived again.
+    pub duplicated: Option<u64>,
+    /// Events that arrived after a later one.
+    pub reordered: Option<u64>,
+    /// Half of the events took at most this from publish to receipt, ms.
+    pub p50_ms: Option<f64>,
+    /// 99 of 100 events took at most this, ms.
+    pub p99_ms: Option<f64>,
+    /// The longest any event took, ms.
+    pub max_ms: Option<f64>,
+    /// The share of one CPU that the server used in the window, per cent.
+    pub cpu_percent: Option<f64>,
+    /// Resident memory of the server when ready, before the first client, MB.
+    pub fresh_memory_mb: f64,
+    /// Resident memory that each connection added until the end of the run, KB.
+    pub memory_kb_per_connection: f64,
+    /// Handshakes per second.
+    pub connects_per_second: f64,
+    /// Server CPU per handshake, µs.
+    pub cpu_us_per_handshake: f64,
+    /// Clients that the server closed during the run.
+    pub closed: usize,
+    /// Data frames that were not the benchmark's.
+    pub other_frames: u64,
+    /// Short sends that the server reported; a run with any is invalid.
+    pub short_sends: u64,
+}
+
+/// A column of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Figure {
+    /// Server CPU per delivery.
+    CpuPerDelivery,
+    /// Deliveries per second.
+    Deliveries,
+    /// Published per second.
+    Published,
+    /// Lost events.
+    Lost,
+    /// Duplicated events.
+    Duplicated,
+    /// Reordered events.
+    Reordered,
+    /// Median latency.
+    P50,
+    /// 99th percentile of latency.
+    P99,
+    /// Longest latency.
+    Max,
+    /// Share of its CPU that the server used.
+    CpuShare,
+    /// Memory per connection.
+    MemoryPerConnection,
+    /// Memory before the first client.
+    FreshMemory,
+    /// Server CPU per handshake.
+    CpuPerHandshake,
+    /// Handshakes per second.
+    Connects,
+}
+
+impl Figure {
+    /// All columns, in the order of the table.
+    pub const ALL: [Self; 14] = [
+        Self::CpuPerDelivery,
+        Self::Deliveries,
+        Self::Published,
+        Self::Lost,
+        Self::Duplicated,
+        Self::Reordered,
+        Self::P50,
+        Self::P99,
+        Self::Max,
+        Self::CpuShare,
+        Self::MemoryPerConnection,
+        Self::FreshMemory,
+        Self::CpuPerHandshake,
+        Self::Connects,
+    ];
+
+    /// Its heading, with the unit.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::CpuPerDelivery => "CPU µs/delivery",
+            Self::Deliveries => "deliveries/s",
+            Self::Published => "published/s",
+            Self::Lost => "lost",
+            Self::Duplicated => "duplicated",
+            Self::Reordered => "reordered",
+            Self::P50 => "p50 ms",
+            Self::P99 => "p99 ms",
+            Self::Max => "max ms",
+            Self::CpuShare => "CPU %",
+            Self::MemoryPerConnection => "KB/connection",
+            Self::FreshMemory => "fresh MB",
+            Self::CpuPerHandshake => "CPU µs/handshake",
+            Self::Connects => "connects/s",
+        }
+    }
+
+    /// Digits after the point.
+    pub fn digits(self) -> usize {
+        match self {
+            Self::CpuPerDelivery => 3,
+            Self::P50 | Self::P99 | Self::Max | Self::MemoryPerConnection => 2,
+            Self::FreshMemory | Self::CpuPerHandshake | Self::CpuShare => 1,
+            Self::Deliveries | Self::Published | Self::Connects => 0,
+            Self::Lost | Self::Duplicated | Self::Reordered => 0,
+        }
+    }
+
+    /// Its value in one run.
+    pub fn of(self, run: &Measurement) -> Option<f64> {
+        let count = |value: Option<u64>| value.map(|value| value as f64);
+        match self {
+            Self::CpuPerDelivery => run.cpu_us_per_delivery,
+            Self::Deliveries => run.deliveries_per_second,
+            Self::Published => run.published_per_second,
+            Self::Lost => count(run.lost),
+            Self::Duplicated => count(run.duplicated),
+            Self::Reordered => count(run.reordered),
+            Self::P50 => run.p50_ms,
+            Self::P99 => run.p99_ms,
+            Self::Max => run.max_ms,
+            Self::CpuShare => run.cpu_percent,
+            Self::MemoryPerConnection => Some(run.memory_kb_per_connection),
+            Self::FreshMemory => Some(run.fresh_memory_mb),
+            Self::CpuPerHandshake => Some(run.cpu_us_per_handshake),
+            Self::Connects => Some(run.connects_per_second),
+        }
+    }
+
+    /// Its value over several runs: the worst where a single bad run must show,
+    /// else the median. None without a valid run.
+    pub fn over(self, runs: &[&Measurement]) -> Option<f64> {
+        let values = self.valid(runs);
+        match self {
+            Self::Lost | Self::Duplicated | Self::Reordered | Self::Max => values.last().copied(),
+            _ => median(&values),
+        }
+    }
+
+    /// Its least value over several runs.
+    pub fn least(self, runs: &[&Measurement]) -> Option<f64> {
+        self.valid(runs).first().copied()
+    }
+
+    /// Its values in the valid runs, ascending.
+    fn valid(self, runs: &[&Measurement]) -> Vec<f64> {
+        let valid = runs.iter().filter(|run| run.short_sends == 0);
+        let mut values: Vec<f64> = valid.filter_map(|run| self.of(run)).collect();
+        values.sort_by(f64::total_cmp);
+        values
+    }
+}
+
+fn median(sorted: &[f64]) -> Option<f64> {
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(cpu: f64, lost: u64, short_sends: u64) -> Measurement {
+        let cpu_us_per_delivery = Some(cpu);
+        Measurement { cpu_us_per_delivery, lost: Some(lost), short_sends, ..Measurement::default() }
+    }
+
+    #[test]
+    fn the_median_of_costs_the_worst_of_losses_and_no_invalid_run() {
+        let runs = [run(5.0, 0, 0), run(4.0, 7, 0), run(9.0, 0, 0), run(1.0, 99, 1)];
+        let runs: Vec<&Measurement> = runs.iter().collect();
+        assert_eq!(Figure::CpuPerDelivery.over(&runs), Some(5.0));
+        assert_eq!(Figure::CpuPerDelivery.least(&runs), Some(4.0));
+        assert_eq!(Figure::Lost.over(&runs), Some(7.0));
+        assert_eq!(Figure::P99.over(&runs), None);
+        assert_eq!(Figure::CpuPerDelivery.over(&runs[..2]), Some(4.5));
+        assert_eq!(Figure::CpuPerDelivery.over(&runs[3..]), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! The frames of a server, split off a byte slice: RFC 6455 §5.2, unmasked only.
+
+/// One whole frame, or the lack of it.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Split<'a> {
+    /// A frame and the bytes after it.
+    Frame {
+        /// The opcode, 0 to 15.
+        opcode: u8,
+        /// The payload.
+        payload: &'a [u8],
+        /// What follows the frame.
+        rest: &'a [u8],
+    },
+    /// More bytes are needed.
+    Partial,
+    /// No server may send this: a mask, a reserved bit, or a fragment of an event
+    /// that fits one frame.
+    Corrupt,
+}
+
+/// Opcode of a text frame.
+pub const TEXT: u8 = 1;
+/// Opcode of a binary frame.
+pub const BINARY: u8 = 2;
+/// Opcode of a close frame.
+pub const CLOSE: u8 = 8;
+/// Opcode of a ping.
+pub const PING: u8 = 9;
+/// Opcode of a pong.
+pub const PONG: u8 = 10;
+
+const FIN: u8 = 0x80;
+const MASKED: u8 = 0x80;
+
+/// Splits the first frame off `bytes`.
+pub fn split(bytes: &[u8]) -> Split<'_> {
+    let &[first, second, ref after @ ..] = bytes else { return Split::Partial };
+    if first & 0xF0 != FIN || second & MASKED != 0 {
+        return Split::Corrupt;
+    }
+    let (length, body) = match second {
+        126 => match after {
+            &[a, b, ref body @ ..] => (u64::from(u16::from_be_bytes([a, b])), body),
+            _ => return Split::Partial,
+        },
+        127 => match after.split_first_chunk::<8>() {
+            Some((length, body)) => (u64::from_be_bytes(*length), body),
+            None => return Split::Partial,
+        },
+        short => (u64::from(short), after),
+    };
+    match usize::try_from(length).ok().and_then(|length| body.split_at_checked(length)) {
+        Some((payload, rest)) => Split::Frame { opcode: first & 0x0F, payload, rest },
+        None => Split::Partial,
+    }
+}
+
+/// A client's pong that answers a ping of `payload`, masked with the key 0.
+pub fn pong(payload: &[u8]) -> Vec<u8> {
+    // A control frame has at most 125 bytes, so that the length fits seven bits.
+    let length = u8::try_from(payload.len()).unwrap_or(0).min(125);
+    let mut frame = vec![FIN | PONG, MASKED | length, 0, 0, 0, 0];
+    frame.extend_from_slice(&payload[..usize::from(length)]);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_of_each_length_form_is_split_off() {
+        for length in [0, 1, 125, 126, 200, 65_535, 65_536] {
+            let payload = vec![b'x'; length];
+            let mut bytes = vec![FIN | TEXT];
+            match length {
+                0..126 => bytes.push(length as u8),
+                126..65_536 => {
+                    bytes.push(126);
+                    bytes.extend((length as u16).to_be_bytes());
+                }
+                _ => {
+                    bytes.push(127);
+                    bytes.extend((length as u64).to_be_bytes());
+                }
+            }
+            bytes.extend(&payload);
+            for cut in [1, 2, bytes.len() - 1] {
+                if cut < bytes.len() {
+                    assert_eq!(split(&bytes[..cut]), Split::Partial, "{length} bytes cut at {cut}");
+                }
+            }
+            bytes.extend(b"next");
+            assert_eq!(
+                split(&bytes),
+                Split::Frame { opcode: TEXT, payload: &payload, rest: b"next" }
+            );
+        }
+    }
+
+    #[test]
+    fn masks_fragments_and_reserved_bits_are_corrupt() {
+        assert_eq!(split(&[FIN | TEXT, MASKED | 1, 0, 0, 0, 0, 0]), Split::Corrupt);
+        assert_eq!(split(&[TEXT, 0]), Split::Corrupt);
+        assert_eq!(split(&[FIN | 0x40 | TEXT, 0]), Split::Corrupt);
+    }
+
+    #[test]
+    fn a_pong_repeats_the_pings_payload() {
+        assert_eq!(pong(b"hi"), [0x8A, 0x82, 0, 0, 0, 0, b'h', b'i']);
+    }
+}

@@ -1,0 +1,174 @@
+//! Traffic: a publisher, the clients that receive it, and a window of time over
+//! which everything is measured at once.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::checker::Verdict;
+use crate::clients::Clients;
+use crate::machine::{sleep_exactly, wait, wait_until};
+use crate::process::CpuSnapshot;
+use crate::publisher::{Beat, Publisher};
+
+/// How long every client may take to get its first probe.
+const PROBE_PATIENCE: Duration = Duration::from_secs(15);
+
+/// After the last publish, how long no event may arrive before the rest is lost.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the events still under way may take in all.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// When to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Traffic before the window opens.
+    pub lead_in: Duration,
+    /// The measured window.
+    pub window: Duration,
+}
+
+/// What the window showed. Losses are counted over the whole traffic.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The window as it really was.
+    pub window: Duration,
+    /// The server's CPU time in it.
+    pub cpu: Duration,
+    /// Events that arrived in it, summed over the clients.
+    pub delivered: u64,
+    /// Events published in it.
+    pub published: u64,
+    /// Lost, duplicated, reordered.
+    pub verdict: Verdict,
+}
+
+#[derive(Default)]
+struct Shared {
+    beat: AtomicU8,
+    timing: AtomicBool,
+    stop_reading: AtomicBool,
+    published: AtomicU64,
+    delivered: AtomicU64,
+    probed: AtomicUsize,
+}
+
+const PROBE: u8 = 0;
+const EVENT: u8 = 1;
+const END: u8 = 2;
+
+/// Both threads end when the traffic does, whatever ended it; a scope would wait
+/// for them for ever.
+struct StopOnDrop<'a>(&'a Shared);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.beat.store(END, Relaxed);
+        self.0.stop_reading.store(true, Relaxed);
+    }
+}
+
+/// Runs traffic through the server with process id `server` and measures it.
+pub fn run(
+    clients: &mut Clients,
+    publisher: &mut Publisher,
+    server: u32,
+    timing: Timing,
+) -> Result<Outcome> {
+    let shared = Shared::default();
+    let count = clients.count();
+    let mut outcome = thread::scope(|scope| {
+        let stop = StopOnDrop(&shared);
+        let reading = scope.spawn(|| read(clients, &shared));
+        let publishing = scope.spawn(|| publish(publisher, &shared));
+        probe(&shared, count, &publishing)?;
+        shared.beat.store(EVENT, Relaxed);
+        wait(timing.lead_in)?;
+        let outcome = measure(&shared, server, timing.window)?;
+        shared.beat.store(END, Relaxed);
+        let published = join(publishing)?;
+        drain(&shared, published * count as u64)?;
+        drop(stop);
+        join(reading)?;
+        Ok::<_, anyhow::Error>((outcome, published))
+    });
+    if let Ok((outcome, published)) = &mut outcome {
+        outcome.verdict = clients.verdict(*published);
+    }
+    outcome.map(|(outcome, _)| outcome)
+}
+
+fn publish(publisher: &mut Publisher, shared: &Shared) -> Result<u64> {
+    sleep_exactly();
+    publisher.run(|published| {
+        shared.published.store(published, Relaxed);
+        match shared.beat.load(Relaxed) {
+            PROBE => Beat::Probe,
+            EVENT => Beat::Event,
+            _ => Beat::End,
+        }
+    })
+}
+
+fn read(clients: &mut Clients, shared: &Shared) -> Result<()> {
+    while !shared.stop_reading.load(Relaxed) {
+        clients.tally.timing = shared.timing.load(Relaxed);
+        clients.poll(Duration::from_millis(50))?;
+        shared.delivered.store(clients.tally.delivered, Relaxed);
+        shared.probed.store(clients.tally.probed, Relaxed);
+    }
+    Ok(())
+}
+
+/// A client may have its 101 before its subscription is live: probes show when
+/// all are, and no event is numbered before.
+fn probe<T>(shared: &Shared, count: usize, publishing: &ScopedJoinHandle<'_, T>) -> Result<()> {
+    wait_until(PROBE_PATIENCE, || {
+        shared.probed.load(Relaxed) >= count || publishing.is_finished()
+    })?;
+    let probed = shared.probed.load(Relaxed);
+    if probed < count && !publishing.is_finished() {
+        let seconds = PROBE_PATIENCE.as_secs();
+        bail!("after {seconds} s of events only {probed} of {count} clients had received one");
+    }
+    Ok(())
+}
+
+fn measure(shared: &Shared, server: u32, window: Duration) -> Result<Outcome> {
+    let take = || -> Result<_> {
+        let counters = (shared.delivered.load(Relaxed), shared.published.load(Relaxed));
+        Ok((Instant::now(), CpuSnapshot::take(server)?, counters))
+    };
+    let (start, cpu_before, before) = take()?;
+    shared.timing.store(true, Relaxed);
+    wait(window)?;
+    shared.timing.store(false, Relaxed);
+    let (end, cpu_after, after) = take()?;
+    Ok(Outcome {
+        window: end - start,
+        cpu: cpu_after.since(&cpu_before),
+        delivered: after.0 - before.0,
+        published: after.1 - before.1,
+        verdict: Verdict::default(),
+    })
+}
+
+/// Waits until all have arrived, or nothing has for a while.
+fn drain(shared: &Shared, expected: u64) -> Result<()> {
+    let (mut last, mut since) = (0, Instant::now());
+    wait_until(DRAIN_LIMIT, || {
+        let delivered = shared.delivered.load(Relaxed);
+        if delivered > last {
+            (last, since) = (delivered, Instant::now());
+        }
+        delivered >= expected || since.elapsed() > DRAIN_PATIENCE
+    })?;
+    Ok(())
+}
+
+fn join<T>(handle: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    handle.join().map_err(|_| anyhow!("a thread of the load generator panicked"))?.context("load")
+}

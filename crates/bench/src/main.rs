@@ -1,0 +1,45 @@
+//! `redcast-bench`: what a delivered message and an idle connection cost.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use redcast_bench::machine::Interrupted;
+use redcast_bench::{floor, run};
+
+/// Measures what a delivered message and an idle connection cost.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measure the gateway against the floor and print a table
+    Run(run::Options),
+    /// Serve as the floor: one thread, one send() per client per batch
+    Floor {
+        /// Redis
+        #[arg(long, value_name = "HOST:PORT")]
+        redis: String,
+        /// The channel to serve
+        #[arg(long)]
+        channel: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::Floor { redis, channel } => floor::run(&redis, &channel),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Interrupted>() => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("redcast-bench: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! One scenario against one server, from its start to its end.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::clients::Clients;
+use crate::contender::{CHANNEL, Contender};
+use crate::figure::Measurement;
+use crate::load::{self, Outcome, Timing};
+use crate::machine::{Cpus, wait};
+use crate::process::{CpuSnapshot, resident_kb};
+use crate::publisher::Publisher;
+use crate::scenario::{Scenario, Traffic};
+use crate::server::Server;
+
+/// What all runs share.
+#[derive(Debug)]
+pub struct Setting {
+    /// Redis, `HOST:PORT`.
+    pub redis: String,
+    /// Who runs where; none on a machine with one CPU.
+    pub cpus: Option<Cpus>,
+    /// The window of a scenario with traffic.
+    pub timing: Timing,
+    /// How long a server rests before its memory is read.
+    pub settle: Duration,
+}
+
+impl Setting {
+    /// About how long one run of `scenario` takes, for the progress line.
+    pub fn estimate(&self, scenario: &Scenario) -> Duration {
+        let connecting = Duration::from_millis(500 + scenario.clients as u64 / 5);
+        let traffic = match scenario.traffic {
+            Some(_) => self.timing.lead_in + self.timing.window + Duration::from_millis(300),
+            None => Duration::ZERO,
+        };
+        self.settle * 2 + connecting + traffic
+    }
+}
+
+/// Starts `contender`, runs `scenario` against it and stops it.
+pub fn measure(
+    scenario: &Scenario,
+    contender: &Contender,
+    setting: &Setting,
+) -> Result<Measurement> {
+    let server = Server::start(contender, &setting.redis, setting.cpus.map(|cpus| cpus.server))?;
+    wait(setting.settle)?;
+    let fresh_kb = resident_kb(server.pid())? as f64;
+    let mut measurement = Measurement { fresh_memory_mb: fresh_kb / 1024.0, ..Default::default() };
+
+    let mut clients = connect(&server, scenario.clients, &mut measurement)?;
+    match scenario.traffic {
+        Some(traffic) => {
+            let outcome = run_traffic(&server, &mut clients, traffic, setting)?;
+            note_traffic(&mut measurement, &outcome, &clients);
+        }
+        None => rest(&mut clients, setting.settle)?,
+    }
+    let end_kb = resident_kb(server.pid())? as f64;
+    measurement.memory_kb_per_connection = (end_kb - fresh_kb) / scenario.clients as f64;
+    measurement.closed = clients.tally.closed;
+    measurement.other_frames = clients.tally.other;
+    // Before the clients: their end is none of the server's work here.
+    measurement.short_sends = server.stop()?;
+    Ok(measurement)
+}
+
+fn connect(server: &Server, count: usize, measurement: &mut Measurement) -> Result<Clients> {
+    let (before, start) = (CpuSnapshot::take(server.pid())?, Instant::now());
+    let clients = Clients::open(&server.target, count)?;
+    let (cpu, took) = (CpuSnapshot::take(server.pid())?.since(&before), start.elapsed());
+    measurement.cpu_us_per_handshake = micros(cpu) / count as f64;
+    measurement.connects_per_second = count as f64 / took.as_secs_f64();
+    Ok(clients)
+}
+
+fn run_traffic(
+    server: &Server,
+    clients: &mut Clients,
+    traffic: Traffic,
+    setting: &Setting,
+) -> Result<Outcome> {
+    let (payload, pace) = (traffic.payload, traffic.pace);
+    let mut publisher = Publisher::connect(&setting.redis, CHANNEL, payload, pace)?;
+    load::run(clients, &mut publisher, server.pid(), setting.timing)
+}
+
+fn note_traffic(measurement: &mut Measurement, outcome: &Outcome, clients: &Clients) {
+    let seconds = outcome.window.as_secs_f64();
+    let latency = &clients.tally.latency;
+    let ms = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e6);
+    measurement.cpu_us_per_delivery =
+        (outcome.delivered > 0).then(|| micros(outcome.cpu) / outcome.delivered as f64);
+    measurement.cpu_percent = Some(outcome.cpu.as_secs_f64() / seconds * 100.0);
+    measurement.deliveries_per_second = Some(outcome.delivered as f64 / seconds);
+    measurement.published_per_second = Some(outcome.published as f64 / seconds);
+    measurement.lost = Some(outcome.verdict.lost);
+    measurement.duplicated = Some(outcome.verdict.duplicated);
+    measurement.reordered = Some(outcome.verdict.reordered);
+    measurement.p50_ms = ms(latency.quantile(0.5));
+    measurement.p99_ms = ms(latency.quantile(0.99));
+    measurement.max_ms = ms(latency.max());
+}
+
+/// Idle clients: nothing may close them, and pings are answered.
+fn rest(clients: &mut Clients, duration: Duration) -> Result<()> {
+    let end = Instant::now() + duration;
+    while Instant::now() < end {
+        clients.poll(Duration::from_millis(50))?;
+        crate::machine::check_interrupt()?;
+    }
+    let closed = clients.tally.closed;
+    ensure!(closed == 0, "the server closed {closed} idle clients");
+    Ok(())
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}

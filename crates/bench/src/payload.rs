@@ -1,0 +1,116 @@
+//! What an event of the benchmark looks like: JSON of a chosen size whose fields
+//! stand at fixed places, so that a million a second can be read back cheaply.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::time::Instant;
+
+const START: &[u8] = br#"{"kind":""#;
+const KIND: Range<usize> = 9..14;
+const SEQUENCE: Range<usize> = 23..39;
+const SENT: Range<usize> = 47..63;
+const TEMPLATE: &[u8] =
+    br#"{"kind":"-----","seq":"0000000000000000","at":"0000000000000000","pad":""#;
+const END: &[u8] = br#""}"#;
+
+/// What an event is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Shows that a client is served; not counted.
+    Probe,
+    /// Counted and checked.
+    Event,
+}
+
+/// What a payload says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stamp {
+    /// What it is for.
+    pub kind: Kind,
+    /// Its number, from 0.
+    pub sequence: u64,
+    /// When it was published, by [`now_ns`].
+    pub sent_ns: u64,
+}
+
+/// Nanoseconds since the first call in this process, which both publishes and
+/// receives: one clock for both ends.
+pub fn now_ns() -> u64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed().as_nanos() as u64
+}
+
+/// A payload of `size` bytes (at least the fields) to be stamped.
+pub fn blank(size: usize) -> Vec<u8> {
+    let mut payload = TEMPLATE.to_vec();
+    payload.resize(size.saturating_sub(END.len()).max(TEMPLATE.len()), b'x');
+    payload.extend_from_slice(END);
+    payload
+}
+
+/// Writes `stamp` into a payload made by [`blank`].
+pub fn write(payload: &mut [u8], stamp: Stamp) {
+    let kind: &[u8] = match stamp.kind {
+        Kind::Probe => b"probe",
+        Kind::Event => b"event",
+    };
+    payload[KIND].copy_from_slice(kind);
+    write_hex(&mut payload[SEQUENCE], stamp.sequence);
+    write_hex(&mut payload[SENT], stamp.sent_ns);
+}
+
+/// Reads the stamp; none if this is not a payload of the benchmark.
+pub fn read(payload: &[u8]) -> Option<Stamp> {
+    if payload.len() < TEMPLATE.len() + END.len() || !payload.starts_with(START) {
+        return None;
+    }
+    let kind = match &payload[KIND] {
+        b"event" => Kind::Event,
+        b"probe" => Kind::Probe,
+        _ => return None,
+    };
+    let sequence = read_hex(&payload[SEQUENCE])?;
+    let sent_ns = read_hex(&payload[SENT])?;
+    Some(Stamp { kind, sequence, sent_ns })
+}
+
+fn write_hex(digits: &mut [u8], mut value: u64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(value & 15) as usize];
+        value >>= 4;
+    }
+}
+
+fn read_hex(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |value, &digit| {
+        let nibble = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u64::from(nibble))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_read_back_from_valid_json_of_the_size_asked_for() {
+        let stamp = Stamp { kind: Kind::Event, sequence: 0x1234_5678_9abc, sent_ns: u64::MAX };
+        for size in [200, 1024, 16 * 1024] {
+            let mut payload = blank(size);
+            write(&mut payload, stamp);
+            assert_eq!(payload.len(), size);
+            assert_eq!(read(&payload), Some(stamp));
+            assert!(serde_json::from_slice::<serde_json::Value>(&payload).is_ok());
+        }
+    }
+
+    #[test]
+    fn other_texts_have_no_stamp() {
+        assert_eq!(read(br#"{"type":"gap","channel":"analytics"}"#), None);
+        assert_eq!(read(&blank(200)), None);
+    }
+}

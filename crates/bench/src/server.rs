@@ -1,0 +1,203 @@
+//! The process of the server under test: started, pinned, watched, stopped by
+//! its pid.
+
+#![allow(unsafe_code, reason = "pre_exec and prctl have no safe form")]
+
+use std::fmt;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::contender::{Contender, Launch, Ready};
+use crate::machine::{pin, wait_until};
+
+/// How long a server may take until it is ready.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where clients connect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// Path and query.
+    pub path: String,
+}
+
+impl Target {
+    /// From a `ws://HOST:PORT/PATH` URL.
+    pub fn parse(url: &str) -> Result<Self> {
+        let rest =
+            url.strip_prefix("ws://").with_context(|| format!("{url} is not a ws:// URL"))?;
+        let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let mut addresses = host.to_socket_addrs().with_context(|| format!("bad host in {url}"))?;
+        let address = addresses.find(SocketAddr::is_ipv4).context("the URL's host has no IPv4")?;
+        Ok(Self { address, path: format!("/{path}") })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ws://{}{}", self.address, self.path)
+    }
+}
+
+/// A running server; killed when dropped.
+pub struct Server {
+    /// Where its clients connect.
+    pub target: Target,
+    child: Child,
+    /// Ends with its output; yields its count of short sends.
+    output: Option<JoinHandle<u64>>,
+    _folder: TempDir,
+}
+
+impl Server {
+    /// Starts `contender` on `cpu` and waits until it is ready.
+    pub fn start(contender: &Contender, redis: &str, cpu: Option<usize>) -> Result<Self> {
+        let launch = contender.launch(redis)?;
+        let folder = TempDir::new().context("can't make a temporary folder")?;
+        let log = folder.path().join("stderr.log");
+        let mut child = command(&launch, cpu)
+            .current_dir(folder.path())
+            .stderr(File::create(&log)?)
+            .spawn()
+            .with_context(|| format!("can't start {}", launch.program.display()))?;
+        let (urls, output) = follow(child.stdout.take().context("stdout is piped")?)?;
+        // A guard from here on: an error below must not leave the child behind.
+        let target = Target { address: ([127, 0, 0, 1], 0).into(), path: String::new() };
+        let mut server = Self { target, child, output: Some(output), _folder: folder };
+        server.target = match server.wait_until_ready(&launch.ready, &urls)? {
+            Some(target) => target,
+            None => {
+                let log = std::fs::read_to_string(&log).unwrap_or_default();
+                let last =
+                    log.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no message");
+                let name = &contender.name;
+                match server.child.try_wait()? {
+                    Some(status) => {
+                        bail!("the {name} ended before it was ready ({status}): {last}")
+                    }
+                    None => bail!("the {name} was not ready after {START_PATIENCE:?}: {last}"),
+                }
+            }
+        };
+        Ok(server)
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn wait_until_ready(
+        &mut self,
+        ready: &Ready,
+        urls: &Receiver<String>,
+    ) -> Result<Option<Target>> {
+        let mut found = None;
+        wait_until(START_PATIENCE, || {
+            found = match ready {
+                Ready::UrlPrinted => urls.try_recv().ok(),
+                Ready::Readyz { admin, url } => is_ready(admin).then(|| url.clone()),
+            };
+            found.is_some() || matches!(self.child.try_wait(), Ok(Some(_)))
+        })?;
+        found.map(|url| Target::parse(&url)).transpose()
+    }
+
+    /// Ends it at once and tells how many short sends it reported.
+    pub fn stop(mut self) -> Result<u64> {
+        self.kill();
+        let output = self.output.take().context("a server is stopped once")?;
+        output.join().map_err(|_| anyhow::anyhow!("the reader of the server's output panicked"))
+    }
+
+    /// By SIGKILL: all is measured, and a paced goodbye would only take time.
+    fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn command(launch: &Launch, cpu: Option<usize>) -> Command {
+    let mut command = Command::new(&launch.program);
+    command.args(&launch.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
+    // Settings from the user's shell would be measured too, or refused.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("REDCAST_") {
+            command.env_remove(name);
+        }
+    }
+    command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
+    let prepare = move || {
+        // SAFETY: this option takes a number and touches no memory of ours. The
+        // server ends with this process even if that is killed.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) };
+        cpu.map_or(Ok(()), pin)
+    };
+    // SAFETY: `prepare` makes two system calls and neither allocates nor locks, so
+    // it may run between fork and exec.
+    unsafe { command.pre_exec(prepare) };
+    command
+}
+
+/// Reads the output to its end, so that a full pipe never stops the server. URLs
+/// come through the channel, the last `short_sends=N` when the thread ends.
+fn follow(stdout: ChildStdout) -> Result<(Receiver<String>, JoinHandle<u64>)> {
+    let (urls, found) = sync_channel(1);
+    let thread = std::thread::Builder::new().name("server-output".to_owned()).spawn(move || {
+        let mut short_sends = 0;
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            if let Some(count) = line.strip_prefix("short_sends=") {
+                short_sends = count.parse().unwrap_or(u64::MAX);
+            } else if let Some(url) = line.split_whitespace().find(|word| word.starts_with("ws://"))
+            {
+                // Only the first is waited for.
+                let _ = urls.try_send(url.to_owned());
+            }
+        }
+        short_sends
+    })?;
+    Ok((found, thread))
+}
+
+fn is_ready(admin: &str) -> bool {
+    let ask = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect(admin)?;
+        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
+        write!(stream, "GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status)?;
+        Ok(&status == b"HTTP/1.1 200")
+    };
+    ask().unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let target = Target::parse("ws://127.0.0.1:8080/ws/analytics?x=1").unwrap();
+        assert_eq!(target.address, ([127, 0, 0, 1], 8080).into());
+        assert_eq!(target.path, "/ws/analytics?x=1");
+        assert_eq!(target.to_string(), "ws://127.0.0.1:8080/ws/analytics?x=1");
+        assert_eq!(Target::parse("ws://127.0.0.1:80").unwrap().path, "/");
+        assert!(Target::parse("http://127.0.0.1:80/").is_err());
+    }
+}

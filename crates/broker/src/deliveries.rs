@@ -1,0 +1,274 @@
+//! The bounded queue between whatever reads the broker and the fan-out.
+//!
+//! The sending half is called from the read path of the Redis client, so it never
+//! waits: what does not fit is counted per channel and comes out as a gap. For each
+//! channel a gap stands after every event that was queued before the loss and before
+//! every later one.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use redcast_protocol::{Channel, GapReason};
+use tokio::sync::Notify;
+
+use crate::{Delivery, Gap, clock};
+
+/// How much may wait in the queue; whichever is reached first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueLimits {
+    /// Deliveries, events and gaps alike.
+    pub events: usize,
+    /// Payload bytes of the waiting events.
+    pub bytes: usize,
+}
+
+impl Default for QueueLimits {
+    /// 8,192 events or 32 MiB: more than a second of work for the fan-out, and a
+    /// bound that an instance can afford.
+    fn default() -> Self {
+        Self { events: 8192, bytes: 32 << 20 }
+    }
+}
+
+/// Makes a queue: the half that is fed and the half that is read.
+pub fn deliveries(limits: QueueLimits) -> (DeliverySender, Deliveries) {
+    let queue = Arc::new(Queue {
+        limits,
+        state: Mutex::new(State { senders: 1, ..State::default() }),
+        arrived: Notify::new(),
+    });
+    (DeliverySender { queue: Arc::clone(&queue) }, Deliveries { queue })
+}
+
+/// What became of a delivery that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendOutcome {
+    /// It waits in the queue, or is a gap that will be told as soon as there is room.
+    Queued,
+    /// There was no room: the event is gone and a gap will tell.
+    Lost {
+        /// Whether this loss is the first of its gap.
+        new_gap: bool,
+    },
+    /// Nobody reads any more.
+    Closed,
+}
+
+/// The half that is fed; it never waits.
+#[derive(Debug)]
+pub struct DeliverySender {
+    queue: Arc<Queue>,
+}
+
+/// The half that is read.
+#[derive(Debug)]
+pub struct Deliveries {
+    queue: Arc<Queue>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    limits: QueueLimits,
+    state: Mutex<State>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Delivery>,
+    /// Payload bytes in `waiting`.
+    bytes: usize,
+    /// Gaps that found no room; at most one per channel and reason, so the map is
+    /// bounded by the number of channels.
+    untold: HashMap<Channel, Vec<Gap>>,
+    senders: usize,
+    receiver_gone: bool,
+}
+
+impl DeliverySender {
+    /// Queues `delivery`, or counts it as lost if there is no room.
+    pub fn send(&self, delivery: Delivery) -> SendOutcome {
+        let mut state = self.queue.state.lock();
+        if state.receiver_gone {
+            return SendOutcome::Closed;
+        }
+        // A receiver that still has something to take needs no other wake-up.
+        let was_idle = state.waiting.is_empty() && state.untold.is_empty();
+        let outcome = state.push(self.queue.limits, delivery);
+        drop(state);
+        if was_idle {
+            self.queue.arrived.notify_one();
+        }
+        outcome
+    }
+}
+
+impl Clone for DeliverySender {
+    fn clone(&self) -> Self {
+        self.queue.state.lock().senders += 1;
+        Self { queue: Arc::clone(&self.queue) }
+    }
+}
+
+impl Drop for DeliverySender {
+    fn drop(&mut self) {
+        let mut state = self.queue.state.lock();
+        state.senders -= 1;
+        let last = state.senders == 0;
+        drop(state);
+        if last {
+            self.queue.arrived.notify_one();
+        }
+    }
+}
+
+impl Deliveries {
+    /// Waits for deliveries and moves at most `limit` (at least 1) of them to the end
+    /// of `into`. Returns how many; 0 only once all senders are gone and everything was
+    /// taken.
+    ///
+    /// Cancel safe: a future dropped before it is ready has taken nothing.
+    pub async fn recv_many(&mut self, into: &mut Vec<Delivery>, limit: usize) -> usize {
+        // Under constant load there is always something to take; without this the
+        // reader would never give its thread back.
+        tokio::task::consume_budget().await;
+        loop {
+            let arrived = self.queue.arrived.notified();
+            {
+                let mut state = self.queue.state.lock();
+                let taken = state.take(into, limit.max(1));
+                if taken > 0 || state.senders == 0 {
+                    return taken;
+                }
+            }
+            arrived.await;
+        }
+    }
+
+    /// Whether all senders are gone. What they left can still be taken.
+    pub fn is_closed(&self) -> bool {
+        self.queue.state.lock().senders == 0
+    }
+}
+
+impl Drop for Deliveries {
+    fn drop(&mut self) {
+        let mut state = self.queue.state.lock();
+        let senders = state.senders;
+        *state = State { senders, receiver_gone: true, ..State::default() };
+    }
+}
+
+impl State {
+    fn push(&mut self, limits: QueueLimits, delivery: Delivery) -> SendOutcome {
+        let untold = self.untold_gaps(delivery.channel());
+        let fits = self.waiting.len() + untold < limits.events
+            && self.bytes + delivery.bytes() <= limits.bytes;
+        if !fits {
+            return self.lose(delivery);
+        }
+        if untold > 0 {
+            let gaps = self.untold.remove(delivery.channel()).unwrap_or_default();
+            self.waiting.extend(gaps.into_iter().map(Delivery::Gap));
+        }
+        self.bytes += delivery.bytes();
+        self.waiting.push_back(delivery);
+        SendOutcome::Queued
+    }
+
+    fn untold_gaps(&self, channel: &Channel) -> usize {
+        // The usual case costs no hashing.
+        if self.untold.is_empty() {
+            return 0;
+        }
+        self.untold.get(channel).map_or(0, Vec::len)
+    }
+
+    fn lose(&mut self, delivery: Delivery) -> SendOutcome {
+        match delivery {
+            Delivery::Gap(gap) => {
+                self.keep(gap);
+                SendOutcome::Queued
+            }
+            Delivery::Event(event) => {
+                let now = clock::unix_ms();
+                let new_gap = self.keep(Gap {
+                    channel: event.channel,
+                    from_ms: now,
+                    to_ms: now,
+                    reason: GapReason::Overflow,
+                    dropped: Some(1),
+                });
+                SendOutcome::Lost { new_gap }
+            }
+        }
+    }
+
+    /// Keeps a gap for later, joined to the one of the same reason if there is one.
+    /// Returns whether it is a gap of its own.
+    fn keep(&mut self, gap: Gap) -> bool {
+        let gaps = self.untold.entry(gap.channel.clone()).or_default();
+        let Some(known) = gaps.iter_mut().find(|known| known.reason == gap.reason) else {
+            gaps.push(gap);
+            return true;
+        };
+        known.from_ms = known.from_ms.min(gap.from_ms);
+        known.to_ms = known.to_ms.max(gap.to_ms);
+        known.dropped = match (known.dropped, gap.dropped) {
+            (Some(before), Some(more)) => Some(before.saturating_add(more)),
+            // Once a number is unknown, so is the sum.
+            (None, _) | (_, None) => None,
+        };
+        false
+    }
+
+    fn take(&mut self, into: &mut Vec<Delivery>, limit: usize) -> usize {
+        let taken = limit.min(self.waiting.len());
+        for delivery in self.waiting.drain(..taken) {
+            self.bytes -= delivery.bytes();
+            into.push(delivery);
+        }
+        if self.waiting.is_empty() && !self.untold.is_empty() {
+            return taken + self.tell(into, limit - taken);
+        }
+        taken
+    }
+
+    /// Everything queued before the losses was taken, so their gaps are next.
+    fn tell(&mut self, into: &mut Vec<Delivery>, room: usize) -> usize {
+        let mut left = room;
+        while left > 0 {
+            let Some(channel) = self.untold.keys().next().cloned() else { break };
+            let Some(gaps) = self.untold.get_mut(&channel) else { break };
+            let told = left.min(gaps.len());
+            into.extend(gaps.drain(..told).map(Delivery::Gap));
+            left -= told;
+            if gaps.is_empty() {
+                self.untold.remove(&channel);
+            }
+        }
+        room - left
+    }
+}
+
+impl Delivery {
+    /// The channel it arrived for.
+    pub fn channel(&self) -> &Channel {
+        match self {
+            Self::Event(event) => &event.channel,
+            Self::Gap(gap) => &gap.channel,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Event(event) => event.payload.len(),
+            Self::Gap(_) => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "deliveries_tests.rs"]
+mod tests;

@@ -1,0 +1,148 @@
+//! The world outside: where events come from and where a publish goes.
+//!
+//! [`Broker`] is what the rest of Redcast knows of it. Two implementations: the
+//! memory broker (one process, no set-up) and Redis. This is the only room that
+//! knows Redis.
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod deliveries;
+mod intake;
+mod memory;
+mod metrics;
+mod redis;
+
+pub use self::redis::{BrokerConfigError, RedisBroker, RedisConfig};
+pub use deliveries::{Deliveries, DeliverySender, QueueLimits, SendOutcome, deliveries};
+pub use memory::{MemoryBroker, MemoryConfig};
+pub use metrics::BrokerMetrics;
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use redcast_protocol::{Channel, GapReason};
+
+/// A source of events and a place to publish them.
+///
+/// Events and gaps of the subscribed channels arrive in the [`Deliveries`] that the
+/// implementation's constructor returned beside itself, in the broker's order.
+#[async_trait]
+pub trait Broker: Send + Sync + 'static {
+    /// `"memory"` or `"redis"`, for people.
+    fn kind(&self) -> &'static str;
+
+    /// Asks for the events of `channel`. Returns once the broker confirmed it, or
+    /// at once with [`Subscribed::Pending`] while the broker is away: the wish
+    /// stays, and a gap tells when it came true.
+    ///
+    /// Subscribing twice is the same as once.
+    async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError>;
+
+    /// Ends the interest in `channel`. Never fails: the wish is gone at once, and
+    /// a broker that is away has forgotten it anyway.
+    async fn unsubscribe(&self, channel: &Channel);
+
+    /// Publishes; the event comes back through the subscription like any other
+    /// (invariant 7: one order, one path).
+    async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError>;
+
+    /// What readiness is made of.
+    fn health(&self) -> Health;
+}
+
+/// How far a subscription has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscribed {
+    /// The broker confirmed it: every event from now on arrives or is a gap.
+    Live,
+    /// The broker is away; a gap will tell when it goes live.
+    Pending,
+}
+
+/// One thing that arrived for a channel.
+#[derive(Debug, Clone)]
+pub enum Delivery {
+    /// An event.
+    Event(Event),
+    /// A stretch in which events may have been missed.
+    Gap(Gap),
+}
+
+/// One published payload.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Where it was published, without the prefix.
+    pub channel: Channel,
+    /// The bytes, as published.
+    pub payload: Bytes,
+    /// When this instance read it.
+    pub received: Instant,
+}
+
+/// A stretch in which this instance may have missed events of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The channel.
+    pub channel: Channel,
+    /// When the blind time began, Unix milliseconds.
+    pub from_ms: u64,
+    /// When it ended, Unix milliseconds.
+    pub to_ms: u64,
+    /// Why.
+    pub reason: GapReason,
+    /// How many events are known to be lost, where that is known.
+    pub dropped: Option<u64>,
+}
+
+/// The broker would not have this subscription; asking again will not help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the broker refused the subscription to {channel}: {reason}")]
+pub struct SubscribeError {
+    /// Which channel.
+    pub channel: Channel,
+    /// What the broker said.
+    pub reason: String,
+}
+
+/// Why an event was not published.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The payload is over `max_event_size`.
+    #[error("an event has at most {limit} bytes, this one has {size}")]
+    TooLarge {
+        /// Size of the payload, bytes.
+        size: usize,
+        /// The limit, bytes.
+        limit: usize,
+    },
+    /// The broker is away or did not answer in time; nothing was acknowledged.
+    #[error("the broker is not available: {0}")]
+    Unavailable(String),
+    /// The broker said no.
+    #[error("the broker refused the event: {0}")]
+    Refused(String),
+}
+
+/// What readiness is made of; every field is a fact of this moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    /// The subscription's own link is up and answered lately.
+    pub connected: bool,
+    /// Channels asked for.
+    pub wanted: usize,
+    /// Channels the broker confirmed on the present link.
+    pub confirmed: usize,
+    /// How long ago the last byte came over the subscription's link.
+    pub last_heard: Option<Duration>,
+    /// What went wrong last, for people.
+    pub last_error: Option<String>,
+}
+
+impl Health {
+    /// Whether every wanted channel is being heard.
+    pub fn is_ready(&self) -> bool {
+        self.connected && self.confirmed >= self.wanted
+    }
+}

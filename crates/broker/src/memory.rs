@@ -1,0 +1,99 @@
+//! The memory broker: one process, no set-up, gone at its end.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use redcast_protocol::Channel;
+
+use crate::intake::Intake;
+use crate::{
+    Broker, BrokerMetrics, Deliveries, Health, PublishError, QueueLimits, SubscribeError,
+    Subscribed, deliveries,
+};
+
+/// The memory broker's bounds.
+#[derive(Debug, Clone)]
+pub struct MemoryConfig {
+    /// The largest payload, bytes; 1 MiB by default.
+    pub max_event_size: usize,
+    /// How much may wait for the fan-out.
+    pub queue: QueueLimits,
+}
+
+impl Default for MemoryConfig {
+    fn default() -> Self {
+        Self { max_event_size: 1 << 20, queue: QueueLimits::default() }
+    }
+}
+
+/// A broker for one process: what is published here is delivered here.
+#[derive(Debug)]
+pub struct MemoryBroker {
+    max_event_size: usize,
+    intake: Intake,
+    metrics: BrokerMetrics,
+    subscribed: Mutex<HashSet<Channel>>,
+}
+
+impl MemoryBroker {
+    /// Makes one and the queue it delivers into. The queue closes when the broker is
+    /// dropped.
+    pub fn new(config: &MemoryConfig, metrics: BrokerMetrics) -> (Arc<Self>, Deliveries) {
+        let (sender, receiver) = deliveries(config.queue);
+        // There is no link that could be down.
+        metrics.up.set(1);
+        let broker = Self {
+            max_event_size: config.max_event_size,
+            intake: Intake::new(sender, metrics.clone(), config.max_event_size),
+            metrics,
+            subscribed: Mutex::default(),
+        };
+        (Arc::new(broker), receiver)
+    }
+
+    fn count_channels(&self, channels: usize) {
+        self.metrics.channels.set(i64::try_from(channels).unwrap_or(i64::MAX));
+    }
+}
+
+#[async_trait]
+impl Broker for MemoryBroker {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError> {
+        let mut subscribed = self.subscribed.lock();
+        subscribed.insert(channel.clone());
+        self.count_channels(subscribed.len());
+        Ok(Subscribed::Live)
+    }
+
+    async fn unsubscribe(&self, channel: &Channel) {
+        let mut subscribed = self.subscribed.lock();
+        subscribed.remove(channel);
+        self.count_channels(subscribed.len());
+    }
+
+    async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError> {
+        let limit = self.max_event_size;
+        if payload.len() > limit {
+            return Err(PublishError::TooLarge { size: payload.len(), limit });
+        }
+        // The lock spans the queueing, so that nothing arrives after an unsubscribe.
+        let subscribed = self.subscribed.lock();
+        if let Some(channel) = subscribed.get(channel) {
+            self.intake.event(channel.clone(), payload, Instant::now());
+        }
+        Ok(())
+    }
+
+    fn health(&self) -> Health {
+        let channels = self.subscribed.lock().len();
+        Health { connected: true, wanted: channels, confirmed: channels, ..Health::default() }
+    }
+}

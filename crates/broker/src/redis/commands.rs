@@ -1,0 +1,114 @@
+//! The only three commands on the subscription's connection, each under a deadline.
+//!
+//! What they achieve is told by pushes; a reply is read for a refusal alone.
+
+use std::time::Duration;
+
+use redcast_protocol::Channel;
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, RedisResult, ServerErrorKind};
+use tokio::time::timeout;
+
+use super::names::Names;
+use super::wishes::Refusal;
+
+/// What a finished command says.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// Redis answered; these subscriptions it refused.
+    Answered(Vec<(Channel, Refusal)>),
+    /// Redis answered the PING, with whatever.
+    Pong,
+    /// There was no answer: the link is of no use.
+    Broken(String),
+}
+
+/// The connection and what is needed to speak on it.
+#[derive(Clone)]
+pub(super) struct Commands {
+    /// The subscription's connection.
+    pub(super) connection: MultiplexedConnection,
+    /// How Redis channels are spelled.
+    pub(super) names: Names,
+    /// How long an answer may take.
+    pub(super) deadline: Duration,
+}
+
+impl Commands {
+    /// Asks for many channels at once; if Redis refuses, one by one, because with ACLs
+    /// one refused channel fails the whole command.
+    pub(super) async fn subscribe(mut self, channels: Vec<Channel>) -> Done {
+        let names = self.spell(&channels);
+        let reply = timeout(self.deadline, self.connection.subscribe(names)).await;
+        match reply {
+            Ok(Err(error)) if is_answer(&error) => self.subscribe_singly(channels).await,
+            Ok(reply) => done(reply),
+            Err(_) => overdue("SUBSCRIBE"),
+        }
+    }
+
+    /// Asks for each channel with a command of its own, all in one write.
+    pub(super) async fn subscribe_singly(mut self, channels: Vec<Channel>) -> Done {
+        let mut pipeline = redis::pipe();
+        for name in self.spell(&channels) {
+            pipeline.cmd("SUBSCRIBE").arg(name).ignore();
+        }
+        let reply = timeout(self.deadline, pipeline.query_async::<()>(&mut self.connection)).await;
+        match reply {
+            Ok(Err(error)) if is_answer(&error) => Done::Answered(refusals(&channels, error)),
+            Ok(reply) => done(reply),
+            Err(_) => overdue("SUBSCRIBE"),
+        }
+    }
+
+    /// Ends many subscriptions at once.
+    pub(super) async fn unsubscribe(mut self, channels: Vec<Channel>) -> Done {
+        let names = self.spell(&channels);
+        match timeout(self.deadline, self.connection.unsubscribe(names)).await {
+            Ok(reply) => done(reply),
+            Err(_) => overdue("UNSUBSCRIBE"),
+        }
+    }
+
+    /// Proves the link. An error that Redis wrote proves it just as well.
+    pub(super) async fn ping(mut self) -> Done {
+        let ping = redis::cmd("PING");
+        match timeout(self.deadline, ping.query_async::<redis::Value>(&mut self.connection)).await {
+            Ok(Err(error)) if !is_answer(&error) => Done::Broken(error.to_string()),
+            Ok(_) => Done::Pong,
+            Err(_) => overdue("PING"),
+        }
+    }
+
+    fn spell(&self, channels: &[Channel]) -> Vec<String> {
+        channels.iter().map(|channel| self.names.channel(channel)).collect()
+    }
+}
+
+/// Whether Redis itself wrote this error, and the link is therefore sound.
+fn is_answer(error: &RedisError) -> bool {
+    error.clone().into_server_errors().is_some()
+}
+
+fn done(reply: RedisResult<()>) -> Done {
+    match reply {
+        Ok(()) => Done::Answered(Vec::new()),
+        Err(error) => Done::Broken(error.to_string()),
+    }
+}
+
+fn overdue(command: &str) -> Done {
+    Done::Broken(format!("Redis did not answer {command} in time"))
+}
+
+fn refusals(channels: &[Channel], error: RedisError) -> Vec<(Channel, Refusal)> {
+    let errors = error.into_server_errors();
+    let errors = errors.iter().flat_map(|errors| errors.iter());
+    errors
+        .filter_map(|(index, error)| {
+            let is_final = error.kind() == Some(ServerErrorKind::NoPerm);
+            let reason = RedisError::from(error.clone()).to_string();
+            Some((channels.get(*index)?.clone(), Refusal { is_final, reason }))
+        })
+        .collect()
+}

@@ -1,0 +1,210 @@
+//! What the operator may set about Redis, and what is refused at start.
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::{ConnectionInfo, IntoConnectionInfo};
+
+use crate::QueueLimits;
+
+/// How to reach Redis and how patient to be with it.
+#[derive(Clone)]
+pub struct RedisConfig {
+    /// `redis://[user:password@]host[:port][/db]` or `unix:///path?user=…&pass=…`;
+    /// default `redis://127.0.0.1:6379`.
+    pub url: String,
+    /// What every Redis channel and key begins with; default empty.
+    pub prefix: String,
+    /// How long one attempt to connect may take, handshake included; default 2 s.
+    pub connect_timeout: Duration,
+    /// How long Redis may take to answer a SUBSCRIBE or UNSUBSCRIBE before the link is
+    /// given up; default 5 s.
+    pub response_timeout: Duration,
+    /// How long `subscribe` waits for its confirmation before it answers
+    /// `Pending`; default 5 s.
+    pub subscribe_timeout: Duration,
+    /// How long a publish may take, waiting for a connection included; default 900 ms.
+    pub publish_timeout: Duration,
+    /// Connections for publishing; default 16.
+    pub pool_size: usize,
+    /// How often the link is proven by a PING; default 500 ms.
+    pub heartbeat_every: Duration,
+    /// Silence after which the link is dropped and built again; default 2 s.
+    pub dead_after: Duration,
+    /// How often a subscription that Redis has not confirmed is asked for again;
+    /// default 1 s.
+    pub ask_again_every: Duration,
+    /// The delay before the second attempt to connect; default 50 ms.
+    pub backoff_first: Duration,
+    /// The longest delay between two attempts; default 300 ms, so that events flow
+    /// again soon after Redis came back.
+    pub backoff_cap: Duration,
+    /// The most channels in one SUBSCRIBE; default 1,000.
+    pub subscribe_batch: usize,
+    /// How much may wait for the fan-out; default 8,192 events or 32 MiB.
+    pub queue: QueueLimits,
+    /// The largest payload, bytes; default 1 MiB. Redis is asked for nothing smaller:
+    /// the client library reads an event whole before it can be measured.
+    pub max_event_size: usize,
+}
+
+impl Default for RedisConfig {
+    fn default() -> Self {
+        Self {
+            url: "redis://127.0.0.1:6379".to_owned(),
+            prefix: String::new(),
+            connect_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(5),
+            subscribe_timeout: Duration::from_secs(5),
+            publish_timeout: Duration::from_millis(900),
+            pool_size: 16,
+            heartbeat_every: Duration::from_millis(500),
+            dead_after: Duration::from_secs(2),
+            ask_again_every: Duration::from_secs(1),
+            backoff_first: Duration::from_millis(50),
+            backoff_cap: Duration::from_millis(300),
+            subscribe_batch: 1_000,
+            queue: QueueLimits::default(),
+            max_event_size: 1 << 20,
+        }
+    }
+}
+
+// The URL may hold a password, so the derived form must not exist.
+impl fmt::Debug for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisConfig")
+            .field("scheme", &scheme(&self.url))
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a broker can't be made of this configuration. Never holds the URL itself,
+/// which may contain a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BrokerConfigError {
+    /// A URL scheme that this version does not speak.
+    #[error("redis.url: unsupported scheme {0:?}; use redis:// or unix://")]
+    UnsupportedScheme(String),
+    /// The URL has a known scheme and is wrong all the same.
+    #[error("redis.url: {0}")]
+    InvalidUrl(String),
+    /// A value that could never work.
+    #[error("redis.{key}: {reason}")]
+    InvalidValue {
+        /// The key, without `redis.`.
+        key: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+impl RedisConfig {
+    /// Reads the URL and checks the values.
+    pub(super) fn connection_info(&self) -> Result<ConnectionInfo, BrokerConfigError> {
+        self.check_values()?;
+        match scheme(&self.url) {
+            Some("redis" | "unix" | "redis+unix") => {}
+            Some(other) => return Err(BrokerConfigError::UnsupportedScheme(other.to_owned())),
+            None => return Err(BrokerConfigError::InvalidUrl("it has no scheme".to_owned())),
+        }
+        self.url
+            .as_str()
+            .into_connection_info()
+            .map_err(|error| BrokerConfigError::InvalidUrl(error.to_string()))
+    }
+
+    fn check_values(&self) -> Result<(), BrokerConfigError> {
+        let positive = [
+            ("connect_timeout", self.connect_timeout),
+            ("response_timeout", self.response_timeout),
+            ("subscribe_timeout", self.subscribe_timeout),
+            ("publish_timeout", self.publish_timeout),
+            ("heartbeat_every", self.heartbeat_every),
+            ("ask_again_every", self.ask_again_every),
+            ("backoff_first", self.backoff_first),
+        ];
+        for (key, duration) in positive {
+            check(!duration.is_zero(), key, "must be more than 0")?;
+        }
+        check(
+            self.dead_after > self.heartbeat_every,
+            "dead_after",
+            "must be more than heartbeat_every",
+        )?;
+        check(self.pool_size > 0, "pool_size", "must be more than 0")?;
+        check(self.subscribe_batch > 0, "subscribe_batch", "must be more than 0")?;
+        check(self.queue.events > 0, "queue.events", "must be more than 0")?;
+        check(
+            self.queue.bytes >= self.max_event_size,
+            "queue.bytes",
+            "must hold an event of max_event_size",
+        )
+    }
+}
+
+fn check(holds: bool, key: &'static str, reason: &'static str) -> Result<(), BrokerConfigError> {
+    if holds { Ok(()) } else { Err(BrokerConfigError::InvalidValue { key, reason }) }
+}
+
+fn scheme(url: &str) -> Option<&str> {
+    url.split_once("://").map(|(scheme, _)| scheme)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(url: &str) -> Result<ConnectionInfo, BrokerConfigError> {
+        RedisConfig { url: url.to_owned(), ..RedisConfig::default() }.connection_info()
+    }
+
+    #[test]
+    fn tcp_and_unix_urls_are_read() {
+        for url in [
+            "redis://127.0.0.1:6379",
+            "redis://user:secret@redis.example/3",
+            "unix:///run/redis.sock",
+            "redis+unix:///run/redis.sock?user=a&pass=b",
+        ] {
+            assert!(read(url).is_ok(), "{url}: {:?}", read(url).err());
+        }
+    }
+
+    #[test]
+    fn schemes_of_later_versions_are_refused_by_name() {
+        for scheme in ["rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "http"] {
+            let error = read(&format!("{scheme}://host:1")).unwrap_err();
+            assert_eq!(error, BrokerConfigError::UnsupportedScheme(scheme.to_owned()));
+            assert!(error.to_string().contains("unsupported scheme"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_broken_url_is_refused_without_telling_its_password() {
+        for url in ["localhost:6379", "redis://u:hunter2@host:port", "redis://:hunter2@host/x"] {
+            let error = read(url).unwrap_err();
+            assert!(matches!(error, BrokerConfigError::InvalidUrl(_)), "{url}: {error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn debug_never_shows_the_password() {
+        let url = "redis://user:hunter2@host".to_owned();
+        let config = RedisConfig { url, ..RedisConfig::default() };
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn values_that_could_never_work_are_named() {
+        let queue = QueueLimits { events: 10, bytes: 100 };
+        let config = RedisConfig { queue, max_event_size: 101, ..RedisConfig::default() };
+        let error = config.connection_info().unwrap_err();
+        assert_eq!(error.to_string(), "redis.queue.bytes: must hold an event of max_event_size");
+
+        let config = RedisConfig { dead_after: Duration::ZERO, ..RedisConfig::default() };
+        assert!(config.connection_info().is_err());
+    }
+}

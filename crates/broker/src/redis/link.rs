@@ -1,0 +1,154 @@
+//! One connection's life as its readers and its owner see it, and what is done with
+//! each push that arrives on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use redcast_protocol::Channel;
+use redis::{PushInfo, PushKind, Value};
+use tokio::sync::Notify;
+
+use super::names::Names;
+use super::wishes::Wishes;
+use crate::clock;
+use crate::intake::Intake;
+
+/// The state of one link. A new link is a new `Link`.
+#[derive(Debug)]
+pub(super) struct Link {
+    opened: Instant,
+    /// When anything was heard last, microseconds after `opened`.
+    heard_us: AtomicU64,
+    /// Whether pushes still count. Its lock spans the handling of each push, so that
+    /// after `close` nothing of this link can overtake the next one.
+    open: Mutex<bool>,
+    /// Why the link is of no more use.
+    broken: Mutex<Option<String>>,
+    broke: Notify,
+}
+
+impl Link {
+    /// A link that is being opened.
+    pub(super) fn new() -> Self {
+        Self {
+            opened: Instant::now(),
+            heard_us: AtomicU64::new(0),
+            open: Mutex::new(true),
+            broken: Mutex::default(),
+            broke: Notify::new(),
+        }
+    }
+
+    /// Something arrived at `now`.
+    pub(super) fn hear(&self, now: Instant) {
+        let us = now.saturating_duration_since(self.opened).as_micros();
+        self.heard_us.fetch_max(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// When anything arrived last.
+    pub(super) fn heard(&self) -> Instant {
+        self.opened + Duration::from_micros(self.heard_us.load(Ordering::Relaxed))
+    }
+
+    /// Says that the link is of no more use; the first reason stays.
+    pub(super) fn break_off(&self, reason: &str) {
+        self.broken.lock().get_or_insert_with(|| reason.to_owned());
+        self.broke.notify_one();
+    }
+
+    /// Waits until the link is of no more use and tells why. For one waiter.
+    pub(super) async fn broken(&self) -> String {
+        loop {
+            if let Some(reason) = self.broken.lock().clone() {
+                return reason;
+            }
+            self.broke.notified().await;
+        }
+    }
+
+    /// From now on nothing that arrives counts. A push that is being handled is
+    /// waited for; that takes microseconds.
+    pub(super) fn close(&self) {
+        *self.open.lock() = false;
+    }
+}
+
+/// Handles the pushes of one link, in the client library's read path: it must not wait.
+#[derive(Debug)]
+pub(super) struct PushReader {
+    /// The link that is read.
+    pub(super) link: Arc<Link>,
+    /// Where confirmations go.
+    pub(super) wishes: Arc<Wishes>,
+    /// Where events and gaps go.
+    pub(super) intake: Intake,
+    /// How Redis channels are spelled.
+    pub(super) names: Names,
+}
+
+impl PushReader {
+    /// Takes one push. Confirmations and the end of the link never enter the queue of
+    /// events, which may be full.
+    pub(super) fn read(&self, push: PushInfo) {
+        let open = self.link.open.lock();
+        if !*open {
+            return;
+        }
+        let now = Instant::now();
+        match push.kind {
+            PushKind::Disconnection => return self.link.break_off("Redis closed the connection"),
+            PushKind::Message => self.message(push.data, now),
+            PushKind::Subscribe => self.subscribed(&push.data),
+            PushKind::Unsubscribe => self.unsubscribed(&push.data),
+            // Nothing else was asked for, and whatever it is proves the link.
+            _ => {}
+        }
+        self.link.hear(now);
+    }
+
+    fn message(&self, data: Vec<Value>, now: Instant) {
+        let mut data = data.into_iter();
+        let (Some(Value::BulkString(name)), Some(Value::BulkString(payload))) =
+            (data.next(), data.next())
+        else {
+            return self.intake.bad_channel();
+        };
+        let name = self.names.channel_name(&name);
+        match name.and_then(|name| self.wishes.live_channel(name)) {
+            Some(channel) => self.intake.event(channel, Bytes::from(payload), now),
+            None if name.is_none_or(|name| Channel::parse(name).is_err()) => {
+                self.intake.bad_channel();
+            }
+            // Unsubscribed while it was on its way: nobody misses it.
+            None => {}
+        }
+    }
+
+    fn subscribed(&self, data: &[Value]) {
+        let Some(channel) = self.name(data).and_then(|name| Channel::parse(name).ok()) else {
+            return;
+        };
+        if let Some(gap) = self.wishes.subscribed(&channel, clock::unix_ms()) {
+            self.intake.gap(gap);
+        }
+    }
+
+    fn unsubscribed(&self, data: &[Value]) {
+        let Some(name) = self.name(data) else { return };
+        if !self.wishes.unsubscribed(name) {
+            // The client library has taken this push for the reply to some command, so
+            // every later reply is off by one.
+            self.link.break_off("Redis ended a subscription that was wanted");
+        }
+    }
+
+    fn name<'a>(&self, data: &'a [Value]) -> Option<&'a str> {
+        match data.first() {
+            Some(Value::BulkString(name)) => self.names.channel_name(name),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The Redis broker: a subscriber task that owns one connection, and a pool that
+//! publishes.
+
+mod backoff;
+mod commands;
+mod config;
+mod connect;
+mod heartbeat;
+mod link;
+mod names;
+mod publisher;
+mod status;
+mod subscriber;
+mod wish;
+mod wishes;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use redcast_protocol::Channel;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::config::{BrokerConfigError, RedisConfig};
+
+use self::connect::with_socket_options;
+use self::names::Names;
+use self::publisher::Publisher;
+use self::status::Status;
+use self::subscriber::Subscriber;
+use self::wishes::{Answer, Wishes};
+use crate::intake::Intake;
+use crate::{
+    Broker, BrokerMetrics, Deliveries, Health, PublishError, SubscribeError, Subscribed, clock,
+    deliveries,
+};
+
+/// Events over Redis pub/sub, for any number of instances.
+pub struct RedisBroker {
+    config: Arc<RedisConfig>,
+    wishes: Arc<Wishes>,
+    status: Arc<Status>,
+    publisher: Publisher,
+}
+
+impl RedisBroker {
+    /// Starts the subscriber on `tracker`; it runs until `cancel`. A Redis that is away
+    /// is no error: it is looked for until it is there. Must be called inside a tokio
+    /// runtime.
+    ///
+    /// The queue closes when the subscriber ends; without `cancel` that means it
+    /// panicked, and the process should end.
+    pub fn start(
+        config: RedisConfig,
+        metrics: BrokerMetrics,
+        tracker: &TaskTracker,
+        cancel: CancellationToken,
+    ) -> Result<(Arc<Self>, Deliveries), BrokerConfigError> {
+        let info = with_socket_options(config.connection_info()?);
+        let publisher = Publisher::new(info.clone(), &config)?;
+        let (sender, receiver) = deliveries(config.queue);
+        let config = Arc::new(config);
+        let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
+        let status = Arc::new(Status::new(metrics.clone()));
+        let subscriber = Subscriber {
+            info,
+            config: Arc::clone(&config),
+            names: Names::new(&config.prefix),
+            wishes: Arc::clone(&wishes),
+            status: Arc::clone(&status),
+            intake: Intake::new(sender, metrics, config.max_event_size),
+        };
+        tracker.spawn(subscriber.run(cancel));
+        Ok((Arc::new(Self { config, wishes, status, publisher }), receiver))
+    }
+}
+
+#[async_trait]
+impl Broker for RedisBroker {
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
+
+    async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError> {
+        let asked_ms = clock::unix_ms();
+        let verdict = match self.wishes.want(channel, asked_ms) {
+            Answer::Now(subscribed) => return Ok(subscribed),
+            Answer::Later(verdict) => verdict,
+        };
+        match timeout(self.config.subscribe_timeout, verdict).await {
+            Ok(Ok(verdict)) => verdict,
+            // Unsubscribed by somebody else meanwhile.
+            Ok(Err(_)) => Ok(Subscribed::Pending),
+            Err(_) => Ok(self.wishes.stop_waiting(channel, asked_ms)),
+        }
+    }
+
+    async fn unsubscribe(&self, channel: &Channel) {
+        self.wishes.forget(channel);
+    }
+
+    async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError> {
+        self.publisher.publish(channel, payload).await
+    }
+
+    fn health(&self) -> Health {
+        let tally = self.wishes.tally();
+        let silence = self.status.silence();
+        Health {
+            connected: silence.is_some_and(|silence| silence < self.config.dead_after),
+            wanted: tally.wanted,
+            confirmed: tally.confirmed,
+            last_heard: silence,
+            last_error: self.status.last_error(),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Every Redis channel and key is spelled here and nowhere else.
+
+use redcast_protocol::Channel;
+
+/// The names of one deployment: everything begins with its prefix.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    prefix: String,
+}
+
+impl Names {
+    /// Names that begin with `prefix`, which may be empty.
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    /// The Redis channel that carries the events of `channel`.
+    pub(super) fn channel(&self, channel: &Channel) -> String {
+        format!("{}{channel}", self.prefix)
+    }
+
+    /// The channel's name in the name of a Redis channel, not yet checked; `None`
+    /// for a name outside the prefix or one that is not UTF-8.
+    pub(super) fn channel_name<'a>(&self, redis_channel: &'a [u8]) -> Option<&'a str> {
+        let name = redis_channel.strip_prefix(self.prefix.as_bytes())?;
+        std::str::from_utf8(name).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_survives_the_way_there_and_back() {
+        for prefix in ["", "live:", "prod/eu:"] {
+            let names = Names::new(prefix);
+            let channel = Channel::parse("orders:1").unwrap();
+            let redis = names.channel(&channel);
+            assert_eq!(redis, format!("{prefix}orders:1"));
+            assert_eq!(names.channel_name(redis.as_bytes()), Some("orders:1"));
+        }
+    }
+
+    #[test]
+    fn foreign_names_are_nobodys() {
+        let names = Names::new("live:");
+        assert_eq!(names.channel_name(b"test:orders"), None);
+        assert_eq!(names.channel_name(b"liv"), None);
+        assert_eq!(names.channel_name(b"live:\xff"), None);
+    }
+}

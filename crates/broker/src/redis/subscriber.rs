@@ -1,0 +1,221 @@
+//! The one task that owns the subscription's connection: it builds it, keeps it
+//! proven, asks for what is wanted, and builds it again for ever.
+//!
+//! It never waits for Redis without a deadline. The client library's own reconnecting
+//! manager is not used: it gives up for good after a long outage, hides failed
+//! resubscriptions and never notices a hung server.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redcast_protocol::Channel;
+use redis::aio::MultiplexedConnection;
+use redis::{ConnectionInfo, RedisResult};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::commands::{Commands, Done};
+use super::config::RedisConfig;
+use super::connect::open_subscription;
+use super::heartbeat::Heartbeat;
+use super::link::{Link, PushReader};
+use super::names::Names;
+use super::status::Status;
+use super::wishes::{Refusal, Wishes};
+use crate::clock;
+use crate::intake::Intake;
+
+/// A link that held this long was a good one: the next loss starts a new back-off.
+const GOOD_LINK: Duration = Duration::from_secs(1);
+
+/// Everything the task needs. It holds the only way into the queue of deliveries, so
+/// that the queue closes when the task ends.
+pub(super) struct Subscriber {
+    /// Where Redis is.
+    pub(super) info: ConnectionInfo,
+    /// How patient to be.
+    pub(super) config: Arc<RedisConfig>,
+    /// How Redis channels are spelled.
+    pub(super) names: Names,
+    /// What is wanted.
+    pub(super) wishes: Arc<Wishes>,
+    /// What the outside sees.
+    pub(super) status: Arc<Status>,
+    /// Where events go.
+    pub(super) intake: Intake,
+}
+
+impl Subscriber {
+    /// Runs until `cancel`.
+    pub(super) async fn run(self, cancel: CancellationToken) {
+        let mut backoff = Backoff::new(self.config.backoff_first, self.config.backoff_cap);
+        let mut outage_logged = false;
+        while let Some(attempt) = cancel.run_until_cancelled(self.connect()).await {
+            match attempt {
+                Ok((link, connection)) => {
+                    outage_logged = false;
+                    let up_since = Instant::now();
+                    self.serve(&link, connection, &cancel).await;
+                    if up_since.elapsed() >= GOOD_LINK {
+                        backoff.reset();
+                    }
+                }
+                Err(error) => {
+                    // Several attempts a second: one line per outage is enough.
+                    if !std::mem::replace(&mut outage_logged, true) {
+                        tracing::warn!(%error, "no connection to Redis, trying on");
+                    }
+                    self.status.link_down(&error.to_string());
+                }
+            }
+            if cancel.run_until_cancelled(sleep(backoff.delay())).await.is_none() {
+                break;
+            }
+        }
+    }
+
+    async fn connect(&self) -> RedisResult<(Arc<Link>, MultiplexedConnection)> {
+        let link = Arc::new(Link::new());
+        let reader = PushReader {
+            link: Arc::clone(&link),
+            wishes: Arc::clone(&self.wishes),
+            intake: self.intake.clone(),
+            names: self.names.clone(),
+        };
+        let connection =
+            open_subscription(&self.info, &self.config, move |push| reader.read(push)).await?;
+        link.hear(Instant::now());
+        Ok((link, connection))
+    }
+
+    /// Uses a link until it is of no more use, then settles what its loss means.
+    async fn serve(
+        &self,
+        link: &Arc<Link>,
+        connection: MultiplexedConnection,
+        cancel: &CancellationToken,
+    ) {
+        self.status.link_up(link);
+        self.wishes.link_up();
+        tracing::info!("connected to Redis");
+        let watch = Watch::new(self, link, connection);
+        let reason = cancel.run_until_cancelled(watch.run()).await;
+        // From here on nothing of this link counts, so whatever the next link brings
+        // stands behind it in the queue.
+        link.close();
+        match reason {
+            Some(reason) => {
+                tracing::warn!(reason, "lost the connection to Redis");
+                self.status.link_down(&reason);
+            }
+            None => self.status.link_down("shutting down"),
+        }
+        self.wishes.link_lost(clock::unix_ms_of(link.heard()));
+    }
+}
+
+/// The watch over one link. Dropping it ends its commands and closes the socket.
+struct Watch<'a> {
+    subscriber: &'a Subscriber,
+    link: &'a Link,
+    commands: Commands,
+    running: JoinSet<Done>,
+    heartbeat: Heartbeat,
+    pinging: bool,
+}
+
+impl<'a> Watch<'a> {
+    fn new(subscriber: &'a Subscriber, link: &'a Link, connection: MultiplexedConnection) -> Self {
+        let config = &subscriber.config;
+        let commands = Commands {
+            connection,
+            names: subscriber.names.clone(),
+            deadline: config.response_timeout,
+        };
+        let heartbeat = Heartbeat::new(config.heartbeat_every, config.dead_after, Instant::now());
+        let running = JoinSet::new();
+        Self { subscriber, link, commands, running, heartbeat, pinging: false }
+    }
+
+    /// Returns why the link is of no more use.
+    async fn run(mut self) -> String {
+        let config = &self.subscriber.config;
+        let wishes = &self.subscriber.wishes;
+        let mut beats = ticker(config.heartbeat_every);
+        let mut rounds = ticker(config.ask_again_every);
+        loop {
+            self.send_work();
+            tokio::select! {
+                reason = self.link.broken() => return reason,
+                () = wishes.changed() => {}
+                Some(done) = self.running.join_next() => {
+                    if let Err(reason) = self.settle(done) {
+                        return reason;
+                    }
+                }
+                _ = beats.tick() => {
+                    if !self.heartbeat.beat(Instant::now(), self.link.heard()) {
+                        return "Redis has been silent for too long".to_owned();
+                    }
+                    self.ping();
+                }
+                _ = rounds.tick() => wishes.ask_again(Instant::now(), config.ask_again_every),
+            }
+        }
+    }
+
+    /// Sends the commands that are due, without waiting for any of them.
+    fn send_work(&mut self) {
+        let work = self.subscriber.wishes.take_work(Instant::now());
+        let batch = self.subscriber.config.subscribe_batch;
+        for channels in work.subscribe.chunks(batch) {
+            self.running.spawn(self.commands.clone().subscribe(channels.to_vec()));
+        }
+        for channels in work.subscribe_singly.chunks(batch) {
+            self.running.spawn(self.commands.clone().subscribe_singly(channels.to_vec()));
+        }
+        for channels in work.unsubscribe.chunks(batch) {
+            self.running.spawn(self.commands.clone().unsubscribe(channels.to_vec()));
+        }
+    }
+
+    /// One unanswered PING says all that many would.
+    fn ping(&mut self) {
+        if !self.pinging {
+            self.pinging = true;
+            self.running.spawn(self.commands.clone().ping());
+        }
+    }
+
+    fn settle(&mut self, done: Result<Done, JoinError>) -> Result<(), String> {
+        match done {
+            Ok(Done::Pong) => {
+                self.pinging = false;
+                self.link.hear(Instant::now());
+            }
+            Ok(Done::Answered(refusals)) => self.refused(&refusals),
+            Ok(Done::Broken(reason)) => return Err(reason),
+            Err(error) => return Err(format!("a command failed: {error}")),
+        }
+        Ok(())
+    }
+
+    fn refused(&self, refusals: &[(Channel, Refusal)]) {
+        for (channel, refusal) in refusals {
+            self.subscriber.status.error(&refusal.reason);
+            // It is asked for every second; one line for each is enough.
+            if self.subscriber.wishes.refused(channel, refusal) {
+                tracing::warn!(%channel, reason = refusal.reason, "Redis refused a subscription");
+            }
+        }
+    }
+}
+
+fn ticker(every: Duration) -> Interval {
+    let mut ticker = interval(every);
+    // After a pause of ours one tick is enough; a burst would ask Redis too much.
+    ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticker
+}

@@ -1,0 +1,199 @@
+//! One channel's wish: what is wanted, how far Redis has followed, who waits for it
+//! and since when its events may be missing.
+
+use std::iter::Sum;
+use std::ops::{Add, Sub};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::{SubscribeError, Subscribed};
+
+/// What a waiting caller is told.
+pub(super) type Verdict = Result<Subscribed, SubscribeError>;
+
+/// How far the present link has come with a channel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Not subscribed, no command on its way.
+    #[default]
+    Off,
+    /// SUBSCRIBE is on its way.
+    Subscribing {
+        /// When it was sent.
+        since: Instant,
+    },
+    /// Confirmed.
+    On,
+    /// UNSUBSCRIBE is on its way.
+    Unsubscribing,
+}
+
+/// What is known of one channel.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    /// Whether anybody wants its events.
+    pub(super) wanted: bool,
+    /// How far the link has come.
+    pub(super) stage: Stage,
+    /// Whether some caller was told `Live` or `Pending`: from then on a refusal is
+    /// retried, not handed out.
+    pub(super) promised: bool,
+    /// Whether Redis refused it last time.
+    pub(super) refused: bool,
+    /// Callers that wait for the confirmation.
+    pub(super) waiters: Vec<oneshot::Sender<Verdict>>,
+    asked_ms: u64,
+    /// Since when events may be missing, if somebody counts on them.
+    blind_from: Option<u64>,
+}
+
+impl Wish {
+    /// Somebody wants it. After a `forget` this is a new wish: what was missed before
+    /// it concerns nobody.
+    pub(super) fn want(&mut self, now_ms: u64) {
+        if !self.wanted {
+            self.wanted = true;
+            self.asked_ms = now_ms;
+        }
+    }
+
+    /// Nobody wants it any more.
+    pub(super) fn forget(&mut self) {
+        self.wanted = false;
+        self.promised = false;
+        self.refused = false;
+        self.blind_from = None;
+        self.waiters.clear();
+    }
+
+    /// Promises a caller that asked at `asked_ms` a gap instead of an answer.
+    pub(super) fn postpone(&mut self, asked_ms: u64) -> Subscribed {
+        self.promised = true;
+        self.blind_from.get_or_insert(asked_ms);
+        Subscribed::Pending
+    }
+
+    /// Redis confirmed it. Returns the beginning of the gap that must be told, if any.
+    pub(super) fn confirm(&mut self) -> Option<u64> {
+        self.stage = match self.stage {
+            // The confirmation of a SUBSCRIBE that was sent before the UNSUBSCRIBE.
+            Stage::Unsubscribing => return None,
+            Stage::Off | Stage::Subscribing { .. } | Stage::On => Stage::On,
+        };
+        self.refused = false;
+        if !self.wanted {
+            return None;
+        }
+        let mut heard_live = self.promised;
+        for waiter in self.waiters.drain(..) {
+            heard_live |= waiter.send(Ok(Subscribed::Live)).is_ok();
+        }
+        // A caller that went away while it waited does not know since when it is live.
+        let unheard = (!heard_live).then_some(self.asked_ms);
+        self.promised = true;
+        self.blind_from.take().or(unheard)
+    }
+
+    /// Redis refused it; with `error` for good, as far as new callers are concerned.
+    pub(super) fn refuse(&mut self, error: Option<SubscribeError>) {
+        self.stage = Stage::Off;
+        self.refused = true;
+        let Some(error) = error else { return };
+        for waiter in self.waiters.drain(..) {
+            // A caller that went away needs no answer.
+            let _ = waiter.send(Err(error.clone()));
+        }
+        if !self.promised {
+            self.forget();
+        }
+    }
+
+    /// The link is gone; it was proven for the last time at `heard_ms`.
+    pub(super) fn lose_link(&mut self, heard_ms: u64) {
+        if self.is_confirmed() {
+            self.blind_from.get_or_insert(heard_ms);
+        }
+        self.stage = Stage::Off;
+        if !self.waiters.is_empty() {
+            self.postpone(self.asked_ms);
+        }
+        for waiter in self.waiters.drain(..) {
+            // A caller that went away needs no answer.
+            let _ = waiter.send(Ok(Subscribed::Pending));
+        }
+    }
+
+    /// Whether it is wanted and its events arrive.
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.wanted && self.stage == Stage::On
+    }
+
+    /// Whether Redis should be told something now. What was refused waits for its turn.
+    pub(super) fn needs_command(&self) -> bool {
+        match self.stage {
+            Stage::Off => self.wanted && !self.refused,
+            Stage::On => !self.wanted,
+            Stage::Subscribing { .. } | Stage::Unsubscribing => false,
+        }
+    }
+
+    /// Whether it should be asked for once more.
+    pub(super) fn is_overdue(&self, now: Instant, patience: Duration) -> bool {
+        match self.stage {
+            Stage::Off => self.wanted,
+            Stage::Subscribing { since } => {
+                self.wanted && now.saturating_duration_since(since) >= patience
+            }
+            Stage::On | Stage::Unsubscribing => false,
+        }
+    }
+
+    /// Whether nothing is left of it, neither here nor at Redis.
+    pub(super) fn is_over(&self) -> bool {
+        !self.wanted && self.stage == Stage::Off
+    }
+
+    /// What it adds to the totals.
+    pub(super) fn tally(&self) -> Tally {
+        Tally { wanted: usize::from(self.wanted), confirmed: usize::from(self.is_confirmed()) }
+    }
+}
+
+/// How many channels are wanted, and how many of those are confirmed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// Wanted channels.
+    pub(super) wanted: usize,
+    /// Wanted channels whose events arrive.
+    pub(super) confirmed: usize,
+}
+
+impl Tally {
+    /// Whether every wanted channel is confirmed.
+    pub(super) fn is_settled(self) -> bool {
+        self.confirmed >= self.wanted
+    }
+}
+
+impl Add for Tally {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { wanted: self.wanted + other.wanted, confirmed: self.confirmed + other.confirmed }
+    }
+}
+
+impl Sub for Tally {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { wanted: self.wanted - other.wanted, confirmed: self.confirmed - other.confirmed }
+    }
+}
+
+impl Sum for Tally {
+    fn sum<I: Iterator<Item = Self>>(tallies: I) -> Self {
+        tallies.fold(Self::default(), Add::add)
+    }
+}

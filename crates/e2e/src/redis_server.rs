@@ -1,0 +1,118 @@
+//! A real redis-server of the test's own.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// A running redis-server on a free loopback port, stopped by pid when dropped.
+pub struct RedisServer {
+    port: u16,
+    extra: Vec<String>,
+    dir: TempDir,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts a server that keeps nothing on disk.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server with more command-line options, e.g. `["--appendonly", "yes"]`.
+    pub fn start_with(extra: &[&str]) -> Self {
+        let extra: Vec<String> = extra.iter().map(|&option| option.to_owned()).collect();
+        let dir = TempDir::new().expect("a temporary folder for redis-server");
+        // Another process may take the port between the look and the bind.
+        for _ in 0..10 {
+            let port = free_port();
+            if let Some(child) = spawn(port, &extra, &dir) {
+                return Self { port, extra, dir, child: Some(child) };
+            }
+        }
+        panic!("redis-server did not start on any of ten free ports; is it installed?");
+    }
+
+    /// The port it listens on; the same after a restart.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `redis://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The process id, while it runs.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("redis-server runs").id()
+    }
+
+    /// Ends the server at once (SIGKILL), as a crash would.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("redis-server can be killed");
+            child.wait().expect("redis-server can be waited for");
+        }
+    }
+
+    /// Starts it again on the same port, after [`Self::kill`].
+    pub fn restart(&mut self) {
+        assert!(self.child.is_none(), "redis-server still runs");
+        self.child = spawn(self.port, &self.extra, &self.dir);
+        assert!(self.child.is_some(), "redis-server did not come back on port {}", self.port);
+    }
+
+    /// Stops its execution (SIGSTOP): the sockets stay open, nothing answers.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, signal).expect("redis-server can be signalled");
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A loopback port that nothing listens on at this moment.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("a bound address").port()
+}
+
+fn spawn(port: u16, extra: &[String], dir: &TempDir) -> Option<Child> {
+    let mut child = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
+        .arg("--dir")
+        .arg(dir.path())
+        .args(extra)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed (apt-get install redis-server)");
+    let mut log = BufReader::new(child.stdout.take().expect("stdout is piped"));
+    let mut line = String::new();
+    while log.read_line(&mut line).expect("redis-server's log is text") > 0 {
+        if line.contains("Ready to accept connections") {
+            // Nobody reads the rest; a full pipe would stop the server.
+            std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+            return Some(child);
+        }
+        line.clear();
+    }
+    child.wait().expect("redis-server can be waited for");
+    None
+}

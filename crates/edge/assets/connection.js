@@ -1,0 +1,139 @@
+// A connection to Redcast that comes back by itself.
+//
+// One loop: ask the gateway what it offers, open the WebSocket, hand on what
+// arrives, and after any end wait and begin again. The wait is random ("full
+// jitter"), so that the clients of a restarted instance do not all return at once.
+
+const PING_EVERY_MS = 20_000;
+const SILENT_FOR_MS = 45_000;
+// A ping gets this long to be answered before silence counts: the timers of a
+// hidden tab fire late, and its own delay must not look like a dead link.
+const ANSWER_WITHIN_MS = 5_000;
+const OPEN_WITHIN_MS = 10_000;
+const FIRST_WAIT_MS = 1_000;
+const LONGEST_WAIT_MS = 30_000;
+// A connection that lasted this long was a good one: the next wait is short again.
+const GOOD_AFTER_MS = 10_000;
+
+export class Connection {
+  #handlers;
+  #socket = null;
+  #attempts = 0;
+  #openedAt = 0;
+  #liveSince = null;
+  #heardAt = 0;
+  #pingedAt = 0;
+  #retryAt = null;
+
+  // handlers: state(name, detail), info(info) and message(object).
+  constructor(handlers) {
+    this.#handlers = handlers;
+  }
+
+  start() {
+    setInterval(() => this.#tick(), 250);
+    // The network is back: waiting any longer helps nobody.
+    addEventListener("online", () => {
+      if (this.#retryAt !== null) this.#open();
+    });
+    this.#open();
+  }
+
+  async #open() {
+    this.#retryAt = null;
+    this.#handlers.state("connecting");
+    let info;
+    try {
+      const response = await fetch("api/info", {
+        cache: "no-store",
+        signal: AbortSignal.timeout(OPEN_WITHIN_MS),
+      });
+      if (!response.ok) throw new Error(`HTTP ${response.status}`);
+      info = await response.json();
+    } catch (error) {
+      this.#wait(`the gateway does not answer (${error.message})`);
+      return;
+    }
+    this.#handlers.info(info);
+    const url = new URL(info.endpoints[0], location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    this.#listen(new WebSocket(url, ["redcast.v1"]));
+  }
+
+  #listen(socket) {
+    this.#socket = socket;
+    this.#openedAt = this.#heardAt = this.#pingedAt = Date.now();
+    socket.onmessage = ({ data }) => {
+      this.#heardAt = Date.now();
+      const message = JSON.parse(data);
+      if (message.type === "welcome") {
+        this.#liveSince = Date.now();
+        this.#handlers.state("live");
+      }
+      this.#handlers.message(message);
+    };
+    socket.onclose = ({ code, reason }) => this.#ended(code, reason);
+  }
+
+  // Called when the browser or the watchdog says that the connection is over.
+  #ended(code, reason) {
+    const socket = this.#socket;
+    this.#socket = null;
+    socket.onmessage = socket.onclose = null;
+    socket.close();
+    if (this.#liveSince !== null && Date.now() - this.#liveSince > GOOD_AFTER_MS) {
+      this.#attempts = 0;
+    }
+    this.#liveSince = null;
+    this.#wait(...explain(code, reason));
+  }
+
+  // atLeast: how long the gateway asked to be left alone, in milliseconds.
+  #wait(why, atLeast = null) {
+    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempts);
+    this.#attempts += 1;
+    const wait = atLeast === null
+      ? Math.random() * longest
+      : atLeast + Math.random() * FIRST_WAIT_MS;
+    this.#retryAt = Date.now() + wait;
+    this.#handlers.state("waiting", { why, until: this.#retryAt });
+  }
+
+  #tick() {
+    const now = Date.now();
+    if (this.#retryAt !== null && now >= this.#retryAt) {
+      this.#open();
+    } else if (this.#socket !== null && this.#liveSince === null) {
+      if (now - this.#openedAt > OPEN_WITHIN_MS) this.#ended(0, "no answer in time");
+    } else if (this.#socket !== null) {
+      this.#watch(now);
+    }
+  }
+
+  // A browser is not told of the protocol's own pings, so we send ones we can see.
+  #watch(now) {
+    const unanswered = this.#pingedAt > this.#heardAt && now - this.#pingedAt > ANSWER_WITHIN_MS;
+    if (unanswered && now - this.#heardAt > SILENT_FOR_MS) {
+      this.#ended(0, "nothing was heard for 45 seconds");
+    } else if (now - this.#pingedAt >= PING_EVERY_MS) {
+      this.#pingedAt = now;
+      this.#socket.send('{"type":"ping"}');
+    }
+  }
+}
+
+// What a close means for a person, and how long the gateway asks us to wait.
+function explain(code, reason) {
+  if (code === 1012) {
+    try {
+      const after = Number(JSON.parse(reason).reconnect_after_ms);
+      if (after >= 0) return ["the gateway is restarting", Math.min(after, 600_000)];
+    } catch {
+      // A proxy may close with 1012 and words of its own.
+    }
+    return ["the gateway is restarting"];
+  }
+  if (code === 0) return [reason];
+  if (code === 1006) return ["the connection was lost"];
+  return [`closed with ${code}${reason ? `: ${reason}` : ""}`];
+}

@@ -1,0 +1,169 @@
+//! From a command to the node's verbs and back to a reply.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use redcast_hub::Form;
+use redcast_node::{JoinError, Participant};
+use redcast_protocol::{
+    Channel, CloseCode, Command, CommandId, Cursor, ErrorCode, Reply, Request, ResetReason,
+    Subscription,
+};
+use redcast_wire::text_frame;
+
+use crate::config::Endpoint;
+use crate::router::Edge;
+use crate::socket::ClientSocket;
+
+/// A refused command: what kind of refusal, and one sentence.
+type Refused = (ErrorCode, String);
+
+struct Desk<'a> {
+    endpoint: &'a Endpoint,
+    participant: &'a mut Participant<ClientSocket>,
+}
+
+/// Welcomes an envelope connection, and joins the endpoint's channels.
+pub(crate) async fn greet(
+    edge: &Arc<Edge>,
+    endpoint: usize,
+    participant: &mut Participant<ClientSocket>,
+    since: Vec<(Channel, Cursor)>,
+) {
+    let endpoint = &edge.config.endpoints[endpoint];
+    if participant.connection().form() == Form::Envelope {
+        let identity = &edge.identity;
+        let welcome = Reply::Welcome { instance: &identity.instance, version: identity.version };
+        participant.connection().send(&text_frame(&welcome.encode()));
+    }
+    let mut desk = Desk { endpoint, participant };
+    let since = |channel: &Channel| {
+        since.iter().find(|(named, _)| named == channel).map(|(_, cursor)| *cursor)
+    };
+    let channels = endpoint.access.join.iter();
+    let wanted =
+        channels.map(|channel| Subscription { channel: channel.clone(), since: since(channel) });
+    if let Err((code, message)) = desk.subscribe(wanted.collect(), None).await {
+        // Without its channels the connection is of no use to its client.
+        let close = match code {
+            ErrorCode::Forbidden => CloseCode::Forbidden,
+            _ => CloseCode::Internal,
+        };
+        desk.refuse(code, &message, None);
+        desk.participant.connection().close_after_flush(close, close.reason());
+    }
+}
+
+/// Carries out one text message.
+pub(crate) async fn obey(
+    edge: &Arc<Edge>,
+    endpoint: usize,
+    participant: &mut Participant<ClientSocket>,
+    text: String,
+) {
+    edge.metrics.commands.inc();
+    let mut desk = Desk { endpoint: &edge.config.endpoints[endpoint], participant };
+    let request = match Request::parse(&text) {
+        Ok(request) => request,
+        Err(error) => return desk.refuse(error.code, &error.message, error.id.as_ref()),
+    };
+    edge.metrics.unknown_fields.inc_by(request.unknown_fields as u64);
+    let id = request.id.as_ref();
+    let done = match request.command {
+        Command::Subscribe(wanted) => desk.subscribe(wanted, id).await,
+        Command::Unsubscribe(channel) => desk.unsubscribe(&channel, id).await,
+        Command::Ping => {
+            desk.reply(Reply::Pong);
+            desk.acknowledge(id);
+            Ok(())
+        }
+        Command::RefreshStats => Err(unsupported("this endpoint has no snapshot")),
+        Command::Publish => Err(unsupported("clients can't publish here")),
+    };
+    if let Err((code, message)) = done {
+        desk.refuse(code, &message, id);
+    }
+}
+
+impl Desk<'_> {
+    async fn subscribe(
+        &mut self,
+        wanted: Vec<Subscription>,
+        id: Option<&CommandId>,
+    ) -> Result<(), Refused> {
+        let stranger = wanted.iter().find(|wish| !self.endpoint.access.permits(&wish.channel));
+        if let Some(Subscription { channel, .. }) = stranger {
+            let message = format!("this endpoint does not offer the channel {channel}");
+            return Err((ErrorCode::Forbidden, message));
+        }
+        let then = self.after_join(&wanted, id);
+        let channels: Vec<Channel> = wanted.into_iter().map(|wish| wish.channel).collect();
+        self.participant.join(&channels, then).await.map_err(refusal)
+    }
+
+    async fn unsubscribe(
+        &mut self,
+        channel: &Channel,
+        id: Option<&CommandId>,
+    ) -> Result<(), Refused> {
+        let was_in = self.participant.leave(channel).await;
+        match was_in {
+            Ok(true) => {
+                self.acknowledge(id);
+                Ok(())
+            }
+            Ok(false) => Err((ErrorCode::UnknownChannel, format!("not subscribed to {channel}"))),
+            Err(closed) => Err((ErrorCode::Internal, closed.to_string())),
+        }
+    }
+
+    // What follows the joins: the acknowledgement, and for each place that can't
+    // be resumed a reset. A pub/sub channel keeps no history to resume from.
+    fn after_join(&self, wanted: &[Subscription], id: Option<&CommandId>) -> Option<Bytes> {
+        let mut frames = BytesMut::new();
+        if let Some(id) = id.filter(|_| self.acknowledges()) {
+            frames.extend_from_slice(&text_frame(&Reply::Ack { id }.encode()));
+        }
+        if self.endpoint.notices || self.acknowledges() {
+            for wish in wanted.iter().filter(|wish| wish.since.is_some()) {
+                let channel = wish.channel.as_str();
+                let reset = Reply::Reset { channel, reason: ResetReason::Unknown };
+                frames.extend_from_slice(&text_frame(&reset.encode()));
+            }
+        }
+        (!frames.is_empty()).then(|| frames.freeze())
+    }
+
+    fn acknowledges(&self) -> bool {
+        self.participant.connection().form() == Form::Envelope
+    }
+
+    fn acknowledge(&self, id: Option<&CommandId>) {
+        if let Some(id) = id.filter(|_| self.acknowledges()) {
+            self.reply(Reply::Ack { id });
+        }
+    }
+
+    fn refuse(&self, code: ErrorCode, message: &str, id: Option<&CommandId>) {
+        if self.participant.connection().form() != Form::Quiet {
+            self.reply(Reply::Error { code, message, id });
+        }
+    }
+
+    fn reply(&self, reply: Reply<'_>) {
+        self.participant.connection().send(&text_frame(&reply.encode()));
+    }
+}
+
+fn unsupported(message: &str) -> Refused {
+    (ErrorCode::NotSupported, message.to_owned())
+}
+
+fn refusal(error: JoinError) -> Refused {
+    let code = match &error {
+        JoinError::TooMany(_) => ErrorCode::RateLimited,
+        JoinError::Refused(_) => ErrorCode::Forbidden,
+        JoinError::Closed(_) => ErrorCode::Internal,
+    };
+    (code, error.to_string())
+}

@@ -1,0 +1,76 @@
+//! What an operator can set about the door.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use redcast_node::ChannelAccess;
+
+use crate::origin::AllowedOrigins;
+use crate::page::FILES;
+
+/// Settings of the public listener and of what it serves.
+#[derive(Clone, Debug)]
+pub struct EdgeConfig {
+    /// The WebSocket endpoints.
+    pub endpoints: Vec<Endpoint>,
+    /// Who may publish over HTTP.
+    pub api: ApiConfig,
+    /// The largest event, bytes; also the largest body of a publish.
+    pub max_event_size: usize,
+    /// From accepting a socket to the answer 101. Default 5 s.
+    pub handshake_timeout: Duration,
+}
+
+/// An HTTP path that accepts WebSocket connections.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The path, e.g. `/ws/analytics`.
+    pub path: String,
+    /// Channels joined on connect, and what a client may join itself.
+    pub access: ChannelAccess,
+    /// Which pages may connect.
+    pub allowed_origins: AllowedOrigins,
+    /// The largest message a client may send, bytes. Default 4 KiB.
+    pub max_message_size: usize,
+    /// Whether a raw connection is told of gaps and errors, or gets events alone.
+    pub notices: bool,
+}
+
+/// Who may publish over HTTP.
+#[derive(Clone, Debug)]
+pub enum ApiConfig {
+    /// Nobody.
+    Closed,
+    /// Anyone: the demo on the memory broker, on a laptop.
+    Open,
+    /// Whoever shows this key.
+    Key(String),
+}
+
+/// Endpoints that can't be served together.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// Not a path the router can serve.
+    #[error("the endpoint path {0:?} must start with \"/\" and hold only A-Z a-z 0-9 _ . - / ~")]
+    BadPath(String),
+    /// Two endpoints, or an endpoint and a path of ours.
+    #[error("the path {0:?} is used twice; each endpoint needs a path of its own")]
+    DuplicatePath(String),
+}
+
+impl EdgeConfig {
+    /// Checks what the types can't: the paths together.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let mut seen: HashSet<&str> = FILES.iter().map(|(path, ..)| *path).collect();
+        for Endpoint { path, .. } in &self.endpoints {
+            let fits = |c: char| c.is_ascii_alphanumeric() || "_.-/~".contains(c);
+            if !path.starts_with('/') || !path.chars().all(fits) {
+                return Err(ConfigError::BadPath(path.clone()));
+            }
+            if !seen.insert(path) || path.starts_with("/api/") {
+                return Err(ConfigError::DuplicatePath(path.clone()));
+            }
+        }
+        Ok(())
+    }
+}

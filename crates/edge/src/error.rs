@@ -1,0 +1,121 @@
+//! HTTP refusals: the only place where a status code is chosen (invariant 10).
+
+use std::fmt;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use redcast_node::PublishError;
+
+use crate::metrics::Rejected;
+
+const SEC_WEBSOCKET_VERSION: HeaderName = HeaderName::from_static("sec-websocket-version");
+
+/// Why a request is refused, in the client's terms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The request is not a WebSocket handshake, or one of another version.
+    UpgradeRequired(&'static str),
+    /// A handshake or a request that breaks a rule.
+    BadRequest(String),
+    /// No key, or a wrong one.
+    Unauthenticated(&'static str),
+    /// The page's origin is not allowed.
+    OriginForbidden,
+    /// This is not offered here.
+    Forbidden(String),
+    /// Nothing lives at this path.
+    NotFound,
+    /// The path takes other methods.
+    MethodNotAllowed,
+    /// The body is over the limit.
+    TooLarge(String),
+    /// Full, draining or without its broker: worth another try later.
+    Unavailable(String, Rejected),
+}
+
+impl Refusal {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::UpgradeRequired(_) => StatusCode::UPGRADE_REQUIRED,
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::OriginForbidden | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Under which reason a refused handshake is counted.
+    pub(crate) fn rejected(&self) -> Rejected {
+        match self {
+            Self::OriginForbidden | Self::Forbidden(_) | Self::Unauthenticated(_) => {
+                Rejected::Origin
+            }
+            Self::Unavailable(_, reason) => *reason,
+            Self::UpgradeRequired(_)
+            | Self::BadRequest(_)
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::TooLarge(_) => Rejected::BadRequest,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpgradeRequired(text) | Self::Unauthenticated(text) => f.write_str(text),
+            Self::BadRequest(text)
+            | Self::Forbidden(text)
+            | Self::TooLarge(text)
+            | Self::Unavailable(text, _) => f.write_str(text),
+            Self::OriginForbidden => f.write_str("this origin may not connect to this endpoint"),
+            Self::NotFound => f.write_str("nothing lives at this path"),
+            Self::MethodNotAllowed => f.write_str("this path does not take this method"),
+        }
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let body = serde_json::json!({ "error": self.to_string() }).to_string();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self {
+            Self::UpgradeRequired(_) => {
+                headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            }
+            Self::Unavailable(..) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            }
+            Self::BadRequest(_)
+            | Self::Unauthenticated(_)
+            | Self::OriginForbidden
+            | Self::Forbidden(_)
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::TooLarge(_) => {}
+        }
+        // A failed upgrade must not leave a connection on which a proxy in front
+        // believes to speak something else.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        response
+    }
+}
+
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::TooLarge { .. } => Self::TooLarge(error.to_string()),
+            PublishError::Unavailable(_) => Self::Unavailable(error.to_string(), Rejected::Failed),
+            PublishError::Refused(_) => Self::Forbidden(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The opening handshake, RFC 6455 section 4.2: what the request must say, and
+//! what the answer 101 says.
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request};
+use redcast_wire::accept_key;
+
+use crate::error::Refusal;
+
+/// The subprotocol of envelope mode.
+pub(crate) const ENVELOPE_PROTOCOL: &str = "redcast.v1";
+
+/// A handshake that may be answered with 101.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    accept: String,
+    /// Whether the client offered envelope mode.
+    pub(crate) envelope: bool,
+}
+
+impl Handshake {
+    /// Checks a request. What is not exactly a handshake is refused, because a
+    /// proxy in front may read the rest of it differently.
+    pub(crate) fn check(request: &request::Parts) -> Result<Self, Refusal> {
+        let headers = &request.headers;
+        if !has_token(headers, &UPGRADE, "websocket") {
+            return Err(Refusal::UpgradeRequired("this path speaks WebSocket; connect with ws://"));
+        }
+        if request.version != Version::HTTP_11 {
+            return Err(bad("a WebSocket handshake is an HTTP/1.1 request"));
+        }
+        if !has_token(headers, &CONNECTION, "upgrade") {
+            return Err(bad("the Connection header must hold \"Upgrade\""));
+        }
+        if headers.contains_key(CONTENT_LENGTH) || headers.contains_key(TRANSFER_ENCODING) {
+            return Err(bad("a WebSocket handshake has no body"));
+        }
+        match single(headers, &header::SEC_WEBSOCKET_VERSION) {
+            Some(version) if version.as_bytes() == b"13" => {}
+            _ => return Err(Refusal::UpgradeRequired("WebSocket version 13 is needed")),
+        }
+        let key = single(headers, &SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok());
+        let accept = key.and_then(accept_key);
+        let accept = accept.ok_or_else(|| bad("Sec-WebSocket-Key must be 16 bytes in base64"))?;
+        Ok(Self { accept, envelope: wants_envelope(headers)? })
+    }
+
+    /// The answer 101.
+    pub(crate) fn response(&self) -> Response {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        // Base64 is always a valid header value.
+        if let Ok(accept) = HeaderValue::from_str(&self.accept) {
+            headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        if self.envelope {
+            let protocol = HeaderValue::from_static(ENVELOPE_PROTOCOL);
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
+        response
+    }
+}
+
+/// Nothing offered: raw mode. Ours offered: envelope mode. Only others: refused,
+/// because RFC 6455 section 4.1 makes a client that offered some fail on silence
+/// only if it cares, and it should not find out later.
+fn wants_envelope(headers: &HeaderMap) -> Result<bool, Refusal> {
+    if !headers.contains_key(SEC_WEBSOCKET_PROTOCOL) {
+        return Ok(false);
+    }
+    if tokens(headers, &SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == ENVELOPE_PROTOCOL) {
+        return Ok(true);
+    }
+    Err(bad("none of the offered subprotocols is spoken here; offer \"redcast.v1\" or none"))
+}
+
+fn has_token(headers: &HeaderMap, name: &HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|found| found.eq_ignore_ascii_case(token))
+}
+
+fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue> {
+    let mut values = headers.get_all(name).into_iter();
+    let first = values.next()?;
+    values.next().is_none().then_some(first)
+}
+
+fn bad(text: &str) -> Refusal {
+    Refusal::BadRequest(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+    fn request(changes: &[(&str, Option<&str>)]) -> request::Parts {
+        let mut headers = vec![
+            ("upgrade", "websocket"),
+            ("connection", "Upgrade"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", KEY),
+        ];
+        for (name, value) in changes {
+            headers.retain(|(known, _)| known != name);
+            headers.extend(value.map(|value| (*name, value)));
+        }
+        let builder = headers
+            .into_iter()
+            .fold(http::Request::builder(), |builder, (name, value)| builder.header(name, value));
+        builder.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn answers_the_sample_of_the_rfc() {
+        let handshake = Handshake::check(&request(&[])).unwrap();
+        let response = handshake.response();
+        assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+        assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        assert!(!response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL));
+    }
+
+    #[test]
+    fn takes_what_browsers_and_proxies_send() {
+        for change in [
+            ("connection", Some("keep-alive, Upgrade")),
+            ("connection", Some("upgrade")),
+            ("upgrade", Some("WebSocket")),
+            ("sec-websocket-extensions", Some("permessage-deflate; client_max_window_bits")),
+        ] {
+            assert!(Handshake::check(&request(&[change])).is_ok(), "{change:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_what_is_no_handshake() {
+        for (change, status) in [
+            (("upgrade", None), 426),
+            (("upgrade", Some("h2c")), 426),
+            (("connection", None), 400),
+            (("connection", Some("close")), 400),
+            (("sec-websocket-version", None), 426),
+            (("sec-websocket-version", Some("8")), 426),
+            (("sec-websocket-key", None), 400),
+            (("sec-websocket-key", Some("short")), 400),
+            (("sec-websocket-key", Some("dGhlIHNhbXBsZSBub25jZQ=")), 400),
+            (("content-length", Some("0")), 400),
+            (("transfer-encoding", Some("chunked")), 400),
+            (("sec-websocket-protocol", Some("chat, superchat")), 400),
+            (("sec-websocket-protocol", Some("")), 400),
+        ] {
+            let refusal = Handshake::check(&request(&[change])).unwrap_err();
+            let response = axum::response::IntoResponse::into_response(refusal);
+            assert_eq!(response.status().as_u16(), status, "{change:?}");
+            assert_eq!(response.headers()[CONNECTION], "close");
+            let version = response.headers().contains_key(header::SEC_WEBSOCKET_VERSION);
+            assert_eq!(version, status == 426, "{change:?}");
+        }
+        let mut old = request(&[]);
+        old.version = Version::HTTP_10;
+        assert!(Handshake::check(&old).is_err());
+    }
+
+    #[test]
+    fn echoes_the_one_subprotocol_it_speaks() {
+        let offer = ("sec-websocket-protocol", Some("other, redcast.v1, third"));
+        let handshake = Handshake::check(&request(&[offer])).unwrap();
+        assert_eq!(handshake.response().headers()[SEC_WEBSOCKET_PROTOCOL], "redcast.v1");
+    }
+}

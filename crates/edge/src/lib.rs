@@ -1,0 +1,32 @@
+//! The door: everything that speaks HTTP, and the sessions that come out of it.
+//!
+//! `listener.rs` accepts sockets and serves HTTP/1.1 on them; `router.rs` is the
+//! table of contents; `upgrade.rs` turns a request into a session; `session.rs` is
+//! a connection's life; `admin.rs` answers operators on a listener of its own.
+//! This is the only room that knows HTTP.
+
+#![forbid(unsafe_code)]
+
+mod admin;
+mod api;
+mod commands;
+mod config;
+mod error;
+mod handshake;
+mod listener;
+mod metrics;
+mod origin;
+mod outgoing;
+mod page;
+mod query;
+mod router;
+mod session;
+mod socket;
+mod upgrade;
+
+pub use admin::admin_router;
+pub use config::{ApiConfig, ConfigError, EdgeConfig, Endpoint};
+pub use listener::{ListenerConfig, serve};
+pub use metrics::EdgeMetrics;
+pub use origin::AllowedOrigins;
+pub use router::{Edge, Identity, public_router};

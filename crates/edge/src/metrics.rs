@@ -1,0 +1,126 @@
+//! What the door counts.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use redcast_protocol::CloseCode;
+
+/// The door's metrics; clones share the same counters.
+#[derive(Clone, Debug)]
+pub struct EdgeMetrics {
+    /// Connections that got their 101.
+    pub opened: IntCounter,
+    closed: Vec<(CloseCode, IntCounter)>,
+    rejected: IntCounterVec,
+    /// Sockets on the public port that speak plain HTTP at this moment.
+    pub http_connections: IntGauge,
+    /// Commands that clients sent.
+    pub commands: IntCounter,
+    /// Fields of commands that this version does not know.
+    pub unknown_fields: IntCounter,
+    /// Connections whose task ended in a panic.
+    pub panics: IntCounter,
+}
+
+/// Why a handshake was refused: the closed set of the metric's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    BadRequest,
+    Origin,
+    Limit,
+    Draining,
+    Failed,
+}
+
+impl Rejected {
+    const ALL: [Self; 5] =
+        [Self::BadRequest, Self::Origin, Self::Limit, Self::Draining, Self::Failed];
+
+    const fn label(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::Origin => "origin",
+            Self::Limit => "limit",
+            Self::Draining => "draining",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl EdgeMetrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let closed = labelled(
+            registry,
+            "redcast_connections_closed_total",
+            "Connections that ended, by close code.",
+            "code",
+        )?;
+        let rejected = labelled(
+            registry,
+            "redcast_connections_rejected_total",
+            "Handshakes that were refused, by reason.",
+            "reason",
+        )?;
+        for reason in Rejected::ALL {
+            rejected.with_label_values(&[reason.label()]);
+        }
+        let by_code = |code: CloseCode| (code, closed.with_label_values(&[code.label()]));
+        Ok(Self {
+            opened: counter(
+                registry,
+                "redcast_connections_opened_total",
+                "Connections that were opened.",
+            )?,
+            closed: CloseCode::ALL.into_iter().map(by_code).collect(),
+            rejected,
+            http_connections: gauge(
+                registry,
+                "redcast_http_connections",
+                "Sockets on the public port that speak plain HTTP.",
+            )?,
+            commands: counter(registry, "redcast_commands_total", "Commands that clients sent.")?,
+            unknown_fields: counter(
+                registry,
+                "redcast_command_unknown_fields_total",
+                "Fields of commands that this version does not know.",
+            )?,
+            panics: counter(
+                registry,
+                "redcast_connection_panics_total",
+                "Connections whose task ended in a panic.",
+            )?,
+        })
+    }
+
+    pub(crate) fn count_closed(&self, code: CloseCode) {
+        if let Some((_, counter)) = self.closed.iter().find(|(known, _)| *known == code) {
+            counter.inc();
+        }
+    }
+
+    pub(crate) fn count_rejected(&self, reason: Rejected) {
+        self.rejected.with_label_values(&[reason.label()]).inc();
+    }
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
+    let counter = IntCounter::new(name, help)?;
+    registry.register(Box::new(counter.clone()))?;
+    Ok(counter)
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    let gauge = IntGauge::new(name, help)?;
+    registry.register(Box::new(gauge.clone()))?;
+    Ok(gauge)
+}
+
+fn labelled(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+) -> Result<IntCounterVec, prometheus::Error> {
+    let family = IntCounterVec::new(Opts::new(name, help), &[label])?;
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
+}

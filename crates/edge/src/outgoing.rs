@@ -1,0 +1,116 @@
+//! A session's writing side: what its socket would not take at once, and the
+//! closing handshake.
+
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use redcast_hub::{Connection, Flush, Loss};
+use redcast_protocol::CloseCode;
+use tokio::time::timeout;
+
+use crate::socket::ClientSocket;
+
+/// How long what waits may take to reach a client that is being closed.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long we read and discard after our close frame, so that unread input does
+/// not turn it into a reset.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How the writing side stands.
+pub(crate) enum Outgoing {
+    /// Nothing waits; these losses have not been told yet.
+    Drained(Vec<Loss>),
+    /// Something waits; the task is woken when there is room.
+    Waiting,
+    /// The socket is dead, and the connection knows.
+    Broken,
+}
+
+/// Writes what waits, at most one flush of some 64 KiB per poll.
+pub(crate) fn poll_flush(connection: &Connection<ClientSocket>, cx: &mut Context<'_>) -> Outgoing {
+    if connection.is_drained() {
+        return Outgoing::Drained(Vec::new());
+    }
+    loop {
+        match connection.flush() {
+            Flush::Drained(losses) => return Outgoing::Drained(losses),
+            Flush::More => {
+                cx.waker().wake_by_ref();
+                return Outgoing::Waiting;
+            }
+            Flush::Blocked => match connection.socket().stream.poll_write_ready(cx) {
+                Poll::Pending => return Outgoing::Waiting,
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => break,
+            },
+            Flush::Broken => break,
+        }
+    }
+    connection.abandon();
+    Outgoing::Broken
+}
+
+/// Runs `work` while the writing side goes on; answers the losses to tell.
+pub(crate) async fn pumping<F>(
+    connection: &Arc<Connection<ClientSocket>>,
+    mut work: Pin<Box<F>>,
+) -> Vec<Loss>
+where
+    F: Future<Output = ()>,
+{
+    let mut untold = Vec::new();
+    poll_fn(|cx| {
+        connection.register(cx.waker());
+        if let Outgoing::Drained(losses) = poll_flush(connection, cx) {
+            untold.extend(losses);
+        }
+        if connection.closing().is_some() {
+            return Poll::Ready(());
+        }
+        work.as_mut().poll(cx)
+    })
+    .await;
+    untold
+}
+
+/// Ends a connection that is being closed: flush, close frame, end of writing,
+/// then read and discard until the client's end or a deadline.
+pub(crate) async fn say_goodbye(connection: &Arc<Connection<ClientSocket>>) {
+    let flushed = poll_fn(|cx| {
+        connection.register(cx.waker());
+        match poll_flush(connection, cx) {
+            Outgoing::Drained(_) => Poll::Ready(true),
+            Outgoing::Waiting => Poll::Pending,
+            Outgoing::Broken => Poll::Ready(false),
+        }
+    });
+    let flushed = Box::pin(timeout(FLUSH_TIMEOUT, flushed)).await;
+    let abnormal = connection.closing().is_none_or(|end| end.code == CloseCode::Abnormal);
+    if abnormal || flushed != Ok(true) || connection.socket().shutdown_write().is_err() {
+        return;
+    }
+    let discarded = poll_fn(|cx| poll_discard(connection, cx));
+    // Past the deadline the socket is dropped all the same.
+    let _ = Box::pin(timeout(DISCARD_TIMEOUT, discarded)).await;
+}
+
+fn poll_discard(connection: &Connection<ClientSocket>, cx: &mut Context<'_>) -> Poll<()> {
+    let mut rest = [0; 1024];
+    let stream = &connection.socket().stream;
+    while let Poll::Ready(ready) = stream.poll_read_ready(cx) {
+        let read = ready.and_then(|()| stream.try_read(&mut rest));
+        match read {
+            Ok(0) => return Poll::Ready(()),
+            Ok(_) => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => return Poll::Ready(()),
+        }
+    }
+    Poll::Pending
+}

@@ -1,0 +1,98 @@
+//! The public routes, as a table of contents.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use prometheus::IntGauge;
+use redcast_node::Node;
+use tokio_util::task::TaskTracker;
+
+use crate::config::EdgeConfig;
+use crate::error::Refusal;
+use crate::metrics::EdgeMetrics;
+use crate::{api, page, upgrade};
+
+/// What every handler of the public listener can reach.
+pub struct Edge {
+    pub(crate) node: Arc<Node>,
+    pub(crate) config: EdgeConfig,
+    pub(crate) metrics: EdgeMetrics,
+    pub(crate) identity: Identity,
+    /// Holds every session, so that shutdown can wait for them.
+    pub(crate) sessions: TaskTracker,
+    leaving: AtomicBool,
+    closed: AtomicBool,
+}
+
+/// Who this instance is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// A name that differs between instances.
+    pub instance: String,
+    /// The version of the program.
+    pub version: &'static str,
+}
+
+impl Edge {
+    /// Puts the door together.
+    pub fn new(
+        node: Arc<Node>,
+        config: EdgeConfig,
+        metrics: EdgeMetrics,
+        identity: Identity,
+        sessions: TaskTracker,
+    ) -> Arc<Self> {
+        let (leaving, closed) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { node, config, metrics, identity, sessions, leaving, closed })
+    }
+
+    /// From now on this instance is not ready; it still takes connections, because
+    /// load balancers learn of it late.
+    pub fn begin_drain(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on handshakes are refused.
+    pub fn refuse_connections(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the instance is on its way out.
+    pub fn is_draining(&self) -> bool {
+        self.leaving.load(Ordering::Relaxed)
+    }
+
+    /// Counts the sockets of the public port that speak plain HTTP.
+    pub fn http_connections(&self) -> IntGauge {
+        self.metrics.http_connections.clone()
+    }
+
+    /// The paths that accept WebSocket connections.
+    pub fn endpoint_paths(&self) -> impl Iterator<Item = &str> {
+        self.config.endpoints.iter().map(|endpoint| endpoint.path.as_str())
+    }
+
+    pub(crate) fn refuses_connections(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+}
+
+/// Everything the public listener serves.
+pub fn public_router(edge: &Arc<Edge>) -> Router {
+    let mut router = page::routes(Router::new())
+        .route("/api/info", get(api::info))
+        .route("/api/publish/{channel}", post(api::publish))
+        .layer(DefaultBodyLimit::max(edge.config.max_event_size));
+    for (index, endpoint) in edge.config.endpoints.iter().enumerate() {
+        let edge = edge.clone();
+        let connect = move |request| async move { upgrade::connect(&edge, index, request).await };
+        router = router.route(&endpoint.path, get(connect));
+    }
+    router
+        .fallback(|| async { Refusal::NotFound })
+        .method_not_allowed_fallback(|| async { Refusal::MethodNotAllowed })
+        .with_state(edge.clone())
+}

@@ -1,0 +1,245 @@
+//! A connection's life from hello to goodbye.
+//!
+//! One task per connection reads commands, and writes only what its socket would
+//! not take at once; events are written by the shard. While nothing happens the
+//! task holds no buffer: bytes are read into a scratch buffer of the thread.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use redcast_hub::{Connection, Loss};
+use redcast_node::Participant;
+use redcast_protocol::{Channel, CloseCode, Cursor, GapReason, Reply};
+use redcast_wire::{Decoder, Flow, Limits, Message, WireError, pong_frame, text_frame};
+
+use crate::commands;
+use crate::outgoing::{self, Outgoing};
+use crate::router::Edge;
+use crate::socket::ClientSocket;
+
+/// The most that one session reads before others get their turn.
+const SCRATCH_BYTES: usize = 16 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into());
+}
+
+/// One connection.
+pub(crate) struct Session {
+    edge: Arc<Edge>,
+    endpoint: usize,
+    participant: Participant<ClientSocket>,
+    decoder: Decoder,
+    /// The decoder was stopped at a command and may hold more.
+    unread: bool,
+    /// What the client's own close frame said.
+    peer_code: Option<CloseCode>,
+}
+
+/// What the reading side found.
+#[derive(Debug, Default)]
+struct Heard {
+    command: Option<String>,
+    closed: Option<CloseCode>,
+    unsupported: bool,
+}
+
+enum Step {
+    Command(String),
+    Ended,
+}
+
+impl Session {
+    pub(crate) fn new(
+        edge: Arc<Edge>,
+        endpoint: usize,
+        participant: Participant<ClientSocket>,
+    ) -> Self {
+        Self {
+            edge,
+            endpoint,
+            participant,
+            decoder: Decoder::new(),
+            unread: false,
+            peer_code: None,
+        }
+    }
+
+    /// Lives until the connection has ended. `read` is what came with the
+    /// handshake request, beyond it.
+    pub(crate) async fn run(mut self, since: Vec<(Channel, Cursor)>, read: Bytes) {
+        self.greet(since).await;
+        let mut step = self.digest(&mut read.to_vec());
+        loop {
+            match step {
+                Poll::Ready(Step::Command(text)) => self.obey(text).await,
+                Poll::Ready(Step::Ended) => break,
+                Poll::Pending => {}
+            }
+            step = Poll::Ready(poll_fn(|cx| self.poll_step(cx)).await);
+        }
+        outgoing::say_goodbye(self.participant.connection()).await;
+        let ours = self.connection().closing().map(|closing| closing.code);
+        let code = self.peer_code.or(ours).unwrap_or(CloseCode::Abnormal);
+        self.edge.metrics.count_closed(code);
+        tracing::debug!(code = code.label(), "connection closed");
+    }
+
+    fn connection(&self) -> &Arc<Connection<ClientSocket>> {
+        self.participant.connection()
+    }
+
+    fn limits(&self) -> Limits {
+        let max_message_size = self.edge.config.endpoints[self.endpoint].max_message_size;
+        Limits { max_message_size, ..Limits::default() }
+    }
+
+    async fn greet(&mut self, since: Vec<(Channel, Cursor)>) {
+        let Self { edge, endpoint, participant, .. } = self;
+        let connection = participant.connection().clone();
+        // Boxed: it lives for a moment, the session for hours.
+        let work = Box::pin(commands::greet(edge, *endpoint, participant, since));
+        let losses = outgoing::pumping(&connection, work).await;
+        self.tell(losses);
+    }
+
+    async fn obey(&mut self, text: String) {
+        let Self { edge, endpoint, participant, .. } = self;
+        let connection = participant.connection().clone();
+        let work = Box::pin(commands::obey(edge, *endpoint, participant, text));
+        let losses = outgoing::pumping(&connection, work).await;
+        self.tell(losses);
+    }
+
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        self.connection().register(cx.waker());
+        let outgoing = outgoing::poll_flush(self.connection(), cx);
+        if let Outgoing::Drained(losses) = outgoing {
+            self.tell(losses);
+        }
+        if self.connection().closing().is_some() {
+            return Poll::Ready(Step::Ended);
+        }
+        if self.unread {
+            return self.poll_unread(cx);
+        }
+        self.poll_read(cx)
+    }
+
+    fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let limits = self.limits();
+        let mut heard = Heard::default();
+        let connection = self.participant.connection();
+        let outcome = self.decoder.resume(&limits, &mut |message| heard.note(message, connection));
+        let step = self.conclude(outcome, heard);
+        // Nothing in what was kept: go on with the socket.
+        if step.is_pending() { self.poll_read(cx) } else { step }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        // Never `readable()`: it would leave the HTTP server's waker, and with it
+        // that finished task's memory, in the socket's reader slot.
+        while let Poll::Ready(ready) = self.connection().socket().stream.poll_read_ready(cx) {
+            if ready.is_err() {
+                self.connection().abandon();
+                return Poll::Ready(Step::Ended);
+            }
+            match self.read_once() {
+                Ok(step @ Poll::Ready(_)) => return step,
+                Ok(Poll::Pending) => {
+                    // One scratch buffer per poll, then the others' turn.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => {
+                    self.connection().abandon();
+                    return Poll::Ready(Step::Ended);
+                }
+            }
+        }
+        Poll::Pending
+    }
+
+    fn read_once(&mut self) -> io::Result<Poll<Step>> {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let count = self.connection().socket().stream.try_read(scratch)?;
+            if count == 0 {
+                // The client's side is closed; after this nothing is read again.
+                self.connection().abandon();
+                return Ok(Poll::Ready(Step::Ended));
+            }
+            self.connection().mark_alive();
+            Ok(self.digest(&mut scratch[..count]))
+        })
+    }
+
+    fn digest(&mut self, bytes: &mut [u8]) -> Poll<Step> {
+        let limits = self.limits();
+        let mut heard = Heard::default();
+        let connection = self.participant.connection();
+        let outcome =
+            self.decoder.feed(bytes, &limits, &mut |message| heard.note(message, connection));
+        self.conclude(outcome, heard)
+    }
+
+    fn conclude(&mut self, outcome: Result<Flow, WireError>, heard: Heard) -> Poll<Step> {
+        self.unread = matches!(outcome, Ok(Flow::Stop));
+        let connection = self.participant.connection();
+        if let Some(code) = heard.closed {
+            self.peer_code = Some(code);
+            // The answer carries the client's own code (RFC 6455 section 5.5.1),
+            // unless it is one that only its application knows.
+            let answer = if code == CloseCode::Other { CloseCode::Normal } else { code };
+            connection.close(answer, "");
+        } else if heard.unsupported {
+            connection.close(CloseCode::UnsupportedData, CloseCode::UnsupportedData.reason());
+        } else if let Err(error) = outcome {
+            connection.close(error.close_code(), &error.to_string());
+        } else if let Some(text) = heard.command {
+            return Poll::Ready(Step::Command(text));
+        } else {
+            return Poll::Pending;
+        }
+        Poll::Ready(Step::Ended)
+    }
+
+    /// Tells the client what its slowness cost it, now that the backlog is gone.
+    fn tell(&self, losses: Vec<Loss>) {
+        if !self.edge.config.endpoints[self.endpoint].notices {
+            return;
+        }
+        for loss in losses {
+            let Some(channel) = self.participant.channel(loss.channel) else { continue };
+            let gap = Reply::Gap {
+                channel: channel.as_str(),
+                from: loss.from_ms,
+                to: loss.to_ms,
+                reason: GapReason::Overflow,
+                dropped: Some(loss.dropped),
+            };
+            self.connection().send(&text_frame(&gap.encode()));
+        }
+    }
+}
+
+impl Heard {
+    fn note(&mut self, message: Message<'_>, connection: &Connection<ClientSocket>) -> Flow {
+        match message {
+            Message::Text(text) => self.command = Some(text.to_owned()),
+            Message::Binary(_) => self.unsupported = true,
+            Message::Ping(payload) => {
+                connection.pong(pong_frame(payload));
+                return Flow::Continue;
+            }
+            Message::Pong(_) => return Flow::Continue,
+            Message::Close(None) => self.closed = Some(CloseCode::NoStatus),
+            Message::Close(Some((code, _))) => self.closed = Some(CloseCode::from_code(code)),
+        }
+        Flow::Stop
+    }
+}

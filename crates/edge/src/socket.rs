@@ -1,0 +1,38 @@
+//! A client's TCP socket, with the permit that counts it.
+
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+
+use redcast_hub::Socket;
+use redcast_node::ConnectionPermit;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+
+/// The socket of one WebSocket connection. Count and descriptor fall together,
+/// because they live in one struct.
+pub(crate) struct ClientSocket {
+    pub(crate) stream: TcpStream,
+    _permit: ConnectionPermit,
+}
+
+impl ClientSocket {
+    pub(crate) fn new(stream: TcpStream, permit: ConnectionPermit) -> Self {
+        Self { stream, _permit: permit }
+    }
+
+    /// Says that nothing more will be written. Closing with unread input would
+    /// send RST, which can eat the close frame before the client has read it.
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        SockRef::from(&self.stream).shutdown(Shutdown::Write)
+    }
+}
+
+impl Socket for ClientSocket {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.try_write(bytes)
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.stream.try_write_vectored(slices)
+    }
+}

@@ -1,0 +1,107 @@
+//! From a request to a session: the checks before 101, and the hand-over of the
+//! socket after it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::ORIGIN;
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use redcast_hub::Form;
+use redcast_node::ConnectionPermit;
+use redcast_protocol::{Channel, Cursor};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::config::Endpoint;
+use crate::error::Refusal;
+use crate::handshake::Handshake;
+use crate::metrics::Rejected;
+use crate::query::resume_points;
+use crate::router::Edge;
+use crate::session::Session;
+use crate::socket::ClientSocket;
+
+/// What the handshake settled.
+struct Accepted {
+    endpoint: usize,
+    form: Form,
+    since: Vec<(Channel, Cursor)>,
+    permit: ConnectionPermit,
+}
+
+/// Answers a handshake at an endpoint.
+pub(crate) async fn connect(
+    edge: &Arc<Edge>,
+    endpoint: usize,
+    request: Request,
+) -> Result<Response, Refusal> {
+    let answer = accept(edge, endpoint, request);
+    answer.inspect_err(|refusal| edge.metrics.count_rejected(refusal.rejected()))
+}
+
+fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Response, Refusal> {
+    let (mut request, _) = request.into_parts();
+    let endpoint = &edge.config.endpoints[index];
+    let handshake = Handshake::check(&request)?;
+    let origin = request.headers.get(ORIGIN).map(http::HeaderValue::as_bytes);
+    if !endpoint.allowed_origins.permits(origin) {
+        return Err(Refusal::OriginForbidden);
+    }
+    let since = resume_points(request.uri.query())?;
+    let permit = admit(edge)?;
+    let upgrade = request.extensions.remove::<OnUpgrade>().ok_or_else(|| {
+        Refusal::BadRequest("this connection can't be upgraded to WebSocket".to_owned())
+    })?;
+    let form = form(&handshake, endpoint);
+    let accepted = Accepted { endpoint: index, form, since, permit };
+    edge.sessions.spawn(begin(edge.clone(), upgrade, accepted));
+    Ok(handshake.response())
+}
+
+fn admit(edge: &Edge) -> Result<ConnectionPermit, Refusal> {
+    if edge.refuses_connections() {
+        let text = "this instance is restarting; connect again".to_owned();
+        return Err(Refusal::Unavailable(text, Rejected::Draining));
+    }
+    edge.node.admit().map_err(|full| Refusal::Unavailable(full.to_string(), Rejected::Limit))
+}
+
+fn form(handshake: &Handshake, endpoint: &Endpoint) -> Form {
+    match (handshake.envelope, endpoint.notices) {
+        (true, _) => Form::Envelope,
+        (false, true) => Form::Raw,
+        (false, false) => Form::Quiet,
+    }
+}
+
+/// Takes over the socket once the 101 is out. A panic in here ends this
+/// connection alone; the permit falls with the socket wherever that happens.
+async fn begin(edge: Arc<Edge>, upgrade: OnUpgrade, accepted: Accepted) {
+    let upgraded = timeout(edge.config.handshake_timeout, upgrade).await;
+    let socket = upgraded.ok().and_then(Result::ok).and_then(into_socket);
+    let Some((stream, read)) = socket else {
+        edge.metrics.count_rejected(Rejected::Failed);
+        return;
+    };
+    edge.metrics.opened.inc();
+    let Accepted { endpoint, form, since, permit } = accepted;
+    let socket = ClientSocket::new(stream, permit);
+    let Ok(participant) = edge.node.connect(socket, form).await else { return };
+    let session = Session::new(edge.clone(), endpoint, participant);
+    // The future is boxed by the tracker's task already; only the panic is caught.
+    if AssertUnwindSafe(session.run(since, read)).catch_unwind().await.is_err() {
+        edge.metrics.panics.inc();
+    }
+}
+
+/// The TCP socket itself and what was read beyond the request. Any other kind of
+/// connection is refused rather than served by a slower path nobody tests.
+fn into_socket(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
+    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    Some((parts.io.into_inner(), parts.read_buf))
+}

@@ -1,0 +1,264 @@
+//! What waits for one slow connection: whole frames, in order, within a bound.
+//!
+//! The frame in progress is on the wire in part and can't be taken back. Behind
+//! it go a pong and a ping (at most one of each: RFC 6455 section 5.5.3 lets the
+//! latest pong answer all pings), then replies and events, then the close frame.
+//! Frames are the events' own buffers, never slices of a joined one, so what
+//! waits on a thousand slow connections is held once.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+
+use crate::broadcast::{ChannelKey, SlowConsumer};
+use crate::metrics::HubMetrics;
+
+/// What a queue entry costs beside its bytes. Counted, or a million tiny events
+/// would cost many times the limit.
+const ENTRY_OVERHEAD: usize = 64;
+/// How much one flush offers to the socket: the thread's other connections wait.
+const FLUSH_BYTES: usize = 64 << 10;
+const FLUSH_SLICES: usize = 64;
+
+/// Events of a channel that one connection will not get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The channel.
+    pub channel: ChannelKey,
+    /// How many events were dropped.
+    pub dropped: u64,
+    /// When the first was dropped, Unix milliseconds.
+    pub from_ms: u64,
+    /// When the last was dropped, Unix milliseconds.
+    pub to_ms: u64,
+}
+
+/// What may be done to a waiting frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A reply or a notice: never dropped.
+    Reply,
+    /// An event under its channel's policy.
+    Event(ChannelKey, SlowConsumer),
+}
+
+/// The limit is reached and nothing that waits may be dropped.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
+
+#[derive(Debug)]
+struct Queued {
+    frame: Bytes,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+struct InProgress {
+    frame: Bytes,
+    written: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    current: Option<InProgress>,
+    pong: Option<Bytes>,
+    ping: Option<Bytes>,
+    queue: VecDeque<Queued>,
+    close: Option<Bytes>,
+    waiting_bytes: usize,
+    /// Entries at the front of the queue that are known to be undroppable.
+    undroppable: usize,
+    losses: Vec<Loss>,
+    metrics: HubMetrics,
+}
+
+impl Backlog {
+    pub(crate) fn new(metrics: HubMetrics) -> Self {
+        Self {
+            current: None,
+            pong: None,
+            ping: None,
+            queue: VecDeque::new(),
+            close: None,
+            waiting_bytes: 0,
+            undroppable: 0,
+            losses: Vec::new(),
+            metrics,
+        }
+    }
+
+    /// Keeps the rest of a frame of which the socket took `written` bytes.
+    pub(crate) fn begin(&mut self, frame: Bytes, written: usize) {
+        debug_assert!(self.current.is_none() && written < frame.len());
+        self.current = Some(InProgress { frame, written });
+    }
+
+    /// Queues a reply or an event. With nothing else waiting, a frame of any size
+    /// is taken, or an event as large as the limit could reach no one.
+    pub(crate) fn push(&mut self, frame: Bytes, kind: Kind, limit: usize) -> Result<(), Full> {
+        if let Kind::Event(channel, SlowConsumer::KeepLatest) = kind
+            && let Some(older) = self.queue.iter_mut().find(|queued| queued.kind == kind)
+        {
+            debug_assert!(matches!(older.kind, Kind::Event(known, _) if known == channel));
+            let before = std::mem::replace(&mut older.frame, frame);
+            let after = older.frame.len();
+            self.change_waiting(before.len(), after);
+            self.metrics.conflated.inc();
+            return Ok(());
+        }
+        let cost = frame.len() + ENTRY_OVERHEAD;
+        while !self.queue.is_empty() && self.waiting_bytes + cost > limit {
+            if self.drop_oldest() {
+                continue;
+            }
+            return match kind {
+                Kind::Event(channel, policy) if policy != SlowConsumer::Disconnect => {
+                    self.count_loss(channel);
+                    Ok(())
+                }
+                Kind::Reply | Kind::Event(..) => Err(Full),
+            };
+        }
+        self.change_waiting(0, cost);
+        self.queue.push_back(Queued { frame, kind });
+        Ok(())
+    }
+
+    /// Queues a pong; an unsent older one is no longer needed.
+    pub(crate) fn push_pong(&mut self, frame: Bytes) {
+        self.pong = Some(frame);
+    }
+
+    /// Queues a ping; an unsent older one does the same work.
+    pub(crate) fn push_ping(&mut self, frame: Bytes) {
+        self.ping = Some(frame);
+    }
+
+    /// Queues the close frame behind everything else.
+    pub(crate) fn push_close(&mut self, frame: Bytes) {
+        self.close = Some(frame);
+    }
+
+    /// Forgets what was not begun; answers how many events that were.
+    pub(crate) fn discard_queue(&mut self) -> u64 {
+        let events = self.queue.iter().filter(|queued| matches!(queued.kind, Kind::Event(..)));
+        let count = events.count() as u64;
+        self.queue.clear();
+        self.pong = None;
+        self.ping = None;
+        self.undroppable = 0;
+        self.change_waiting(self.waiting_bytes, 0);
+        count
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.current.is_none()
+            && self.pong.is_none()
+            && self.ping.is_none()
+            && self.queue.is_empty()
+            && self.close.is_none()
+    }
+
+    pub(crate) fn take_losses(&mut self) -> Vec<Loss> {
+        std::mem::take(&mut self.losses)
+    }
+
+    /// Offers what waits, in order, to `write`, at most some 64 KiB at once.
+    pub(crate) fn offer<T>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> T) -> T {
+        let mut slices = [IoSlice::new(&[]); FLUSH_SLICES];
+        let (mut count, mut bytes) = (0, 0);
+        let current = self.current.iter().map(|begun| &begun.frame[begun.written..]);
+        let urgent = self.pong.iter().chain(&self.ping).map(|frame| &frame[..]);
+        let queued = self.queue.iter().map(|queued| &queued.frame[..]);
+        let close = self.close.iter().map(|frame| &frame[..]);
+        for slice in current.chain(urgent).chain(queued).chain(close).take(FLUSH_SLICES) {
+            slices[count] = IoSlice::new(slice);
+            count += 1;
+            bytes += slice.len();
+            if bytes >= FLUSH_BYTES {
+                break;
+            }
+        }
+        write(&slices[..count])
+    }
+
+    /// Takes `written` bytes off the front, in the order of [`Self::offer`].
+    pub(crate) fn advance(&mut self, mut written: usize) {
+        while written > 0 {
+            let Some(mut begun) = self.current.take().or_else(|| self.next_frame()) else {
+                debug_assert!(false, "more was written than waited");
+                return;
+            };
+            let rest = begun.frame.len() - begun.written;
+            if written < rest {
+                begun.written += written;
+                self.current = Some(begun);
+                return;
+            }
+            written -= rest;
+        }
+    }
+
+    fn next_frame(&mut self) -> Option<InProgress> {
+        let urgent = self.pong.take().or_else(|| self.ping.take());
+        let frame = urgent.or_else(|| self.pop_queue()).or_else(|| self.close.take())?;
+        Some(InProgress { frame, written: 0 })
+    }
+
+    fn pop_queue(&mut self) -> Option<Bytes> {
+        let queued = self.queue.pop_front()?;
+        self.undroppable = self.undroppable.saturating_sub(1);
+        self.change_waiting(queued.frame.len() + ENTRY_OVERHEAD, 0);
+        Some(queued.frame)
+    }
+
+    fn drop_oldest(&mut self) -> bool {
+        let droppable = |queued: &Queued| matches!(queued.kind, Kind::Event(_, policy) if policy != SlowConsumer::Disconnect);
+        let start = self.undroppable;
+        let found = self.queue.range(start..).position(droppable);
+        let Some(index) = found.map(|offset| start + offset) else {
+            self.undroppable = self.queue.len();
+            return false;
+        };
+        self.undroppable = index;
+        if let Some(Queued { frame, kind: Kind::Event(channel, _) }) = self.queue.remove(index) {
+            self.change_waiting(frame.len() + ENTRY_OVERHEAD, 0);
+            self.count_loss(channel);
+        }
+        true
+    }
+
+    fn count_loss(&mut self, channel: ChannelKey) {
+        self.metrics.dropped_oldest.inc();
+        let now = unix_ms();
+        if let Some(loss) = self.losses.iter_mut().find(|loss| loss.channel == channel) {
+            loss.dropped += 1;
+            loss.to_ms = now;
+        } else {
+            self.losses.push(Loss { channel, dropped: 1, from_ms: now, to_ms: now });
+        }
+    }
+
+    // The gauge and the field change together, here and in Drop.
+    fn change_waiting(&mut self, less: usize, more: usize) {
+        self.waiting_bytes = self.waiting_bytes + more - less;
+        self.metrics.outbox_bytes.add(more as i64 - less as i64);
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.change_waiting(self.waiting_bytes, 0);
+    }
+}
+
+fn unix_ms() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "backlog_tests.rs"]
+mod tests;

@@ -1,0 +1,88 @@
+//! What goes to the members of one channel, encoded before it comes here.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+/// A channel's name within this process, assigned by the node and never used
+/// twice. A number, because the fan-out path compares it for every event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChannelKey(pub u64);
+
+/// In which form a connection gets its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// The payload, byte for byte; what Redcast says itself comes as JSON.
+    Raw,
+    /// The payload and nothing else: an endpoint with `notices = false`.
+    Quiet,
+    /// JSON envelopes, subprotocol `redcast.v1`.
+    Envelope,
+}
+
+/// What may happen to a channel's events when a client reads too slowly.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SlowConsumer {
+    /// Every event or none: the connection is closed with 4409.
+    #[default]
+    Disconnect,
+    /// The oldest events that wait make room; the client is told by a gap.
+    DropOldest,
+    /// Only the newest event waits; older ones are counted as conflated.
+    KeepLatest,
+}
+
+/// One message for the members of a channel.
+#[derive(Clone, Debug)]
+pub struct Broadcast {
+    /// Whose members get it.
+    pub channel: ChannelKey,
+    /// The frame for each form that has members.
+    pub frames: Frames,
+    /// What may happen to it on a slow connection.
+    pub policy: SlowConsumer,
+    /// When this instance read the event it carries; none for a notice.
+    pub received: Option<Instant>,
+}
+
+/// One message as whole WebSocket frames, encoded once per form.
+#[derive(Clone, Debug, Default)]
+pub struct Frames {
+    raw: Option<Bytes>,
+    quiet: Option<Bytes>,
+    envelope: Option<Bytes>,
+}
+
+impl Frames {
+    /// An event: its raw form goes to raw and to quiet members. A form without
+    /// members may be left out.
+    pub fn event(raw: Option<Bytes>, envelope: Option<Bytes>) -> Self {
+        Self { quiet: raw.clone(), raw, envelope }
+    }
+
+    /// Something Redcast says, the same in both modes; quiet members don't get it.
+    pub fn notice(frame: Bytes) -> Self {
+        Self { raw: Some(frame.clone()), quiet: None, envelope: Some(frame) }
+    }
+
+    /// The frame for members of this form.
+    pub fn get(&self, form: Form) -> Option<&Bytes> {
+        match form {
+            Form::Raw => self.raw.as_ref(),
+            Form::Quiet => self.quiet.as_ref(),
+            Form::Envelope => self.envelope.as_ref(),
+        }
+    }
+
+    /// Bytes held by all forms together; a shared buffer counts once.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let len = |frame: &Option<Bytes>| frame.as_ref().map_or(0, Bytes::len);
+        let shared = |a: &Option<Bytes>, b: &Option<Bytes>| match (a, b) {
+            (Some(a), Some(b)) => a.as_ptr() == b.as_ptr(),
+            _ => false,
+        };
+        let quiet = if shared(&self.raw, &self.quiet) { 0 } else { len(&self.quiet) };
+        let envelope = if shared(&self.raw, &self.envelope) { 0 } else { len(&self.envelope) };
+        len(&self.raw) + quiet + envelope
+    }
+}

@@ -1,0 +1,190 @@
+//! The hub's handle: seats connections, and hands messages to the shards.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::mpsc::{self, Permit};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
+
+use crate::broadcast::{Broadcast, ChannelKey, Form};
+use crate::config::HubConfig;
+use crate::connection::{Common, Connection, Member};
+use crate::metrics::HubMetrics;
+use crate::shard::ShardTask;
+use crate::socket::Socket;
+
+/// The shards have ended; this process is going down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the hub is closed")]
+pub struct HubClosed;
+
+/// What waits in a shard's queue, in one order: a join can't overtake an event.
+pub(crate) enum Message {
+    Broadcast { broadcast: Broadcast, reserved: usize },
+    Enter(Arc<Member>),
+    Join { member: Arc<Member>, channel: ChannelKey, then: Option<Bytes> },
+    Leave { member: Arc<Member>, channel: ChannelKey },
+    Members(oneshot::Sender<Vec<Weak<Member>>>),
+}
+
+/// The way to one shard.
+pub(crate) struct Mailbox {
+    pub(crate) messages: mpsc::Sender<Message>,
+    /// Free bytes of the queue.
+    pub(crate) room: Semaphore,
+    /// Connections whose session has ended. Bounded by the number of members.
+    pub(crate) departed: Mutex<Vec<Arc<Member>>>,
+    pub(crate) departure: Notify,
+    /// When the shard's timer ticked last.
+    pub(crate) ticked: Mutex<Instant>,
+}
+
+/// Cheap to clone; all clones are one hub.
+#[derive(Clone)]
+pub struct Hub {
+    common: Arc<Common>,
+    mailboxes: Arc<[Arc<Mailbox>]>,
+    next_shard: Arc<AtomicUsize>,
+}
+
+/// A connection's place in the hub, held by its session. Dropping it takes the
+/// connection out of every channel.
+pub struct Seat<S: Socket> {
+    connection: Arc<Connection<S>>,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Hub {
+    /// Makes a hub and the tasks that must run for it to work.
+    pub fn new(config: HubConfig, metrics: HubMetrics) -> (Self, Vec<ShardTask>) {
+        let shards = config.shards.clamp(1, usize::from(u16::MAX));
+        let common = Arc::new(Common { config, metrics, started: Instant::now() });
+        let mut mailboxes = Vec::with_capacity(shards);
+        let mut tasks = Vec::with_capacity(shards);
+        for _ in 0..shards {
+            let (messages, waiting) = mpsc::channel(common.config.queue_events.max(1));
+            let mailbox = Arc::new(Mailbox {
+                messages,
+                room: Semaphore::new(common.config.queue_bytes),
+                departed: Mutex::default(),
+                departure: Notify::new(),
+                ticked: Mutex::new(Instant::now()),
+            });
+            tasks.push(ShardTask::new(common.clone(), mailbox.clone(), waiting));
+            mailboxes.push(mailbox);
+        }
+        let hub = Self { common, mailboxes: mailboxes.into(), next_shard: Arc::default() };
+        (hub, tasks)
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.mailboxes.len()
+    }
+
+    /// Gives a socket its place. It is in no channel yet.
+    pub async fn enter<S: Socket>(&self, socket: S, form: Form) -> Result<Seat<S>, HubClosed> {
+        let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) % self.mailboxes.len();
+        let mailbox = self.mailboxes[shard].clone();
+        let index = u16::try_from(shard).map_err(|_| HubClosed)?;
+        let connection = Arc::new(Connection::new(self.common.clone(), index, form, socket));
+        mailbox.send(Message::Enter(connection.clone())).await?;
+        Ok(Seat { connection, mailbox })
+    }
+
+    /// Waits until every shard has room for one message of some `bytes`.
+    ///
+    /// Waiting here is the back-pressure of a busy hub: what can't wait is the
+    /// broker's subscriber, whose own queue then fills and counts.
+    pub async fn reserve(&self, bytes: usize) -> Result<Places<'_>, HubClosed> {
+        // A message larger than the whole queue may still pass, alone.
+        let bytes = bytes.min(self.common.config.queue_bytes);
+        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let mut places = Vec::with_capacity(self.mailboxes.len());
+        for mailbox in self.mailboxes.iter() {
+            let room = mailbox.room.acquire_many(permits).await.map_err(|_| HubClosed)?;
+            let place = mailbox.messages.reserve().await.map_err(|_| HubClosed)?;
+            places.push((room, place));
+        }
+        Ok(Places { places, bytes })
+    }
+
+    /// Weak handles to every connection, for a drain.
+    pub async fn members(&self) -> Result<Vec<Weak<Member>>, HubClosed> {
+        let mut all = Vec::new();
+        for mailbox in self.mailboxes.iter() {
+            let (answer, members) = oneshot::channel();
+            mailbox.send(Message::Members(answer)).await?;
+            all.extend(members.await.map_err(|_| HubClosed)?);
+        }
+        Ok(all)
+    }
+
+    /// How long ago the timer of the slowest shard ticked: seconds mean that a
+    /// shard is stuck.
+    pub fn longest_silence(&self) -> Duration {
+        let ages = self.mailboxes.iter().map(|mailbox| mailbox.ticked.lock().elapsed());
+        ages.max().unwrap_or_default()
+    }
+}
+
+/// Room for one message in every shard's queue.
+pub struct Places<'a> {
+    places: Vec<(SemaphorePermit<'a>, Permit<'a, Message>)>,
+    bytes: usize,
+}
+
+impl Places<'_> {
+    /// Hands the message to the shards that `has_members` names; never waits.
+    pub fn send(self, broadcast: &Broadcast, has_members: impl Fn(usize) -> bool) {
+        for (shard, (room, place)) in self.places.into_iter().enumerate() {
+            if has_members(shard) {
+                // The shard gives the room back when it has taken the message.
+                room.forget();
+                place.send(Message::Broadcast {
+                    broadcast: broadcast.clone(),
+                    reserved: self.bytes,
+                });
+            }
+        }
+    }
+}
+
+impl<S: Socket> Seat<S> {
+    /// The connection that sits here.
+    pub fn connection(&self) -> &Arc<Connection<S>> {
+        &self.connection
+    }
+
+    /// Joins a channel, in order with the channel's events; `then` is sent to the
+    /// client once the join is applied, before any event that follows.
+    pub async fn join(&self, channel: ChannelKey, then: Option<Bytes>) -> Result<(), HubClosed> {
+        let member = self.connection.clone();
+        self.mailbox.send(Message::Join { member, channel, then }).await
+    }
+
+    /// Leaves a channel.
+    pub async fn leave(&self, channel: ChannelKey) -> Result<(), HubClosed> {
+        let member = self.connection.clone();
+        self.mailbox.send(Message::Leave { member, channel }).await
+    }
+}
+
+// Drop can't wait for room in the queue, so leaving is a mark that the shard
+// sweeps up after the messages that came before it.
+impl<S: Socket> Drop for Seat<S> {
+    fn drop(&mut self) {
+        self.connection.mark_departed();
+        self.mailbox.departed.lock().push(self.connection.clone());
+        self.mailbox.departure.notify_one();
+    }
+}
+
+impl Mailbox {
+    async fn send(&self, message: Message) -> Result<(), HubClosed> {
+        self.messages.send(message).await.map_err(|_| HubClosed)
+    }
+}

@@ -1,0 +1,212 @@
+//! A shard: the task that alone touches its members' lists.
+//!
+//! It takes all waiting messages at once, runs the broadcasts among them as one
+//! [turn](crate::turn::Turn), and looks after pings and idle time-outs on one timer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use redcast_protocol::CloseCode;
+use redcast_wire::ping_frame;
+use slab::Slab;
+use tokio::sync::mpsc;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::broadcast::ChannelKey;
+use crate::config::PHASES;
+use crate::connection::{Common, Member};
+use crate::hub::{Mailbox, Message};
+use crate::turn::{END, Turn};
+
+/// Messages taken from the queue at once.
+const TAKE: usize = 1024;
+
+/// One shard's work; run it to the end of the process.
+pub struct ShardTask {
+    mailbox: Arc<Mailbox>,
+    waiting: mpsc::Receiver<Message>,
+    shard: Shard,
+    ping: Bytes,
+    phase: u32,
+}
+
+/// The members and who of them listens to what.
+pub(crate) struct Shard {
+    pub(crate) common: Arc<Common>,
+    pub(crate) members: Slab<Seated>,
+    pub(crate) channels: HashMap<ChannelKey, Vec<u32>>,
+}
+
+pub(crate) struct Seated {
+    pub(crate) member: Arc<Member>,
+    channels: Vec<ChannelKey>,
+    /// Last link of this member's chain within the present turn.
+    pub(crate) chain: u32,
+}
+
+impl ShardTask {
+    pub(crate) fn new(
+        common: Arc<Common>,
+        mailbox: Arc<Mailbox>,
+        waiting: mpsc::Receiver<Message>,
+    ) -> Self {
+        let shard = Shard { common, members: Slab::new(), channels: HashMap::new() };
+        Self { mailbox, waiting, shard, ping: ping_frame(&[]), phase: 0 }
+    }
+
+    /// Works until the hub is gone.
+    pub async fn run(mut self) {
+        let mut timer = timer(self.shard.common.config.tick());
+        let mut turn = Turn::default();
+        let mut taken = Vec::with_capacity(TAKE);
+        loop {
+            tokio::select! {
+                count = self.waiting.recv_many(&mut taken, TAKE) => {
+                    if count == 0 {
+                        return;
+                    }
+                    self.work(&mut taken, &mut turn).await;
+                }
+                () = self.mailbox.departure.notified() => self.sweep(),
+                _ = timer.tick() => self.tick(),
+            }
+        }
+    }
+
+    async fn work(&mut self, taken: &mut Vec<Message>, turn: &mut Turn) {
+        let mut freed = 0;
+        for message in taken.drain(..) {
+            if let Message::Broadcast { broadcast, reserved } = message {
+                freed += reserved;
+                if turn.add(broadcast) {
+                    turn.run(&mut self.shard).await;
+                }
+                continue;
+            }
+            // What changes the lists must see the events before it delivered.
+            turn.run(&mut self.shard).await;
+            self.shard.apply(message);
+        }
+        turn.run(&mut self.shard).await;
+        self.mailbox.room.add_permits(freed);
+    }
+
+    fn sweep(&mut self) {
+        let departed = std::mem::take(&mut *self.mailbox.departed.lock());
+        self.shard.remove(&departed);
+    }
+
+    fn tick(&mut self) {
+        *self.mailbox.ticked.lock() = Instant::now();
+        self.phase = (self.phase + 1) % PHASES;
+        let idle_timeout = self.shard.common.config.idle_timeout;
+        for (slot, seated) in &self.shard.members {
+            if seated.member.idle_for() > idle_timeout {
+                let code = CloseCode::PongTimeout;
+                seated.member.close(code, code.reason());
+            } else if slot as u32 % PHASES == self.phase {
+                seated.member.ping(self.ping.clone());
+            }
+        }
+    }
+}
+
+impl Shard {
+    fn apply(&mut self, message: Message) {
+        match message {
+            Message::Broadcast { .. } => debug_assert!(false, "broadcasts belong to the turn"),
+            Message::Enter(member) => self.enter(member),
+            Message::Join { member, channel, then } => {
+                self.join(&member, channel);
+                if let Some(frame) = then {
+                    member.send(&frame);
+                }
+            }
+            Message::Leave { member, channel } => self.leave(&member, channel),
+            Message::Members(answer) => {
+                let members = self.members.iter().map(|(_, seated)| Arc::downgrade(&seated.member));
+                // Whoever asked may have given up waiting.
+                let _ = answer.send(members.collect());
+            }
+        }
+    }
+
+    fn enter(&mut self, member: Arc<Member>) {
+        // A session that ended before its entry was read has been swept already.
+        if member.has_departed() {
+            return;
+        }
+        let entry = self.members.vacant_entry();
+        member.set_slot(Some(entry.key()));
+        entry.insert(Seated { member, channels: Vec::new(), chain: END });
+    }
+
+    fn join(&mut self, member: &Member, channel: ChannelKey) {
+        let Some(slot) = member.slot() else { return };
+        let seated = &mut self.members[slot];
+        if seated.channels.contains(&channel) {
+            return;
+        }
+        seated.channels.push(channel);
+        self.channels.entry(channel).or_default().push(slot as u32);
+        self.common.metrics.subscriptions.inc();
+    }
+
+    fn leave(&mut self, member: &Member, channel: ChannelKey) {
+        let Some(slot) = member.slot() else { return };
+        let channels = &mut self.members[slot].channels;
+        let Some(index) = channels.iter().position(|joined| *joined == channel) else { return };
+        channels.swap_remove(index);
+        self.common.metrics.subscriptions.dec();
+        self.retain(channel, |member| member as usize != slot);
+    }
+
+    // One pass over each channel for all who left together, or a storm of leavers
+    // would cost the square of the channel's size.
+    fn remove(&mut self, departed: &[Arc<Member>]) {
+        let mut affected: Vec<ChannelKey> = Vec::new();
+        for member in departed {
+            let Some(slot) = member.slot() else { continue };
+            member.set_slot(None);
+            let seated = self.members.remove(slot);
+            self.common.metrics.subscriptions.sub(seated.channels.len() as i64);
+            affected.extend(seated.channels);
+        }
+        affected.sort_unstable();
+        affected.dedup();
+        for channel in affected {
+            let members = std::mem::take(self.channels.entry(channel).or_default());
+            let staying = members.into_iter().filter(|slot| self.members.contains(*slot as usize));
+            let staying = staying.collect();
+            self.put_back(channel, staying);
+        }
+    }
+
+    fn retain(&mut self, channel: ChannelKey, keep: impl Fn(u32) -> bool) {
+        if let Some(mut members) = self.channels.remove(&channel) {
+            members.retain(|slot| keep(*slot));
+            self.put_back(channel, members);
+        }
+    }
+
+    fn put_back(&mut self, channel: ChannelKey, members: Vec<u32>) {
+        if members.is_empty() {
+            self.channels.remove(&channel);
+        } else {
+            self.channels.insert(channel, members);
+        }
+    }
+}
+
+fn timer(every: Duration) -> Interval {
+    let mut timer = interval(every);
+    // After a stall one look is enough; the missed ones would all see the same.
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
+}
+
+#[cfg(test)]
+#[path = "shard_tests.rs"]
+mod tests;

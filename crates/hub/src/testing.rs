@@ -1,0 +1,1 @@
+//! A socket for unit tests whose room is set by the test.

@@ -1,0 +1,70 @@
+//! What an operator can set about channels and limits.
+
+use std::time::Duration;
+
+use redcast_hub::SlowConsumer;
+use redcast_protocol::{Channel, Pattern};
+
+/// Settings of the node.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Client connections this instance takes.
+    pub max_connections: usize,
+    /// Channels one connection may be in. Default 128.
+    pub max_subscriptions: usize,
+    /// How long a channel without members stays subscribed, so that a page that is
+    /// reloaded does not cost an UNSUBSCRIBE and a SUBSCRIBE. Default 5 s.
+    pub linger: Duration,
+    /// Rules for channels; the first that matches counts.
+    pub rules: Vec<ChannelRule>,
+}
+
+/// What holds for the channels that a pattern matches.
+#[derive(Clone, Debug)]
+pub struct ChannelRule {
+    /// Which channels.
+    pub pattern: Pattern,
+    /// What a slow client loses.
+    pub slow_consumer: SlowConsumer,
+}
+
+impl Default for NodeConfig {
+    fn default() -> Self {
+        Self {
+            max_connections: 10_000,
+            max_subscriptions: 128,
+            linger: Duration::from_secs(5),
+            rules: Vec::new(),
+        }
+    }
+}
+
+impl NodeConfig {
+    /// The slow-consumer policy of a channel.
+    pub fn slow_consumer(&self, channel: &Channel) -> SlowConsumer {
+        let rule = self.rules.iter().find(|rule| rule.pattern.matches(channel.as_str()));
+        rule.map_or_else(SlowConsumer::default, |rule| rule.slow_consumer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_matching_rule_counts() {
+        let rule = |glob: &str, slow_consumer| ChannelRule {
+            pattern: Pattern::parse(glob).unwrap(),
+            slow_consumer,
+        };
+        let rules = vec![
+            rule("orders:1", SlowConsumer::KeepLatest),
+            rule("orders:*", SlowConsumer::DropOldest),
+        ];
+        let config = NodeConfig { rules, ..NodeConfig::default() };
+        let policy = |name: &str| config.slow_consumer(&Channel::parse(name).unwrap());
+        assert_eq!(policy("orders:1"), SlowConsumer::KeepLatest);
+        assert_eq!(policy("orders:2"), SlowConsumer::DropOldest);
+        assert_eq!(policy("other"), SlowConsumer::Disconnect);
+    }
+}

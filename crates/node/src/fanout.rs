@@ -1,0 +1,83 @@
+//! An event's way through the node: encode the frame once per form that has
+//! members, and hand it to the shards that have any.
+
+use std::sync::Arc;
+
+use redcast_broker::{Deliveries, Delivery, Event, Gap};
+use redcast_hub::{Broadcast, Frames, Hub, HubClosed};
+use redcast_protocol::Reply;
+use redcast_wire::{event_frame, text_frame};
+
+use crate::interest::{Entry, Interest};
+
+/// Deliveries taken from the broker at once.
+const TAKE: usize = 256;
+/// Room for what an envelope adds; payloads that need more only borrow it.
+const ENVELOPE_BYTES: usize = 512;
+
+/// The task between the broker and the hub.
+pub struct Fanout {
+    pub(crate) deliveries: Deliveries,
+    pub(crate) interest: Arc<Interest>,
+    pub(crate) hub: Hub,
+}
+
+impl Fanout {
+    /// Works until the broker or the hub is gone.
+    pub async fn run(mut self) {
+        let mut taken = Vec::with_capacity(TAKE);
+        while self.deliveries.recv_many(&mut taken, TAKE).await > 0 {
+            for delivery in taken.drain(..) {
+                let passed = match delivery {
+                    Delivery::Event(event) => self.pass_event(event).await,
+                    Delivery::Gap(gap) => self.pass_gap(gap).await,
+                };
+                if passed.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn pass_event(&self, event: Event) -> Result<(), HubClosed> {
+        let Some(entry) = self.interest.find(&event.channel) else { return Ok(()) };
+        let places = self.hub.reserve(2 * event.payload.len() + ENVELOPE_BYTES).await?;
+        // From here to the hand-over the members can't change: one who is counted
+        // later also joins later in the shard's queue, so none misses its form.
+        let members = entry.members();
+        let frames = Frames::event(
+            members.has_raw().then(|| event_frame(&event.payload)),
+            members.has_envelope().then(|| envelope(&entry, &event)),
+        );
+        let broadcast = Broadcast {
+            channel: entry.key,
+            frames,
+            policy: entry.policy,
+            received: Some(event.received),
+        };
+        places.send(&broadcast, |shard| members.in_shard(shard));
+        Ok(())
+    }
+
+    async fn pass_gap(&self, gap: Gap) -> Result<(), HubClosed> {
+        let Some(entry) = self.interest.find(&gap.channel) else { return Ok(()) };
+        let notice = Reply::Gap {
+            channel: gap.channel.as_str(),
+            from: gap.from_ms,
+            to: gap.to_ms,
+            reason: gap.reason,
+            dropped: gap.dropped,
+        };
+        let frames = Frames::notice(text_frame(&notice.encode()));
+        let places = self.hub.reserve(ENVELOPE_BYTES).await?;
+        let broadcast =
+            Broadcast { channel: entry.key, frames, policy: entry.policy, received: None };
+        let members = entry.members();
+        places.send(&broadcast, |shard| members.in_shard(shard));
+        Ok(())
+    }
+}
+
+fn envelope(entry: &Entry, event: &Event) -> bytes::Bytes {
+    text_frame(&Reply::encode_event(&entry.channel, None, &event.payload))
+}

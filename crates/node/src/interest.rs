@@ -1,0 +1,265 @@
+//! Which channels this instance listens to: the first local member subscribes, the
+//! last one unsubscribes after a linger, and a refusal is rolled back.
+//!
+//! Every holder is a guard, so a session that ends in the middle of anything still
+//! gives back what it held.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, MutexGuard};
+use redcast_broker::{Broker, SubscribeError};
+use redcast_hub::{ChannelKey, Form, SlowConsumer};
+use redcast_protocol::Channel;
+use tokio::sync::Notify;
+
+use crate::config::NodeConfig;
+use crate::metrics::NodeMetrics;
+
+/// All channels of this instance.
+pub(crate) struct Interest {
+    broker: Arc<dyn Broker>,
+    config: NodeConfig,
+    metrics: NodeMetrics,
+    shards: usize,
+    channels: Mutex<HashMap<Channel, Arc<Entry>>>,
+    next_key: AtomicU64,
+    /// Channels that lost their last holder, oldest first; each at most once.
+    idle: Mutex<VecDeque<Arc<Entry>>>,
+    became_idle: Notify,
+}
+
+/// One channel of this instance.
+pub(crate) struct Entry {
+    pub(crate) key: ChannelKey,
+    pub(crate) channel: Channel,
+    pub(crate) policy: SlowConsumer,
+    /// Whether the broker was asked for it. The one lock that may wait for the
+    /// broker: it puts a subscribe and an unsubscribe of one channel in order.
+    asked: tokio::sync::Mutex<bool>,
+    members: Mutex<Members>,
+}
+
+/// Who holds a channel, and in which shards and forms its members are.
+pub(crate) struct Members {
+    holders: usize,
+    idle_since: Option<Instant>,
+    queued_as_idle: bool,
+    envelope: usize,
+    raw: usize,
+    shards: Box<[u32]>,
+}
+
+/// A connection's stake in a channel; dropping it leaves.
+pub(crate) struct Membership {
+    hold: Hold,
+    shard: usize,
+    form: Form,
+}
+
+struct Hold {
+    interest: Arc<Interest>,
+    entry: Arc<Entry>,
+}
+
+/// The task that unsubscribes channels whose linger is over.
+pub struct Reaper(pub(crate) Arc<Interest>);
+
+impl Interest {
+    pub(crate) fn new(
+        broker: Arc<dyn Broker>,
+        config: NodeConfig,
+        metrics: NodeMetrics,
+        shards: usize,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            broker,
+            config,
+            metrics,
+            shards,
+            channels: Mutex::default(),
+            next_key: AtomicU64::new(0),
+            idle: Mutex::default(),
+            became_idle: Notify::new(),
+        })
+    }
+
+    /// Makes the channel's events arrive here, and counts the caller among its
+    /// members from now on.
+    pub(crate) async fn subscribe(
+        self: &Arc<Self>,
+        channel: &Channel,
+        shard: usize,
+        form: Form,
+    ) -> Result<Membership, SubscribeError> {
+        let hold = self.hold(channel);
+        let mut asked = hold.entry.asked.lock().await;
+        if !*asked {
+            let answer = self.broker.subscribe(channel).await;
+            answer.inspect_err(|_| self.metrics.subscriptions_refused.inc())?;
+            *asked = true;
+        }
+        drop(asked);
+        hold.entry.members.lock().change(shard, form, 1);
+        Ok(Membership { hold, shard, form })
+    }
+
+    pub(crate) fn find(&self, channel: &Channel) -> Option<Arc<Entry>> {
+        self.channels.lock().get(channel).cloned()
+    }
+
+    fn hold(self: &Arc<Self>, channel: &Channel) -> Hold {
+        let mut channels = self.channels.lock();
+        let entry = channels.entry(channel.clone()).or_insert_with(|| self.entry(channel));
+        // Under the map's lock, so that the reaper can't take the entry out between.
+        entry.members.lock().holders += 1;
+        self.metrics.channels.set(channels_len(channels.len()));
+        let entry = channels[channel].clone();
+        Hold { interest: self.clone(), entry }
+    }
+
+    fn entry(&self, channel: &Channel) -> Arc<Entry> {
+        Arc::new(Entry {
+            key: ChannelKey(self.next_key.fetch_add(1, Ordering::Relaxed)),
+            channel: channel.clone(),
+            policy: self.config.slow_consumer(channel),
+            asked: tokio::sync::Mutex::new(false),
+            members: Mutex::new(Members {
+                holders: 0,
+                idle_since: None,
+                queued_as_idle: false,
+                envelope: 0,
+                raw: 0,
+                shards: vec![0; self.shards].into(),
+            }),
+        })
+    }
+
+    fn release(&self, entry: &Arc<Entry>) {
+        let mut members = entry.members.lock();
+        members.holders -= 1;
+        if members.holders > 0 {
+            return;
+        }
+        members.idle_since = Some(Instant::now());
+        if !std::mem::replace(&mut members.queued_as_idle, true) {
+            drop(members);
+            self.idle.lock().push_back(entry.clone());
+            self.became_idle.notify_one();
+        }
+    }
+
+    /// Forgets the entry unless somebody holds it again.
+    async fn reap(&self, entry: &Arc<Entry>) {
+        let mut asked = entry.asked.lock().await;
+        {
+            let mut members = entry.members.lock();
+            if members.holders > 0 {
+                members.queued_as_idle = false;
+                return;
+            }
+        }
+        if std::mem::take(&mut *asked) {
+            self.broker.unsubscribe(&entry.channel).await;
+        }
+        let mut channels = self.channels.lock();
+        let mut members = entry.members.lock();
+        members.queued_as_idle = false;
+        // Whoever came meanwhile waits for `asked` and will ask the broker again.
+        if members.holders == 0 {
+            channels.remove(&entry.channel);
+            self.metrics.channels.set(channels_len(channels.len()));
+        }
+    }
+}
+
+impl Entry {
+    pub(crate) fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock()
+    }
+}
+
+impl Members {
+    pub(crate) fn has_raw(&self) -> bool {
+        self.raw > 0
+    }
+
+    pub(crate) fn has_envelope(&self) -> bool {
+        self.envelope > 0
+    }
+
+    pub(crate) fn in_shard(&self, shard: usize) -> bool {
+        self.shards.get(shard).is_some_and(|members| *members > 0)
+    }
+
+    fn change(&mut self, shard: usize, form: Form, by: i32) {
+        let count = match form {
+            Form::Raw | Form::Quiet => &mut self.raw,
+            Form::Envelope => &mut self.envelope,
+        };
+        *count = count.saturating_add_signed(by as isize);
+        if let Some(members) = self.shards.get_mut(shard) {
+            *members = members.saturating_add_signed(by);
+        }
+    }
+}
+
+impl Membership {
+    pub(crate) fn channel(&self) -> &Channel {
+        &self.hold.entry.channel
+    }
+
+    pub(crate) fn key(&self) -> ChannelKey {
+        self.hold.entry.key
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.hold.entry.members.lock().change(self.shard, self.form, -1);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.interest.release(&self.entry);
+    }
+}
+
+impl Reaper {
+    /// Works until the process ends.
+    pub async fn run(self) {
+        let interest = self.0;
+        loop {
+            let next = interest.idle.lock().pop_front();
+            let Some(entry) = next else {
+                interest.became_idle.notified().await;
+                continue;
+            };
+            let rest = linger_left(&entry, interest.config.linger);
+            if !rest.is_zero() {
+                tokio::time::sleep(rest).await;
+            }
+            if linger_left(&entry, interest.config.linger).is_zero() {
+                interest.reap(&entry).await;
+            } else {
+                // It was joined and left again meanwhile: its linger starts anew.
+                interest.idle.lock().push_back(entry);
+            }
+        }
+    }
+}
+
+fn linger_left(entry: &Entry, linger: Duration) -> Duration {
+    let members = entry.members.lock();
+    match members.idle_since {
+        Some(since) if members.holders == 0 => linger.saturating_sub(since.elapsed()),
+        _ => Duration::ZERO,
+    }
+}
+
+fn channels_len(len: usize) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX)
+}

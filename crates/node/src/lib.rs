@@ -1,0 +1,28 @@
+//! The rules: who may be here, which channels this instance listens to, and how
+//! an event becomes frames.
+//!
+//! The node joins the two rooms that never meet: the broker (where events come
+//! from) and the hub (who gets them). It knows no HTTP and no Redis.
+//! `node.rs` has the product's verbs; `interest.rs` decides when to subscribe and
+//! unsubscribe; `fanout.rs` is an event's way through.
+
+#![forbid(unsafe_code)]
+
+mod access;
+mod config;
+mod fanout;
+mod interest;
+mod limits;
+mod metrics;
+mod node;
+mod participant;
+
+pub use access::ChannelAccess;
+pub use config::{ChannelRule, NodeConfig};
+pub use fanout::Fanout;
+pub use interest::Reaper;
+pub use limits::{ConnectionPermit, Full};
+pub use metrics::NodeMetrics;
+pub use node::{Node, NodeTasks};
+pub use participant::{JoinError, Participant};
+pub use redcast_broker::{Health, PublishError};

@@ -1,0 +1,42 @@
+//! What the node counts.
+
+use prometheus::{IntCounter, IntGauge, Registry};
+
+/// The node's metrics; clones share the same counters.
+#[derive(Clone, Debug)]
+pub struct NodeMetrics {
+    /// Open client connections: the gauge this product exists for.
+    pub connections: IntGauge,
+    /// The most connections this instance takes.
+    pub connections_limit: IntGauge,
+    /// Channels this instance is interested in, lingering ones included.
+    pub channels: IntGauge,
+    /// Subscriptions that the broker refused.
+    pub subscriptions_refused: IntCounter,
+}
+
+impl NodeMetrics {
+    /// Makes the metrics and registers them.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let metrics = Self {
+            connections: IntGauge::new("redcast_connections", "Open client connections.")?,
+            connections_limit: IntGauge::new(
+                "redcast_connections_limit",
+                "The most client connections this instance takes.",
+            )?,
+            channels: IntGauge::new(
+                "redcast_channels",
+                "Channels this instance is interested in, lingering ones included.",
+            )?,
+            subscriptions_refused: IntCounter::new(
+                "redcast_subscriptions_refused_total",
+                "Subscriptions that the broker refused.",
+            )?,
+        };
+        registry.register(Box::new(metrics.connections.clone()))?;
+        registry.register(Box::new(metrics.connections_limit.clone()))?;
+        registry.register(Box::new(metrics.channels.clone()))?;
+        registry.register(Box::new(metrics.subscriptions_refused.clone()))?;
+        Ok(metrics)
+    }
+}

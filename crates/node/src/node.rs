@@ -1,0 +1,89 @@
+//! The product's verbs: admit, connect, publish; joining and leaving are verbs of
+//! the [`Participant`] that connecting gives.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redcast_broker::{Broker, Deliveries, Health, PublishError};
+use redcast_hub::{Form, Hub, HubClosed, Socket};
+use redcast_protocol::Channel;
+
+use crate::config::NodeConfig;
+use crate::fanout::Fanout;
+use crate::interest::{Interest, Reaper};
+use crate::limits::{ConnectionPermit, Connections, Full};
+use crate::metrics::NodeMetrics;
+use crate::participant::Participant;
+
+/// One instance's rules over its hub and its broker.
+pub struct Node {
+    broker: Arc<dyn Broker>,
+    hub: Hub,
+    interest: Arc<Interest>,
+    connections: Arc<Connections>,
+    max_subscriptions: usize,
+}
+
+/// The tasks a node needs; run each to the end of the process.
+pub struct NodeTasks {
+    /// From the broker to the hub.
+    pub fanout: Fanout,
+    /// Unsubscribes what nobody wants any more.
+    pub reaper: Reaper,
+}
+
+impl Node {
+    /// Joins a broker and a hub.
+    pub fn new(
+        config: NodeConfig,
+        metrics: NodeMetrics,
+        (broker, deliveries): (Arc<dyn Broker>, Deliveries),
+        hub: Hub,
+    ) -> (Arc<Self>, NodeTasks) {
+        let max_connections = config.max_connections;
+        metrics.connections_limit.set(i64::try_from(max_connections).unwrap_or(i64::MAX));
+        let connections = Connections::new(max_connections, metrics.connections.clone());
+        let max_subscriptions = config.max_subscriptions;
+        let interest = Interest::new(broker.clone(), config, metrics, hub.shards());
+        let fanout = Fanout { deliveries, interest: interest.clone(), hub: hub.clone() };
+        let reaper = Reaper(interest.clone());
+        let node = Self { broker, hub, interest, connections, max_subscriptions };
+        (Arc::new(node), NodeTasks { fanout, reaper })
+    }
+
+    /// Counts one more connection, if there is room.
+    pub fn admit(&self) -> Result<ConnectionPermit, Full> {
+        self.connections.admit()
+    }
+
+    /// How many connections are open.
+    pub fn open_connections(&self) -> usize {
+        self.connections.open()
+    }
+
+    /// Seats a socket in the hub.
+    pub async fn connect<S: Socket>(
+        self: &Arc<Self>,
+        socket: S,
+        form: Form,
+    ) -> Result<Participant<S>, HubClosed> {
+        let seat = self.hub.enter(socket, form).await?;
+        Ok(Participant::new(self.interest.clone(), seat, self.max_subscriptions))
+    }
+
+    /// Publishes through the broker; local members get it on its way back, like
+    /// every other instance's.
+    pub async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError> {
+        self.broker.publish(channel, payload).await
+    }
+
+    /// What kind of broker, and how it is.
+    pub fn broker(&self) -> (&'static str, Health) {
+        (self.broker.kind(), self.broker.health())
+    }
+
+    /// The hub, for the drain and for liveness.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+}

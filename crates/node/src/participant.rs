@@ -1,0 +1,106 @@
+//! One connection as the node sees it: its seat in the hub and the channels it is in.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use redcast_broker::SubscribeError;
+use redcast_hub::{ChannelKey, Connection, HubClosed, Seat, Socket};
+use redcast_protocol::Channel;
+
+use crate::interest::{Interest, Membership};
+
+/// A connected client. Dropping it leaves every channel.
+pub struct Participant<S: Socket> {
+    // Before the seat: what is no longer counted gets no more events.
+    memberships: Vec<Membership>,
+    seat: Seat<S>,
+    interest: Arc<Interest>,
+    max_subscriptions: usize,
+}
+
+/// Why a connection did not get into a channel.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// It would be in more channels than one connection may.
+    #[error("a connection can be in at most {0} channels")]
+    TooMany(usize),
+    /// The broker refused.
+    #[error(transparent)]
+    Refused(#[from] SubscribeError),
+    /// The process is going down.
+    #[error(transparent)]
+    Closed(#[from] HubClosed),
+}
+
+impl<S: Socket> Participant<S> {
+    pub(crate) fn new(interest: Arc<Interest>, seat: Seat<S>, max_subscriptions: usize) -> Self {
+        Self { memberships: Vec::new(), seat, interest, max_subscriptions }
+    }
+
+    /// The connection itself.
+    pub fn connection(&self) -> &Arc<Connection<S>> {
+        self.seat.connection()
+    }
+
+    /// Joins all of `channels` or, if one is refused, none. `then` is sent to the
+    /// client when the last join is applied, before any event that follows it.
+    pub async fn join(
+        &mut self,
+        channels: &[Channel],
+        then: Option<Bytes>,
+    ) -> Result<(), JoinError> {
+        let mut wanted: Vec<&Channel> = Vec::with_capacity(channels.len());
+        for channel in channels {
+            if self.position(channel).is_none() && !wanted.contains(&channel) {
+                wanted.push(channel);
+            }
+        }
+        if self.memberships.len() + wanted.len() > self.max_subscriptions {
+            return Err(JoinError::TooMany(self.max_subscriptions));
+        }
+        let (shard, form) = (self.connection().shard(), self.connection().form());
+        let asked = wanted.into_iter().map(|channel| self.interest.subscribe(channel, shard, form));
+        let joined = try_join_all(asked).await?;
+        self.apply(joined, then).await
+    }
+
+    async fn apply(
+        &mut self,
+        joined: Vec<Membership>,
+        then: Option<Bytes>,
+    ) -> Result<(), JoinError> {
+        let Some(last) = joined.last().map(Membership::key) else {
+            if let Some(frame) = then {
+                self.connection().send(&frame);
+            }
+            return Ok(());
+        };
+        let mut then = then;
+        for membership in joined {
+            let key = membership.key();
+            let after = if key == last { then.take() } else { None };
+            self.seat.join(key, after).await?;
+            self.memberships.push(membership);
+        }
+        Ok(())
+    }
+
+    /// Leaves a channel; answers whether it was in it.
+    pub async fn leave(&mut self, channel: &Channel) -> Result<bool, HubClosed> {
+        let Some(index) = self.position(channel) else { return Ok(false) };
+        let membership = self.memberships.swap_remove(index);
+        self.seat.leave(membership.key()).await?;
+        Ok(true)
+    }
+
+    /// The name of a channel this connection is in.
+    pub fn channel(&self, key: ChannelKey) -> Option<&Channel> {
+        let found = self.memberships.iter().find(|membership| membership.key() == key);
+        found.map(Membership::channel)
+    }
+
+    fn position(&self, channel: &Channel) -> Option<usize> {
+        self.memberships.iter().position(|membership| membership.channel() == channel)
+    }
+}

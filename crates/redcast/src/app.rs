@@ -1,0 +1,216 @@
+//! The gateway put together: every part is built here, in reading order, and every
+//! task is held here.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use prometheus::{IntGauge, Registry};
+use redcast_broker::{Broker, BrokerMetrics, Deliveries, MemoryBroker, RedisBroker};
+use redcast_edge::{
+    Edge, EdgeMetrics, Identity, ListenerConfig, admin_router, public_router, serve,
+};
+use redcast_hub::{Hub, HubMetrics, ShardTask};
+use redcast_node::{Node, NodeMetrics, NodeTasks};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::settings::{BrokerSettings, Settings};
+use crate::shutdown::{Drain, EXIT_INTERRUPTED, Signals};
+use crate::{demo, telemetry};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A configuration that can't be run: exit code 78 (EX_CONFIG of sysexits.h).
+#[derive(Debug, thiserror::Error)]
+#[error("{0:#}")]
+pub(crate) struct BadConfig(pub(crate) anyhow::Error);
+
+/// The gateway, built and not yet serving.
+pub(crate) struct App {
+    settings: Settings,
+    registry: Registry,
+    node: Arc<Node>,
+    edge: Arc<Edge>,
+    /// Tasks without which the process is of no use: if one ends, all ends.
+    vital: JoinSet<&'static str>,
+    /// Sessions and HTTP connections.
+    sessions: TaskTracker,
+    /// The broker's tasks and the demo.
+    background: TaskTracker,
+    stop: CancellationToken,
+    draining: IntGauge,
+    demo: bool,
+}
+
+/// Where the gateway listens.
+struct Doors {
+    public: TcpListener,
+    admin: TcpListener,
+}
+
+impl App {
+    /// Builds every part; nothing is served yet.
+    pub(crate) fn build(settings: Settings, demo: bool) -> Result<Self> {
+        let registry = telemetry::registry(VERSION)?;
+        let background = TaskTracker::new();
+        let stop = CancellationToken::new();
+        let broker = build_broker(&settings, &registry, (&background, &stop))?;
+        let (hub, shards) = Hub::new(settings.hub(), HubMetrics::register(&registry)?);
+        let descriptors = rlimit::increase_nofile_limit(u64::MAX).context("descriptor limit")?;
+        let node_config = settings.node(descriptors).map_err(BadConfig)?;
+        let node_metrics = NodeMetrics::register(&registry)?;
+        let (node, node_tasks) = Node::new(node_config, node_metrics, broker, hub);
+        let sessions = TaskTracker::new();
+        let edge_config = settings.edge(demo).map_err(BadConfig)?;
+        let edge_metrics = EdgeMetrics::register(&registry)?;
+        let edge = Edge::new(node.clone(), edge_config, edge_metrics, identity(), sessions.clone());
+        let vital = vital_tasks(shards, node_tasks);
+        let draining = telemetry::draining_gauge(&registry)?;
+        Ok(Self {
+            settings,
+            registry,
+            node,
+            edge,
+            vital,
+            sessions,
+            background,
+            stop,
+            draining,
+            demo,
+        })
+    }
+
+    /// Serves until a signal or a failure; answers the exit code.
+    pub(crate) async fn run(mut self) -> Result<u8> {
+        let mut signals = Signals::listen()?;
+        let doors = Doors::open(&self.settings).await?;
+        let (public, admin) = (doors.public.local_addr()?, doors.admin.local_addr()?);
+        let stop_accepting = CancellationToken::new();
+        self.serve(doors, &stop_accepting)?;
+        if self.demo {
+            let traffic = demo::traffic(self.node.clone(), self.stop.clone());
+            self.background.spawn(traffic);
+        }
+        self.announce(public, admin);
+        let patience = tokio::select! {
+            patience = signals.wait(&self.settings.shutdown) => patience,
+            ended = self.vital.join_next() => return Err(failure(ended)),
+        };
+        let drain = Drain {
+            edge: self.edge.clone(),
+            hub: self.node.hub().clone(),
+            sessions: self.sessions.clone(),
+            stop_accepting,
+            draining: self.draining.clone(),
+        };
+        let cut = tokio::select! {
+            cut = drain.run(&patience) => cut,
+            () = signals.again() => return Ok(EXIT_INTERRUPTED),
+            ended = self.vital.join_next() => return Err(failure(ended)),
+        };
+        self.stop.cancel();
+        tracing::info!(cut, "stopped");
+        Ok(0)
+    }
+
+    fn serve(&mut self, doors: Doors, stop_accepting: &CancellationToken) -> Result<()> {
+        let head_timeout = self.settings.http.handshake_timeout;
+        let unsent_limit = u32::try_from(self.settings.http.unsent_limit.as_u64())
+            .map_err(|_| BadConfig(anyhow!("http.unsent_limit: at most 4 GiB")))?;
+        let connections = self.edge.http_connections();
+        let config = ListenerConfig { head_timeout, unsent_limit, connections };
+        let public = serve(
+            doors.public,
+            public_router(&self.edge),
+            config,
+            self.sessions.clone(),
+            stop_accepting.clone(),
+        );
+        self.sessions.spawn(public);
+        // Health and metrics are answered to the very end of a drain.
+        let uncounted = IntGauge::new("admin", "not exposed")?;
+        let config = ListenerConfig { head_timeout, unsent_limit, connections: uncounted };
+        let admin = admin_router(self.edge.clone(), self.registry.clone());
+        let admin = serve(doors.admin, admin, config, self.background.clone(), self.stop.clone());
+        self.background.spawn(admin);
+        Ok(())
+    }
+
+    fn announce(&self, public: SocketAddr, admin: SocketAddr) {
+        let kind = self.node.broker().0;
+        tracing::info!(http = %public, admin = %admin, broker = kind, version = VERSION, "serving");
+        if self.demo {
+            demo::announce(&self.edge, (public, admin), kind);
+        }
+    }
+}
+
+impl Doors {
+    async fn open(settings: &Settings) -> Result<Self> {
+        let public = listen(settings.http.listen, "http.listen").await?;
+        let admin = listen(settings.admin.listen, "admin.listen").await?;
+        Ok(Self { public, admin })
+    }
+}
+
+async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("{key}: can't listen on {address}"))
+}
+
+fn build_broker(
+    settings: &Settings,
+    registry: &Registry,
+    (tracker, stop): (&TaskTracker, &CancellationToken),
+) -> Result<(Arc<dyn Broker>, Deliveries)> {
+    let metrics = BrokerMetrics::register(registry)?;
+    match settings.broker() {
+        BrokerSettings::Memory(config) => {
+            let (broker, deliveries) = MemoryBroker::new(&config, metrics);
+            Ok((broker, deliveries))
+        }
+        BrokerSettings::Redis(config) => {
+            let started = RedisBroker::start(*config, metrics, tracker, stop.clone());
+            let (broker, deliveries) = started.map_err(|error| BadConfig(error.into()))?;
+            Ok((broker, deliveries))
+        }
+    }
+}
+
+fn vital_tasks(shards: Vec<ShardTask>, node: NodeTasks) -> JoinSet<&'static str> {
+    let mut vital = JoinSet::new();
+    for shard in shards {
+        vital.spawn(async {
+            shard.run().await;
+            "a shard"
+        });
+    }
+    vital.spawn(async {
+        node.fanout.run().await;
+        "the fan-out"
+    });
+    vital.spawn(async {
+        node.reaper.run().await;
+        "the reaper of idle channels"
+    });
+    vital
+}
+
+/// A vital task that ended, by itself or by a panic, ends the process: a gateway
+/// that looks alive and delivers nothing is worse than none.
+fn failure(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> anyhow::Error {
+    match ended {
+        Some(Ok(name)) => anyhow!("{name} ended; the process can't go on"),
+        Some(Err(error)) => anyhow!("a vital task failed: {error}"),
+        None => anyhow!("there are no vital tasks"),
+    }
+}
+
+fn identity() -> Identity {
+    // Unique enough to tell instances apart in logs and welcomes.
+    let instance = format!("{:08x}", fastrand::u32(..));
+    Identity { instance, version: VERSION }
+}

@@ -1,0 +1,72 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// A WebSocket gateway over Redis pub/sub: PUBLISH reaches every browser.
+#[derive(Debug, Parser)]
+#[command(name = "redcast", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = "Examples:\n  redcast serve --demo\n  \
+    redcast serve --redis-url redis://127.0.0.1:6379\n  \
+    REDCAST_REDIS__URL=redis://127.0.0.1:6379 redcast\n\n\
+    Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 78 wrong configuration.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeFlags,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway (what `redcast` does without a command).
+    Serve(ServeFlags),
+}
+
+/// Flags of `serve`; each wins over file and environment.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ServeFlags {
+    /// The configuration file [default: $REDCAST_CONFIG, else ./redcast.toml]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where clients connect, e.g. 0.0.0.0:8080
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Where metrics and health answer, e.g. 127.0.0.1:9464
+    #[arg(long, value_name = "ADDRESS")]
+    admin_listen: Option<String>,
+    /// The Redis to listen to; without one, the memory broker serves this process
+    #[arg(long, value_name = "URL")]
+    redis_url: Option<String>,
+    /// off, error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) log_level: Option<String>,
+    /// Publish synthetic page views, to have something to look at
+    #[arg(long)]
+    pub(crate) demo: bool,
+}
+
+impl Cli {
+    /// The flags of the command that was asked for.
+    pub(crate) fn serve_flags(self) -> ServeFlags {
+        match self.command {
+            Some(Command::Serve(flags)) => flags,
+            None => self.serve,
+        }
+    }
+}
+
+impl ServeFlags {
+    /// The settings that these flags set.
+    pub(crate) fn overrides(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let flags = [
+            ("http.listen", &self.listen),
+            ("admin.listen", &self.admin_listen),
+            ("redis.url", &self.redis_url),
+            ("log.level", &self.log_level),
+        ];
+        let set = flags.map(|(key, value)| value.clone().map(|value| (key, value)));
+        set.into_iter().flatten()
+    }
+}
