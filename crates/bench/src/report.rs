@@ -37,7 +37,7 @@ pub struct Conditions {
 /// What a bar says about one contender.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Reached {
+enum Judgement {
     Reached,
     Missed,
     /// There is no bar, or no valid run.
@@ -55,7 +55,7 @@ struct Comparison {
     ratio: Option<f64>,
     ratio_of_least: Option<f64>,
     bar: String,
-    reached: Reached,
+    reached: Judgement,
     #[serde(skip)]
     digits: usize,
 }
@@ -118,14 +118,16 @@ fn compare(
     let (runs, floor): (Vec<_>, Vec<_>) = (runs.iter().collect(), floor.iter().collect());
     let figure = bar.figure;
     let (value, floor_value) = (figure.over(&runs), figure.over(&floor));
+    // The floor needs next to nothing of what has an absolute upper limit.
+    let comparable = !matches!(bar.limit, Limit::AtMost(_));
     Comparison {
         scenario,
         contender: name.to_owned(),
         figure: figure.heading(),
         value,
         floor: floor_value,
-        ratio: ratio(value, floor_value),
-        ratio_of_least: ratio(figure.least(&runs), figure.least(&floor)),
+        ratio: ratio(value, floor_value).filter(|_| comparable),
+        ratio_of_least: ratio(figure.least(&runs), figure.least(&floor)).filter(|_| comparable),
         bar: describe(bar.limit),
         reached: judge(bar.limit, value, floor_value),
         digits: figure.digits(),
@@ -147,15 +149,15 @@ fn describe(limit: Limit) -> String {
     }
 }
 
-fn judge(limit: Limit, value: Option<f64>, floor: Option<f64>) -> Reached {
+fn judge(limit: Limit, value: Option<f64>, floor: Option<f64>) -> Judgement {
     let reached = match (limit, value, floor) {
         (Limit::TimesFloor(times), Some(value), Some(floor)) => value <= floor * times,
         (Limit::AboveFloor(more), Some(value), Some(floor)) => value <= floor + more,
         (Limit::AtMost(most), Some(value), _) => value <= most,
         (Limit::AtLeast(least), Some(value), _) => value >= least,
-        _ => return Reached::Unknown,
+        _ => return Judgement::Unknown,
     };
-    if reached { Reached::Reached } else { Reached::Missed }
+    if reached { Judgement::Reached } else { Judgement::Missed }
 }
 
 fn ratio_rows(compared: &[Comparison]) -> Vec<Vec<String>> {
@@ -163,9 +165,9 @@ fn ratio_rows(compared: &[Comparison]) -> Vec<Vec<String>> {
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     for line in compared {
         let reached = match line.reached {
-            Reached::Reached => "reached",
-            Reached::Missed => "MISSED",
-            Reached::Unknown => "",
+            Judgement::Reached => "reached",
+            Judgement::Missed => "MISSED",
+            Judgement::Unknown => "",
         };
         rows.push(vec![
             line.scenario.to_owned(),

@@ -30,15 +30,15 @@ fn the_ratio_is_that_of_the_medians_beside_that_of_the_least() {
     let compared = comparisons(&all);
     assert_eq!(compared[0].ratio, Some(1.1));
     assert_eq!(compared[0].ratio_of_least, Some(1.25));
-    assert_eq!(compared[0].reached, Reached::Reached);
+    assert_eq!(compared[0].reached, Judgement::Reached);
 }
 
 #[test]
 fn a_missed_bar_says_so() {
     let compared = comparisons(&paced(vec![run(4.0, 0)], vec![run(9.5, 3)]));
-    let reached: Vec<Reached> = compared.iter().map(|line| line.reached).collect();
+    let reached: Vec<Judgement> = compared.iter().map(|line| line.reached).collect();
     // CPU 2.4 times the floor's, the same p50, p99 5.5 ms more, 3 lost.
-    let expected = [Reached::Missed, Reached::Reached, Reached::Missed, Reached::Missed];
+    let expected = [Judgement::Missed, Judgement::Reached, Judgement::Missed, Judgement::Missed];
     assert_eq!(reached, expected);
     assert!(text(&conditions(), &paced(vec![run(4.0, 0)], vec![run(9.5, 3)])).contains("MISSED"));
 }
@@ -47,7 +47,7 @@ fn a_missed_bar_says_so() {
 fn runs_with_short_sends_do_not_count_and_are_named() {
     let short = Measurement { short_sends: 2, ..run(1.0, 0) };
     let all = paced(vec![run(4.0, 0), short.clone()], vec![short]);
-    assert_eq!(comparisons(&all)[0].reached, Reached::Unknown);
+    assert_eq!(comparisons(&all)[0].reached, Judgement::Unknown);
     let notes = notes(&all);
     assert_eq!(notes.len(), 2, "{notes:?}");
     assert!(notes[1].starts_with("1 of 1 runs of gateway in (a)"), "{notes:?}");

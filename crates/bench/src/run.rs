@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use redcast_e2e::RedisServer;
 
+use crate::clients::Clients;
 use crate::contender::Contender;
 use crate::load::Timing;
 use crate::machine::{Cpus, catch_interrupts, check_interrupt, describe, pin, reserve_descriptors};
@@ -14,6 +15,7 @@ use crate::measure::{Setting, measure};
 use crate::progress::Progress;
 use crate::report::{self, Conditions, Series};
 use crate::scenario::{SCENARIOS, Scenario};
+use crate::server::Server;
 
 /// What `run` was asked to do.
 #[derive(Debug, Clone, clap::Args)]
@@ -72,6 +74,9 @@ pub fn run(options: &Options) -> Result<()> {
         timing: Timing { lead_in: Duration::from_millis(500), window },
         settle: Duration::from_millis(if options.quick { 300 } else { 1_000 }),
     };
+    for contender in &contenders {
+        try_out(contender, &setting)?;
+    }
     let all = run_all(&scenarios, &contenders, rounds, &setting)?;
     let window_seconds = window.as_secs_f64();
     let conditions = Conditions { machine, placement, rounds, window_seconds };
@@ -127,6 +132,14 @@ fn place(cpus: Option<Cpus>) -> Result<String> {
     };
     pin(load).with_context(|| format!("can't run on CPU {load}"))?;
     Ok(format!("server on CPU {server}, load generator and Redis on CPU {load}"))
+}
+
+/// Starts it once and connects, so that a server that can't be reached is told
+/// before minutes are spent on the others.
+fn try_out(contender: &Contender, setting: &Setting) -> Result<()> {
+    let server = Server::start(contender, &setting.redis, setting.cpus.map(|cpus| cpus.server))?;
+    let one = Clients::open(&server.target, 1);
+    one.with_context(|| format!("the {} can't be reached", contender.name)).map(|_| ())
 }
 
 fn run_all(

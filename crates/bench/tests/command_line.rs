@@ -1,5 +1,7 @@
 //! The program as its users start it: bad conditions, a whole short run, Ctrl-C.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
+
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,5 +1,7 @@
 //! The floor and the load generator, end to end over a real Redis.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
+
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -95,18 +97,26 @@ fn a_client_that_cannot_take_a_batch_is_a_short_send() {
     assert!(floor.server.stop().unwrap() > 0);
 }
 
-#[test]
-fn a_server_that_refuses_the_upgrade_is_named_with_its_answer() {
+#[track_caller]
+fn check_refused(answer: &'static str, expected: &str) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").unwrap();
+        stream.write_all(answer.as_bytes()).unwrap();
         // Held until the client is gone, or a reset could overtake the answer.
         std::io::copy(&mut stream, &mut std::io::sink())
     });
     let target = redcast_bench::server::Target::parse(&url).unwrap();
     let error = Clients::open(&target, 1).err().unwrap().to_string();
-    assert!(error.contains("503 Service Unavailable"), "{error}");
+    assert!(error.contains(expected), "{error}");
     let _ = server.join().unwrap();
+}
+
+#[test]
+fn a_server_that_refuses_the_upgrade_is_named_with_its_answer() {
+    check_refused("HTTP/1.1 503 Service Unavailable\r\n\r\n", "503 Service Unavailable");
+    let wrong_key =
+        "HTTP/1.1 101 Upgraded\r\nSec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n";
+    check_refused(wrong_key, "101 Upgraded");
 }

@@ -6,7 +6,7 @@ mod support;
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use redcast_broker::{Broker, MemoryConfig, PublishError, RedisConfig, Subscribed};
+use redcast_broker::{Broker, MemoryConfig, PublishError, QueueLimits, RedisConfig, Subscribed};
 use redcast_e2e::RedisServer;
 use support::{Rig, channel, channels, config};
 use tokio_util::task::TaskTracker;
@@ -140,13 +140,16 @@ async fn what_arrives_is_counted(mut rig: Rig) {
     assert_eq!(rig.metric("redcast_event_bytes_received_total"), 8);
 }
 
+/// Room for every event of a test: these tests are not about overflow.
+const QUEUE: QueueLimits = QueueLimits { events: 32_768, bytes: 64 << 20 };
+
 async fn memory() -> (Rig, ()) {
-    (Rig::memory(&MemoryConfig { max_event_size: MAX_EVENT_SIZE, ..MemoryConfig::default() }), ())
+    (Rig::memory(&MemoryConfig { max_event_size: MAX_EVENT_SIZE, queue: QUEUE }), ())
 }
 
 async fn redis_server() -> (Rig, RedisServer) {
     let server = RedisServer::start();
-    let config = RedisConfig { max_event_size: MAX_EVENT_SIZE, ..config(&server) };
+    let config = RedisConfig { max_event_size: MAX_EVENT_SIZE, queue: QUEUE, ..config(&server) };
     (Rig::redis(config).await, server)
 }
 

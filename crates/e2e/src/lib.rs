@@ -4,8 +4,22 @@
 //! This room stands outside. It is linked into tests and benchmarks only, so it
 //! may panic: a harness that can't do its work is a failed test.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test harness fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test harness fails by panicking, and its tasks end with the test"
+)]
 
+mod client;
+mod gateway;
+mod http;
+mod metrics;
 mod redis_server;
 
+pub use client::{Client, Incoming};
+pub use gateway::{Gateway, GatewayOptions, run};
+pub use http::{Response, get, request};
+pub use metrics::Metrics;
 pub use redis_server::{RedisServer, free_port};

@@ -25,7 +25,12 @@ pub struct HubClosed;
 pub(crate) enum Message {
     Broadcast { broadcast: Broadcast, reserved: usize },
     Enter(Arc<Member>),
-    Join { member: Arc<Member>, channel: ChannelKey, then: Option<Bytes> },
+    Join {
+        member: Arc<Member>,
+        channel: ChannelKey,
+        then: Option<Bytes>,
+        applied: oneshot::Sender<()>,
+    },
     Leave { member: Arc<Member>, channel: ChannelKey },
     Members(oneshot::Sender<Vec<Weak<Member>>>),
 }
@@ -159,11 +164,14 @@ impl<S: Socket> Seat<S> {
         &self.connection
     }
 
-    /// Joins a channel, in order with the channel's events; `then` is sent to the
-    /// client once the join is applied, before any event that follows.
+    /// Joins a channel, in order with the channel's events; returns when that is
+    /// done. `then` is sent to the client at that moment, before any event that
+    /// follows the join.
     pub async fn join(&self, channel: ChannelKey, then: Option<Bytes>) -> Result<(), HubClosed> {
+        let (applied, done) = oneshot::channel();
         let member = self.connection.clone();
-        self.mailbox.send(Message::Join { member, channel, then }).await
+        self.mailbox.send(Message::Join { member, channel, then, applied }).await?;
+        done.await.map_err(|_| HubClosed)
     }
 
     /// Leaves a channel.

@@ -118,11 +118,13 @@ impl Shard {
         match message {
             Message::Broadcast { .. } => debug_assert!(false, "broadcasts belong to the turn"),
             Message::Enter(member) => self.enter(member),
-            Message::Join { member, channel, then } => {
+            Message::Join { member, channel, then, applied } => {
                 self.join(&member, channel);
                 if let Some(frame) = then {
                     member.send(&frame);
                 }
+                // A session that ended meanwhile does not wait for it any more.
+                let _ = applied.send(());
             }
             Message::Leave { member, channel } => self.leave(&member, channel),
             Message::Members(answer) => {

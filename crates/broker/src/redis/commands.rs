@@ -74,7 +74,7 @@ impl Commands {
     pub(super) async fn ping(mut self) -> Done {
         let ping = redis::cmd("PING");
         match timeout(self.deadline, ping.query_async::<redis::Value>(&mut self.connection)).await {
-            Ok(Err(error)) if !is_answer(&error) => Done::Broken(error.to_string()),
+            Ok(Err(error)) if !is_answer(&error) => Done::Broken(words(&error)),
             Ok(_) => Done::Pong,
             Err(_) => overdue("PING"),
         }
@@ -93,7 +93,7 @@ fn is_answer(error: &RedisError) -> bool {
 fn done(reply: RedisResult<()>) -> Done {
     match reply {
         Ok(()) => Done::Answered(Vec::new()),
-        Err(error) => Done::Broken(error.to_string()),
+        Err(error) => Done::Broken(words(&error)),
     }
 }
 
@@ -107,8 +107,16 @@ fn refusals(channels: &[Channel], error: RedisError) -> Vec<(Channel, Refusal)> 
     errors
         .filter_map(|(index, error)| {
             let is_final = error.kind() == Some(ServerErrorKind::NoPerm);
-            let reason = RedisError::from(error.clone()).to_string();
+            let reason = words(&RedisError::from(error.clone()));
             Some((channels.get(*index)?.clone(), Refusal { is_final, reason }))
         })
         .collect()
+}
+
+/// An error for people: Redis's own words where it spoke, `NOPERM …` and the like.
+pub(super) fn words(error: &RedisError) -> String {
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        _ => error.to_string(),
+    }
 }

@@ -8,6 +8,7 @@ use redcast_protocol::Channel;
 use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
 use tokio::time::timeout;
 
+use super::commands::words;
 use super::config::{BrokerConfigError, RedisConfig};
 use super::names::Names;
 use crate::PublishError;
@@ -103,10 +104,10 @@ fn failed(error: &RedisError) -> PublishError {
             | Server::TryAgain
             | Server::Moved
             | Server::Ask,
-        ) => PublishError::Unavailable(error.to_string()),
+        ) => PublishError::Unavailable(words(error)),
         ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
-            PublishError::Refused(error.to_string())
+            PublishError::Refused(words(error))
         }
-        _ => PublishError::Unavailable(error.to_string()),
+        _ => PublishError::Unavailable(words(error)),
     }
 }

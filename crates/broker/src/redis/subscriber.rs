@@ -16,7 +16,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::commands::{Commands, Done};
+use super::commands::{Commands, Done, words};
 use super::config::RedisConfig;
 use super::connect::open_subscription;
 use super::heartbeat::Heartbeat;
@@ -29,6 +29,10 @@ use crate::intake::Intake;
 
 /// A link that held this long was a good one: the next loss starts a new back-off.
 const GOOD_LINK: Duration = Duration::from_secs(1);
+
+/// With this many commands on their way, new wishes wait for an answer and then go out
+/// together: many clients that subscribe at once cost a few commands, not one each.
+const COMMANDS_IN_FLIGHT: usize = 4;
 
 /// Everything the task needs. It holds the only way into the queue of deliveries, so
 /// that the queue closes when the task ends.
@@ -64,10 +68,11 @@ impl Subscriber {
                 }
                 Err(error) => {
                     // Several attempts a second: one line per outage is enough.
+                    let reason = words(&error);
                     if !std::mem::replace(&mut outage_logged, true) {
-                        tracing::warn!(%error, "no connection to Redis, trying on");
+                        tracing::warn!(reason, "no connection to Redis, trying on");
                     }
-                    self.status.link_down(&error.to_string());
+                    self.status.link_down(&reason);
                 }
             }
             if cancel.run_until_cancelled(sleep(backoff.delay())).await.is_none() {
@@ -168,6 +173,9 @@ impl<'a> Watch<'a> {
 
     /// Sends the commands that are due, without waiting for any of them.
     fn send_work(&mut self) {
+        if self.running.len() - usize::from(self.pinging) >= COMMANDS_IN_FLIGHT {
+            return;
+        }
         let work = self.subscriber.wishes.take_work(Instant::now());
         let batch = self.subscriber.config.subscribe_batch;
         for channels in work.subscribe.chunks(batch) {

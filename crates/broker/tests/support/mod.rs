@@ -1,7 +1,7 @@
 //! What the broker's tests share: a broker of each kind, and a reader of what it
 //! delivers that never waits without a limit.
 
-#![allow(dead_code, reason = "each test binary uses its own part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,11 +11,12 @@ use bytes::Bytes;
 use prometheus::Registry;
 use redcast_broker::{
     Broker, BrokerMetrics, Deliveries, Delivery, Event, Gap, MemoryBroker, MemoryConfig,
-    RedisBroker, RedisConfig,
+    RedisBroker, RedisConfig, SubscribeError, Subscribed,
 };
 use redcast_e2e::RedisServer;
 use redcast_protocol::Channel;
 use redis::aio::MultiplexedConnection;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -219,4 +220,43 @@ pub fn channels(count: usize) -> Vec<Channel> {
 
 pub fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
+}
+
+/// Subscribes to all of them at once, as many clients would.
+pub async fn subscribe_all(
+    rig: &Rig,
+    channels: &[Channel],
+) -> Vec<(Channel, Result<Subscribed, SubscribeError>)> {
+    let mut running = JoinSet::new();
+    for channel in channels.iter().cloned() {
+        let broker = rig.broker.clone();
+        running.spawn(async move {
+            let answer = broker.subscribe(&channel).await;
+            (channel, answer)
+        });
+    }
+    timeout(LIMIT, running.join_all()).await.expect("every subscribe is answered")
+}
+
+/// How often Redis has carried out a command.
+pub async fn calls(connection: &mut MultiplexedConnection, command: &str) -> u64 {
+    let info: String =
+        redis::cmd("INFO").arg("commandstats").query_async(connection).await.unwrap();
+    let key = format!("cmdstat_{command}:calls=");
+    let calls = info.lines().find_map(|line| line.strip_prefix(&key)?.split(',').next());
+    calls.map_or(0, |calls| calls.parse().unwrap())
+}
+
+/// PUBLISH as a producer does it; returns how many clients Redis gave it to.
+pub async fn produce(
+    connection: &mut MultiplexedConnection,
+    channel: &Channel,
+    payload: &[u8],
+) -> u64 {
+    redis::cmd("PUBLISH")
+        .arg(format!("test:{channel}"))
+        .arg(payload)
+        .query_async(connection)
+        .await
+        .unwrap()
 }

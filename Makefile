@@ -1,0 +1,77 @@
+# The menu. `make` alone prints it; the work is in scripts/ and in cargo.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# What a target brings in stays in this folder.
+TOOLS := .tools
+DENY := $(TOOLS)/bin/cargo-deny
+MUTANTS := $(TOOLS)/bin/cargo-mutants
+STAGE := scripts/stage
+
+CLIPPY := cargo clippy --workspace --all-targets --locked -- -D warnings
+# An allowed arrow that nobody has drawn yet is no finding.
+CHECK_DENY := $(DENY) --locked check -A unused-wrapper bans licenses sources
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Build and start a gateway with demo traffic (REDCAST_REDIS__URL=... for a real Redis)
+	@cargo build --release --locked -p redcast
+	@exec target/release/redcast serve --demo
+
+.PHONY: test
+test: ## Install what the tests need, then run every check and every test
+	@scripts/install-test-tools
+	@$(STAGE) tools scripts/install-cargo-tool cargo-deny 0.20.2
+	@$(STAGE) format cargo fmt --all --check
+	@$(STAGE) clippy $(CLIPPY)
+	@$(STAGE) deny $(CHECK_DENY)
+	@# All targets at once, so that each dependency is compiled with one set of features.
+	@$(STAGE) build cargo build --workspace --all-targets --locked
+	@$(STAGE) tests cargo test --workspace --locked
+
+.PHONY: first-minute
+first-minute: ## Prove that Python, Node and a browser receive what redis-cli publishes
+	@scripts/install-first-minute-tools
+	@cargo build --release --locked -p redcast
+	@scripts/first-minute/run
+
+.PHONY: bench
+bench: ## Measure cost per delivery, throughput and memory against the floor
+	@cargo build --release --locked -p redcast -p redcast-bench
+	@exec target/release/redcast-bench run
+
+.PHONY: mutants
+mutants: ## Break protocol, wire and hub on purpose and list what no test noticed (40 minutes at most)
+	@$(STAGE) tools scripts/install-cargo-tool cargo-mutants 27.1.0
+	@scripts/mutants $(MUTANTS)
+
+.PHONY: fmt
+fmt: ## Format the code
+	@cargo fmt --all
+
+.PHONY: lint
+lint: ## Run clippy as the tests do
+	@$(CLIPPY)
+
+.PHONY: deny
+deny: ## Check walls between rooms, licences and sources
+	@$(STAGE) tools scripts/install-cargo-tool cargo-deny 0.20.2
+	@$(CHECK_DENY)
+
+.PHONY: advisories
+advisories: ## Check dependencies for known vulnerabilities (fetches the RustSec database)
+	@$(STAGE) tools scripts/install-cargo-tool cargo-deny 0.20.2
+	@$(DENY) --locked check advisories
+
+.PHONY: clean
+clean: ## Remove everything that was built
+	@cargo clean
+
+.PHONY: clean-tools
+clean-tools: ## Remove the tools that make installed in .tools
+	@rm -rf $(TOOLS)

@@ -1,0 +1,214 @@
+//! A whole gateway: the real binary in a process of its own.
+
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::client::Client;
+use crate::http::{Response, get};
+use crate::metrics::Metrics;
+
+/// How long anything that should take milliseconds may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What a test sets about its gateway.
+#[derive(Default)]
+pub struct GatewayOptions {
+    /// The Redis to use; none means the memory broker.
+    pub redis_url: Option<String>,
+    /// TOML for the configuration file.
+    pub config: String,
+    /// More environment variables.
+    pub env: Vec<(String, String)>,
+    /// More command-line flags.
+    pub flags: Vec<String>,
+}
+
+/// A running gateway, stopped by pid when dropped.
+pub struct Gateway {
+    child: Child,
+    public: String,
+    admin: String,
+    log: watch::Receiver<Vec<String>>,
+    _config: tempfile::NamedTempFile,
+}
+
+impl Gateway {
+    /// Starts a gateway on free ports and waits until it serves.
+    pub async fn start(options: GatewayOptions) -> Self {
+        let config = tempfile::NamedTempFile::new().expect("a temporary file");
+        std::fs::write(config.path(), &options.config).expect("the configuration is written");
+        let mut command = Command::new(binary());
+        command
+            .arg("serve")
+            .args(&options.flags)
+            .env("REDCAST_CONFIG", config.path())
+            .env("REDCAST_HTTP__LISTEN", "127.0.0.1:0")
+            .env("REDCAST_ADMIN__LISTEN", "127.0.0.1:0")
+            .env("REDCAST_LOG__FORMAT", "json")
+            .envs(options.redis_url.iter().map(|url| ("REDCAST_REDIS__URL", url)))
+            .envs(options.env)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command.spawn().expect("the gateway starts");
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
+        let (serving, seen) = timeout(PATIENCE, first_line(&mut lines)).await.expect("it serves");
+        let (keep, log) = watch::channel(seen);
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                keep.send_modify(|lines| lines.push(line));
+            }
+        });
+        let address = |key: &str| serving[key].as_str().expect("an address").to_owned();
+        let (public, admin) = (address("http"), address("admin"));
+        Self { child, public, admin, log, _config: config }
+    }
+
+    /// Starts a gateway over a Redis, with the defaults, and waits until it is ready.
+    pub async fn over(redis_url: &str) -> Self {
+        Self::ready(GatewayOptions { redis_url: Some(redis_url.to_owned()), ..Default::default() })
+            .await
+    }
+
+    /// Starts a gateway and waits until it is ready.
+    pub async fn ready(options: GatewayOptions) -> Self {
+        let gateway = Self::start(options).await;
+        gateway.until_ready().await;
+        gateway
+    }
+
+    /// `HOST:PORT` of the public listener.
+    pub fn public(&self) -> &str {
+        &self.public
+    }
+
+    /// `HOST:PORT` of the admin listener.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
+    /// `ws://…` of a path on the public listener.
+    pub fn ws(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.public)
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().expect("the gateway runs")
+    }
+
+    /// Connects a client to a path, in raw mode.
+    pub async fn connect(&self, path: &str) -> Client {
+        Client::connect(&self.ws(path), None).await
+    }
+
+    /// Connects a client to a path, in envelope mode, past its welcome.
+    pub async fn connect_envelope(&self, path: &str) -> Client {
+        let mut client = Client::connect(&self.ws(path), Some("redcast.v1")).await;
+        assert_eq!(client.json().await["type"], "welcome");
+        client
+    }
+
+    /// Asks the admin listener.
+    pub async fn ask(&self, path: &str) -> Response {
+        get(&self.admin, path).await
+    }
+
+    /// Reads all metrics.
+    pub async fn metrics(&self) -> Metrics {
+        Metrics::parse(&self.ask("/metrics").await.body)
+    }
+
+    /// Waits until `/readyz` answers 200.
+    pub async fn until_ready(&self) {
+        self.until("/readyz is 200", async || self.ask("/readyz").await.status == 200).await;
+    }
+
+    /// Polls `check` until it holds; panics with `what` when it never does.
+    pub async fn until(&self, what: &str, check: impl AsyncFn() -> bool) {
+        let polling = async {
+            while !check().await {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let outcome = timeout(PATIENCE, polling).await;
+        assert!(outcome.is_ok(), "never: {what}");
+    }
+
+    /// Waits until a metric (as it stands in the text, labels included) has a value.
+    pub async fn until_metric(&self, name: &str, value: f64) {
+        let what = format!("{name} is {value}");
+        self.until(&what, async || self.metrics().await.get(name) == Some(value)).await;
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Sends any signal, to this pid alone.
+    pub fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw).expect("a pid");
+        kill_process(pid, signal).expect("the gateway can be signalled");
+    }
+
+    /// Waits for the end of the process.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let patience = PATIENCE + Duration::from_secs(60);
+        timeout(patience, self.child.wait()).await.expect("it ends").expect("it can be waited for")
+    }
+
+    /// The lines logged so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.borrow().clone()
+    }
+}
+
+/// Runs the binary to its end; for commands and for configurations that are wrong.
+pub async fn run(flags: &[&str], env: &[(&str, &str)]) -> std::process::Output {
+    let mut command = Command::new(binary());
+    command.args(flags).envs(env.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    timeout(PATIENCE, command.output()).await.expect("it ends").expect("it starts")
+}
+
+async fn first_line(lines: &mut Lines<BufReader<ChildStderr>>) -> (Value, Vec<String>) {
+    let mut seen = Vec::new();
+    while let Some(line) = lines.next_line().await.expect("stderr is text") {
+        let entry: Option<Value> = serde_json::from_str(&line).ok();
+        seen.push(line);
+        if let Some(entry) = entry.filter(|entry| entry["message"] == "serving") {
+            return (entry, seen);
+        }
+    }
+    panic!("the gateway ended before it served:\n{}", seen.join("\n"));
+}
+
+/// The binary under test: `$GATEWAY_BIN`, else built now, in this test's profile.
+fn binary() -> &'static PathBuf {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        if let Some(path) = std::env::var_os("GATEWAY_BIN") {
+            return path.into();
+        }
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = std::process::Command::new(cargo)
+            .args(["build", "--locked", "--quiet", "--package", "redcast"])
+            .status()
+            .expect("cargo runs");
+        assert!(built.success(), "the gateway does not build");
+        // target/debug/deps/this-test → target/debug/redcast
+        let test = std::env::current_exe().expect("this test has a path");
+        let folder = test.ancestors().nth(2).expect("tests live in target/debug/deps");
+        folder.join("redcast")
+    })
+}

@@ -1,0 +1,42 @@
+// Opens the gateway's own page in headless Chromium, waits until it shows the page
+// view that was published, writes what it shows to a file and takes a picture.
+//
+// Usage: node browser.mjs PAGE-URL PAYLOAD-FILE FILE PICTURE
+
+import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+// The library lives with the other tools, outside the sources.
+const require = createRequire(`${process.cwd()}/.tools/first-minute/`);
+const { chromium } = require("playwright-core");
+
+const [url, payload, file, picture] = process.argv.slice(2);
+const published = JSON.parse(readFileSync(payload, "utf8"));
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
+  args: [
+    "--no-sandbox",
+    "--no-proxy-server",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+  ],
+});
+try {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
+  page.setDefaultTimeout(60_000);
+  page.on("pageerror", (error) => console.error(error.message));
+  await page.goto(url);
+  await page.waitForSelector('#state[data-state="live"]');
+  console.log("ready");
+  // The page shows a view's path; as text, whatever characters are in it.
+  const shown = await page.waitForFunction((path) => {
+    const rows = [...document.querySelectorAll("#events .what")];
+    return rows.map((row) => row.textContent).find((text) => text === path);
+  }, published.data.path);
+  writeFileSync(file, await shown.jsonValue());
+  await page.screenshot({ path: picture });
+} finally {
+  await browser.close();
+}
