@@ -1,6 +1,13 @@
 //! The contract of `Broker`: one suite, run against the memory broker and against a
 //! real Redis.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 mod support;
 
 use std::collections::HashMap;

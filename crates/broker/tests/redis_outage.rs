@@ -1,6 +1,13 @@
 //! Redis dies, hangs or cuts the line: events come again by themselves, and each
 //! channel gets one honest gap, before the first event that follows it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};

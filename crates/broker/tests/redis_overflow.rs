@@ -1,6 +1,13 @@
 //! A fan-out that does not read, and events that are too large. Alone in its process,
 //! because it measures its memory.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 mod support;
 
 use std::collections::HashMap;

@@ -1,6 +1,13 @@
 //! Redis's own count of subscriptions follows what is wanted: one by one, ten thousand
 //! at once, and under ACLs that allow only a part.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
 mod support;
 
 use std::time::{Duration, Instant};

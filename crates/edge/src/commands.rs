@@ -98,7 +98,7 @@ impl Desk<'_> {
         }
         let then = self.after_join(&wanted, id);
         let channels: Vec<Channel> = wanted.into_iter().map(|wish| wish.channel).collect();
-        self.participant.join(&channels, then).await.map_err(refusal)
+        self.participant.join(&channels, then).await.map_err(|error| refusal(&error))
     }
 
     async fn unsubscribe(
@@ -159,8 +159,8 @@ fn unsupported(message: &str) -> Refused {
     (ErrorCode::NotSupported, message.to_owned())
 }
 
-fn refusal(error: JoinError) -> Refused {
-    let code = match &error {
+fn refusal(error: &JoinError) -> Refused {
+    let code = match error {
         JoinError::TooMany(_) => ErrorCode::RateLimited,
         JoinError::Refused(_) => ErrorCode::Forbidden,
         JoinError::Closed(_) => ErrorCode::Internal,

@@ -32,13 +32,13 @@ pub(crate) struct ServeFlags {
     pub(crate) config: Option<PathBuf>,
     /// Where clients connect, e.g. 0.0.0.0:8080
     #[arg(long, value_name = "ADDRESS")]
-    listen: Option<String>,
+    pub(crate) listen: Option<String>,
     /// Where metrics and health answer, e.g. 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
-    admin_listen: Option<String>,
+    pub(crate) admin_listen: Option<String>,
     /// The Redis to listen to; without one, the memory broker serves this process
     #[arg(long, value_name = "URL")]
-    redis_url: Option<String>,
+    pub(crate) redis_url: Option<String>,
     /// off, error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL")]
     pub(crate) log_level: Option<String>,

@@ -21,12 +21,12 @@ pub(crate) fn load(flags: &ServeFlags) -> Result<Settings> {
     for name in ignored {
         eprintln!("redcast: {name} is a Kubernetes service link, no setting; ignored");
     }
-    from_layers(flags, config_file(flags), variables)
+    from_layers(flags, config_file(flags).as_deref(), variables)
 }
 
 fn from_layers(
     flags: &ServeFlags,
-    file: Option<PathBuf>,
+    file: Option<&Path>,
     variables: HashMap<String, String>,
 ) -> Result<Settings> {
     // With a prefix separator, or config-rs would ask for REDCAST__REDIS__URL and
@@ -37,15 +37,15 @@ fn from_layers(
         .try_parsing(true)
         .source(Some(variables));
     let mut layers = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
-    if let Some(file) = &file {
-        layers = layers.add_source(File::from(file.as_path()).format(FileFormat::Toml));
+    if let Some(file) = file {
+        layers = layers.add_source(File::from(file).format(FileFormat::Toml));
     }
     layers = layers.add_source(environment);
     for (key, value) in flags.overrides() {
         layers = layers.set_override(key, value).with_context(|| format!("--{key}"))?;
     }
     let settings = layers.build().and_then(Config::try_deserialize);
-    settings.with_context(|| match &file {
+    settings.with_context(|| match file {
         Some(file) => format!("configuration ({} and REDCAST_ variables)", file.display()),
         None => "configuration (no file; REDCAST_ variables and flags)".to_owned(),
     })
@@ -101,7 +101,7 @@ mod tests {
             ("REDCAST_LIMITS__MAX_CONNECTIONS", "77"),
         ]);
         let flags = ServeFlags { log_level: Some("trace".to_owned()), ..ServeFlags::default() };
-        let settings = from_layers(&flags, path, environment).unwrap();
+        let settings = from_layers(&flags, path.as_deref(), environment).unwrap();
         assert_eq!(settings.http.listen.port(), 1);
         assert_eq!(settings.admin.listen.port(), 3);
         assert_eq!(settings.log.level, "trace");
@@ -121,7 +121,7 @@ mod tests {
     #[track_caller]
     fn refused(text: &str, environment: &[(&str, &str)]) -> String {
         let (_kept, path) = file(text);
-        let loaded = from_layers(&ServeFlags::default(), path, variables(environment));
+        let loaded = from_layers(&ServeFlags::default(), path.as_deref(), variables(environment));
         let checked = loaded.and_then(|settings| {
             settings.node(1000)?;
             settings.edge(false)
@@ -155,8 +155,8 @@ mod tests {
 
     #[test]
     fn a_file_that_is_named_must_be_there() {
-        let path = Some(PathBuf::from("/nowhere/redcast.toml"));
-        let error = from_layers(&ServeFlags::default(), path, HashMap::new()).unwrap_err();
+        let path = Path::new("/nowhere/redcast.toml");
+        let error = from_layers(&ServeFlags::default(), Some(path), HashMap::new()).unwrap_err();
         assert!(format!("{error:#}").contains("/nowhere/redcast.toml"));
     }
 

@@ -20,8 +20,8 @@ use crate::intake::Intake;
 #[derive(Debug)]
 pub(super) struct Link {
     opened: Instant,
-    /// When anything was heard last, microseconds after `opened`.
-    heard_us: AtomicU64,
+    /// When anything was heard last, nanoseconds after `opened`.
+    heard_ns: AtomicU64,
     /// Whether pushes still count. Its lock spans the handling of each push, so that
     /// after `close` nothing of this link can overtake the next one.
     open: Mutex<bool>,
@@ -35,7 +35,7 @@ impl Link {
     pub(super) fn new() -> Self {
         Self {
             opened: Instant::now(),
-            heard_us: AtomicU64::new(0),
+            heard_ns: AtomicU64::new(0),
             open: Mutex::new(true),
             broken: Mutex::default(),
             broke: Notify::new(),
@@ -44,13 +44,13 @@ impl Link {
 
     /// Something arrived at `now`.
     pub(super) fn hear(&self, now: Instant) {
-        let us = now.saturating_duration_since(self.opened).as_micros();
-        self.heard_us.fetch_max(u64::try_from(us).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let ns = now.saturating_duration_since(self.opened).as_nanos();
+        self.heard_ns.fetch_max(u64::try_from(ns).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// When anything arrived last.
     pub(super) fn heard(&self) -> Instant {
-        self.opened + Duration::from_micros(self.heard_us.load(Ordering::Relaxed))
+        self.opened + Duration::from_nanos(self.heard_ns.load(Ordering::Relaxed))
     }
 
     /// Says that the link is of no more use; the first reason stays.
@@ -152,3 +152,7 @@ impl PushReader {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;
