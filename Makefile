@@ -32,7 +32,7 @@ test: ## Install what the tests need, then run every check and every test
 	@$(STAGE) deny $(CHECK_DENY)
 	@# All targets at once, so that each dependency is compiled with one set of features.
 	@$(STAGE) build cargo build --workspace --all-targets --locked
-	@$(STAGE) tests cargo test --workspace --locked
+	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast $(STAGE) tests cargo test --workspace --locked --no-fail-fast
 
 .PHONY: first-minute
 first-minute: ## Prove that Python, Node and a browser receive what redis-cli publishes

@@ -66,7 +66,7 @@ impl Contender {
         let Ok(program) = path.canonicalize() else {
             bail!(
                 "there is no gateway at {shown}: build it (cargo build --release -p redcast), \
-                 name it (--gateway PATH or $REDCAST_BIN) or leave it out (--without-gateway)"
+                 name it (--gateway PATH or $GATEWAY_BIN) or leave it out (--without-gateway)"
             );
         };
         Ok(Self { name: "gateway".to_owned(), kind: Kind::Gateway(program) })

@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(
         long,
         value_name = "PATH",
-        env = "REDCAST_BIN",
+        env = "GATEWAY_BIN",
         default_value = "target/release/redcast"
     )]
     gateway: PathBuf,

@@ -13,7 +13,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_redcast-bench");
 
 fn bench(arguments: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.args(arguments).env_remove("REDCAST_BIN");
+    command.args(arguments).env_remove("GATEWAY_BIN");
     command
 }
 

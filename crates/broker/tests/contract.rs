@@ -13,7 +13,7 @@ mod support;
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use redcast_broker::{Broker, MemoryConfig, PublishError, QueueLimits, RedisConfig, Subscribed};
+use redcast_broker::{MemoryConfig, PublishError, QueueLimits, RedisConfig, Subscribed};
 use redcast_e2e::RedisServer;
 use support::{Rig, channel, channels, config};
 use tokio_util::task::TaskTracker;

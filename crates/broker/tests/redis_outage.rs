@@ -13,7 +13,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use redcast_broker::{Broker, Delivery, PublishError, RedisConfig, Subscribed};
+use redcast_broker::{Delivery, PublishError, RedisConfig, Subscribed};
 use redcast_e2e::RedisServer;
 use redcast_protocol::{Channel, GapReason};
 use support::{

@@ -12,7 +12,7 @@ mod support;
 
 use std::collections::HashMap;
 
-use redcast_broker::{Broker, Delivery, QueueLimits, RedisConfig};
+use redcast_broker::{Delivery, QueueLimits, RedisConfig};
 use redcast_e2e::RedisServer;
 use redcast_protocol::GapReason;
 use support::{LIMIT, Rig, channel, channels, config, operator, produce, until};

@@ -13,7 +13,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use redcast_broker::{
-    Broker, BrokerConfigError, BrokerMetrics, Delivery, RedisBroker, RedisConfig, Subscribed,
+    BrokerConfigError, BrokerMetrics, Delivery, RedisBroker, RedisConfig, Subscribed,
 };
 use redcast_e2e::RedisServer;
 use redis::aio::MultiplexedConnection;

@@ -46,7 +46,7 @@ impl Gateway {
     pub async fn start(options: GatewayOptions) -> Self {
         let config = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(config.path(), &options.config).expect("the configuration is written");
-        let mut command = Command::new(binary());
+        let mut command = redcast();
         command
             .arg("serve")
             .args(&options.flags)
@@ -176,7 +176,7 @@ impl Gateway {
 
 /// Runs the binary to its end; for commands and for configurations that are wrong.
 pub async fn run(flags: &[&str], env: &[(&str, &str)]) -> std::process::Output {
-    let mut command = Command::new(binary());
+    let mut command = redcast();
     command.args(flags).envs(env.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
     timeout(PATIENCE, command.output()).await.expect("it ends").expect("it starts")
 }
@@ -191,6 +191,17 @@ async fn first_line(lines: &mut Lines<BufReader<ChildStderr>>) -> (Value, Vec<St
         }
     }
     panic!("the gateway ended before it served:\n{}", seen.join("\n"));
+}
+
+/// The binary, without the settings of whoever runs the tests.
+fn redcast() -> Command {
+    let mut command = Command::new(binary());
+    for (name, _) in std::env::vars_os() {
+        if name.as_encoded_bytes().starts_with(b"REDCAST_") {
+            command.env_remove(name);
+        }
+    }
+    command
 }
 
 /// The binary under test: `$GATEWAY_BIN`, else built now, in this test's profile.

@@ -13,13 +13,21 @@
 )]
 
 mod client;
+mod frames;
 mod gateway;
 mod http;
+mod kernel;
 mod metrics;
+mod patience;
+mod raw_client;
 mod redis_server;
 
 pub use client::{Client, Incoming};
+pub use frames::{Frame, FrameReader, Opcode};
 pub use gateway::{Gateway, GatewayOptions, run};
-pub use http::{Response, get, request};
+pub use http::{Response, get, post, request};
+pub use kernel::{established, raise_descriptor_limit, unacknowledged};
 pub use metrics::Metrics;
+pub use patience::{unix_ms, within};
+pub use raw_client::{Dial, Message, RawClient};
 pub use redis_server::{RedisServer, free_port};

@@ -10,7 +10,6 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use redcast_hub::{Connection, Loss};
 use redcast_node::Participant;
 use redcast_protocol::{Channel, CloseCode, Cursor, GapReason, Reply};
@@ -71,9 +70,9 @@ impl Session {
 
     /// Lives until the connection has ended. `read` is what came with the
     /// handshake request, beyond it.
-    pub(crate) async fn run(mut self, since: Vec<(Channel, Cursor)>, read: Bytes) {
-        self.greet(since).await;
-        let mut step = self.digest(&mut read.to_vec());
+    pub(crate) async fn run(mut self, mut read: Vec<u8>) {
+        let mut step = self.digest(&mut read);
+        drop(read);
         loop {
             match step {
                 Poll::Ready(Step::Command(text)) => self.obey(text).await,
@@ -82,7 +81,8 @@ impl Session {
             }
             step = Poll::Ready(poll_fn(|cx| self.poll_step(cx)).await);
         }
-        outgoing::say_goodbye(self.participant.connection()).await;
+        // Boxed: a second of the session's hours.
+        Box::pin(outgoing::say_goodbye(self.participant.connection())).await;
         let ours = self.connection().closing().map(|closing| closing.code);
         let code = self.peer_code.or(ours).unwrap_or(CloseCode::Abnormal);
         self.edge.metrics.count_closed(code);
@@ -98,7 +98,8 @@ impl Session {
         Limits { max_message_size, ..Limits::default() }
     }
 
-    async fn greet(&mut self, since: Vec<(Channel, Cursor)>) {
+    /// Says welcome, and joins the endpoint's channels.
+    pub(crate) async fn greet(&mut self, since: Vec<(Channel, Cursor)>) {
         let Self { edge, endpoint, participant, .. } = self;
         let connection = participant.connection().clone();
         // Boxed: it lives for a moment, the session for hours.

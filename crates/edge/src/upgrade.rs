@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::ORIGIN;
 use hyper::upgrade::{OnUpgrade, Upgraded};
@@ -79,8 +78,9 @@ fn form(handshake: &Handshake, endpoint: &Endpoint) -> Form {
     }
 }
 
-/// Takes over the socket once the 101 is out. A panic in here ends this
-/// connection alone; the permit falls with the socket wherever that happens.
+/// Takes over the socket once the 101 is out, and leaves the session to a task of
+/// its own: this one's future, sized for the handshake, would otherwise be held for
+/// as long as the connection.
 async fn begin(edge: Arc<Edge>, upgrade: OnUpgrade, accepted: Accepted) {
     let upgraded = timeout(edge.config.handshake_timeout, upgrade).await;
     let socket = upgraded.ok().and_then(Result::ok).and_then(into_socket);
@@ -92,16 +92,23 @@ async fn begin(edge: Arc<Edge>, upgrade: OnUpgrade, accepted: Accepted) {
     let Accepted { endpoint, form, since, permit } = accepted;
     let socket = ClientSocket::new(stream, permit);
     let Ok(participant) = edge.node.connect(socket, form).await else { return };
-    let session = Session::new(edge.clone(), endpoint, participant);
-    // The future is boxed by the tracker's task already; only the panic is caught.
-    if AssertUnwindSafe(session.run(since, read)).catch_unwind().await.is_err() {
+    let mut session = Session::new(edge.clone(), endpoint, participant);
+    session.greet(since).await;
+    edge.sessions.spawn(live(edge.clone(), session, read));
+}
+
+/// A panic in here ends this connection alone; the permit falls with the socket
+/// wherever that happens.
+async fn live(edge: Arc<Edge>, session: Session, read: Vec<u8>) {
+    if AssertUnwindSafe(session.run(read)).catch_unwind().await.is_err() {
         edge.metrics.panics.inc();
     }
 }
 
 /// The TCP socket itself and what was read beyond the request. Any other kind of
 /// connection is refused rather than served by a slower path nobody tests.
-fn into_socket(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
+fn into_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
     let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
-    Some((parts.io.into_inner(), parts.read_buf))
+    // Copied, because even empty it would hold the HTTP server's 8 KiB buffer.
+    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
 }

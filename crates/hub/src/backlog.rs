@@ -44,6 +44,13 @@ pub(crate) enum Kind {
     Event(ChannelKey, SlowConsumer),
 }
 
+impl Kind {
+    /// How many deliveries it counts for: a reply is none.
+    pub(crate) fn events(self) -> u64 {
+        u64::from(matches!(self, Self::Event(..)))
+    }
+}
+
 /// The limit is reached and nothing that waits may be dropped.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
@@ -98,15 +105,21 @@ impl Backlog {
     /// Queues a reply or an event. With nothing else waiting, a frame of any size
     /// is taken, or an event as large as the limit could reach no one.
     pub(crate) fn push(&mut self, frame: Bytes, kind: Kind, limit: usize) -> Result<(), Full> {
-        if let Kind::Event(channel, SlowConsumer::KeepLatest) = kind
-            && let Some(older) = self.queue.iter_mut().find(|queued| queued.kind == kind)
+        if let Kind::Event(_, SlowConsumer::KeepLatest) = kind
+            && let Some(index) = self.queue.iter().position(|queued| queued.kind == kind)
         {
-            debug_assert!(matches!(older.kind, Kind::Event(known, _) if known == channel));
-            let before = std::mem::replace(&mut older.frame, frame);
-            let after = older.frame.len();
-            self.change_waiting(before.len(), after);
             self.metrics.conflated.inc();
-            return Ok(());
+            let older = &mut self.queue[index];
+            let before = older.frame.len();
+            if self.waiting_bytes - before + frame.len() <= limit {
+                let after = frame.len();
+                older.frame = frame;
+                self.change_waiting(before, after);
+                return Ok(());
+            }
+            // Too large for the place of the older one, so it must make room like any other.
+            self.queue.remove(index);
+            self.change_waiting(before + ENTRY_OVERHEAD, 0);
         }
         let cost = frame.len() + ENTRY_OVERHEAD;
         while !self.queue.is_empty() && self.waiting_bytes + cost > limit {
@@ -143,8 +156,7 @@ impl Backlog {
 
     /// Forgets what was not begun; answers how many events that were.
     pub(crate) fn discard_queue(&mut self) -> u64 {
-        let events = self.queue.iter().filter(|queued| matches!(queued.kind, Kind::Event(..)));
-        let count = events.count() as u64;
+        let count = self.queue.iter().map(|queued| queued.kind.events()).sum();
         self.queue.clear();
         self.pong = None;
         self.ping = None;
@@ -174,6 +186,7 @@ impl Backlog {
         let queued = self.queue.iter().map(|queued| &queued.frame[..]);
         let close = self.close.iter().map(|frame| &frame[..]);
         for slice in current.chain(urgent).chain(queued).chain(close).take(FLUSH_SLICES) {
+            let slice = &slice[..slice.len().min(FLUSH_BYTES - bytes)];
             slices[count] = IoSlice::new(slice);
             count += 1;
             bytes += slice.len();

@@ -37,9 +37,12 @@ impl HubConfig {
     /// How often a shard's timer looks at its members: sixteen times per ping
     /// interval, so that pings are spread evenly, and at least once a second.
     pub(crate) fn tick(&self) -> Duration {
-        (self.ping_every / PHASES).clamp(Duration::from_millis(10), Duration::from_secs(1))
+        (self.ping_every / 16).clamp(Duration::from_millis(10), Duration::from_secs(1))
+    }
+
+    /// How many ticks make one ping interval: into so many groups pings are spread.
+    pub(crate) fn ping_phases(&self) -> u32 {
+        let ticks = self.ping_every.as_nanos().div_ceil(self.tick().as_nanos());
+        u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
     }
 }
-
-/// Into how many groups the pings of one interval are spread.
-pub(crate) const PHASES: u32 = 16;

@@ -23,7 +23,10 @@ pub struct HubClosed;
 
 /// What waits in a shard's queue, in one order: a join can't overtake an event.
 pub(crate) enum Message {
-    Broadcast { broadcast: Broadcast, reserved: usize },
+    Broadcast {
+        broadcast: Broadcast,
+        reserved: usize,
+    },
     Enter(Arc<Member>),
     Join {
         member: Arc<Member>,
@@ -31,13 +34,22 @@ pub(crate) enum Message {
         then: Option<Bytes>,
         applied: oneshot::Sender<()>,
     },
-    Leave { member: Arc<Member>, channel: ChannelKey },
+    Leave {
+        member: Arc<Member>,
+        channel: ChannelKey,
+    },
     Members(oneshot::Sender<Vec<Weak<Member>>>),
 }
 
 /// The way to one shard.
 pub(crate) struct Mailbox {
-    pub(crate) messages: mpsc::Sender<Message>,
+    messages: mpsc::Sender<Message>,
+    desk: Arc<Desk>,
+}
+
+/// What a shard's task shares with those who write to it. Apart from the queue's
+/// sender: a task that held one could never see the last of them go.
+pub(crate) struct Desk {
     /// Free bytes of the queue.
     pub(crate) room: Semaphore,
     /// Connections whose session has ended. Bounded by the number of members.
@@ -71,15 +83,14 @@ impl Hub {
         let mut tasks = Vec::with_capacity(shards);
         for _ in 0..shards {
             let (messages, waiting) = mpsc::channel(common.config.queue_events.max(1));
-            let mailbox = Arc::new(Mailbox {
-                messages,
+            let desk = Arc::new(Desk {
                 room: Semaphore::new(common.config.queue_bytes),
                 departed: Mutex::default(),
                 departure: Notify::new(),
                 ticked: Mutex::new(Instant::now()),
             });
-            tasks.push(ShardTask::new(common.clone(), mailbox.clone(), waiting));
-            mailboxes.push(mailbox);
+            tasks.push(ShardTask::new(common.clone(), desk.clone(), waiting));
+            mailboxes.push(Arc::new(Mailbox { messages, desk }));
         }
         let hub = Self { common, mailboxes: mailboxes.into(), next_shard: Arc::default() };
         (hub, tasks)
@@ -107,14 +118,14 @@ impl Hub {
     pub async fn reserve(&self, bytes: usize) -> Result<Places<'_>, HubClosed> {
         // A message larger than the whole queue may still pass, alone.
         let bytes = bytes.min(self.common.config.queue_bytes);
-        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let mut places = Vec::with_capacity(self.mailboxes.len());
         for mailbox in self.mailboxes.iter() {
-            let room = mailbox.room.acquire_many(permits).await.map_err(|_| HubClosed)?;
+            let room = mailbox.desk.room.acquire_many(bytes).await.map_err(|_| HubClosed)?;
             let place = mailbox.messages.reserve().await.map_err(|_| HubClosed)?;
             places.push((room, place));
         }
-        Ok(Places { places, bytes })
+        Ok(Places { places, bytes: bytes as usize })
     }
 
     /// Weak handles to every connection, for a drain.
@@ -131,7 +142,7 @@ impl Hub {
     /// How long ago the timer of the slowest shard ticked: seconds mean that a
     /// shard is stuck.
     pub fn longest_silence(&self) -> Duration {
-        let ages = self.mailboxes.iter().map(|mailbox| mailbox.ticked.lock().elapsed());
+        let ages = self.mailboxes.iter().map(|mailbox| mailbox.desk.ticked.lock().elapsed());
         ages.max().unwrap_or_default()
     }
 }
@@ -182,12 +193,12 @@ impl<S: Socket> Seat<S> {
 }
 
 // Drop can't wait for room in the queue, so leaving is a mark that the shard
-// sweeps up after the messages that came before it.
+// sweeps up; its messages that are read later find no member any more.
 impl<S: Socket> Drop for Seat<S> {
     fn drop(&mut self) {
         self.connection.mark_departed();
-        self.mailbox.departed.lock().push(self.connection.clone());
-        self.mailbox.departure.notify_one();
+        self.mailbox.desk.departed.lock().push(self.connection.clone());
+        self.mailbox.desk.departure.notify_one();
     }
 }
 

@@ -201,15 +201,15 @@ impl Outbox {
 
     fn keep<'a>(
         &mut self,
-        frames: impl Iterator<Item = (&'a Bytes, Kind)>,
+        mut frames: impl Iterator<Item = (&'a Bytes, Kind)>,
         written: usize,
         limit: usize,
         metrics: &HubMetrics,
     ) -> Delivered {
         let mut skip = written;
         let mut done = Delivered { events: 0, bytes: written as u64, wake: false };
-        for (frame, kind) in frames {
-            done.events += u64::from(matches!(kind, Kind::Event(..)));
+        while let Some((frame, kind)) = frames.next() {
+            done.events += kind.events();
             if skip >= frame.len() {
                 skip -= frame.len();
                 continue;
@@ -220,11 +220,13 @@ impl Outbox {
             if begun > 0 {
                 backlog.begin(frame.clone(), begun);
             } else if backlog.push(frame.clone(), kind, limit) == Err(Full) {
-                metrics.dropped_slow.inc();
+                // What follows in this share is given up with it.
+                let rest: u64 = frames.map(|(_, kind)| kind.events()).sum();
+                metrics.dropped_slow.inc_by(kind.events() + rest);
+                done.events += rest;
                 let code = CloseCode::SlowConsumer;
                 self.close(code, code.reason(), false, metrics);
-                done.wake = true;
-                break;
+                return Delivered { wake: true, ..done };
             }
         }
         done

@@ -15,9 +15,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::broadcast::ChannelKey;
-use crate::config::PHASES;
 use crate::connection::{Common, Member};
-use crate::hub::{Mailbox, Message};
+use crate::hub::{Desk, Message};
 use crate::turn::{END, Turn};
 
 /// Messages taken from the queue at once.
@@ -25,7 +24,7 @@ const TAKE: usize = 1024;
 
 /// One shard's work; run it to the end of the process.
 pub struct ShardTask {
-    mailbox: Arc<Mailbox>,
+    desk: Arc<Desk>,
     waiting: mpsc::Receiver<Message>,
     shard: Shard,
     ping: Bytes,
@@ -49,11 +48,11 @@ pub(crate) struct Seated {
 impl ShardTask {
     pub(crate) fn new(
         common: Arc<Common>,
-        mailbox: Arc<Mailbox>,
+        desk: Arc<Desk>,
         waiting: mpsc::Receiver<Message>,
     ) -> Self {
         let shard = Shard { common, members: Slab::new(), channels: HashMap::new() };
-        Self { mailbox, waiting, shard, ping: ping_frame(&[]), phase: 0 }
+        Self { desk, waiting, shard, ping: ping_frame(&[]), phase: 0 }
     }
 
     /// Works until the hub is gone.
@@ -65,11 +64,12 @@ impl ShardTask {
             tokio::select! {
                 count = self.waiting.recv_many(&mut taken, TAKE) => {
                     if count == 0 {
+                        self.sweep();
                         return;
                     }
                     self.work(&mut taken, &mut turn).await;
                 }
-                () = self.mailbox.departure.notified() => self.sweep(),
+                () = self.desk.departure.notified() => self.sweep(),
                 _ = timer.tick() => self.tick(),
             }
         }
@@ -90,26 +90,34 @@ impl ShardTask {
             self.shard.apply(message);
         }
         turn.run(&mut self.shard).await;
-        self.mailbox.room.add_permits(freed);
+        self.desk.room.add_permits(freed);
     }
 
     fn sweep(&mut self) {
-        let departed = std::mem::take(&mut *self.mailbox.departed.lock());
+        let departed = std::mem::take(&mut *self.desk.departed.lock());
         self.shard.remove(&departed);
     }
 
     fn tick(&mut self) {
-        *self.mailbox.ticked.lock() = Instant::now();
-        self.phase = (self.phase + 1) % PHASES;
+        *self.desk.ticked.lock() = Instant::now();
+        let phases = self.shard.common.config.ping_phases();
+        self.phase = (self.phase + 1) % phases;
         let idle_timeout = self.shard.common.config.idle_timeout;
         for (slot, seated) in &self.shard.members {
             if seated.member.idle_for() > idle_timeout {
                 let code = CloseCode::PongTimeout;
                 seated.member.close(code, code.reason());
-            } else if slot as u32 % PHASES == self.phase {
+            } else if slot as u32 % phases == self.phase {
                 seated.member.ping(self.ping.clone());
             }
         }
+    }
+}
+
+impl Drop for ShardTask {
+    fn drop(&mut self) {
+        // Nobody gives room back any more: whoever waits for it must learn that.
+        self.desk.room.close();
     }
 }
 

@@ -7,13 +7,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use redcast_broker::{Broker, SubscribeError};
 use redcast_hub::{ChannelKey, Form, SlowConsumer};
 use redcast_protocol::Channel;
 use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::NodeConfig;
 use crate::metrics::NodeMetrics;
@@ -26,8 +27,9 @@ pub(crate) struct Interest {
     shards: usize,
     channels: Mutex<HashMap<Channel, Arc<Entry>>>,
     next_key: AtomicU64,
-    /// Channels that lost their last holder, oldest first; each at most once.
-    idle: Mutex<VecDeque<Arc<Entry>>>,
+    /// Channels that lost their last holder, oldest first, each at most once, with
+    /// the time to look at it.
+    idle: Mutex<VecDeque<(Instant, Arc<Entry>)>>,
     became_idle: Notify,
 }
 
@@ -36,10 +38,22 @@ pub(crate) struct Entry {
     pub(crate) key: ChannelKey,
     pub(crate) channel: Channel,
     pub(crate) policy: SlowConsumer,
-    /// Whether the broker was asked for it. The one lock that may wait for the
-    /// broker: it puts a subscribe and an unsubscribe of one channel in order.
-    asked: tokio::sync::Mutex<bool>,
+    /// The one lock that may wait for the broker: it puts a subscribe and an
+    /// unsubscribe of one channel in order.
+    asked: tokio::sync::Mutex<Asked>,
     members: Mutex<Members>,
+}
+
+/// What the broker was told about a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    /// Nothing, or it was refused or taken back.
+    No,
+    /// It was asked, and whoever asked went away before the answer: the broker may
+    /// hold the wish, so ask again before relying on it, and take it back at the end.
+    Unanswered,
+    /// It was asked and agreed.
+    Yes,
 }
 
 /// Who holds a channel, and in which shards and forms its members are.
@@ -96,10 +110,12 @@ impl Interest {
     ) -> Result<Membership, SubscribeError> {
         let hold = self.hold(channel);
         let mut asked = hold.entry.asked.lock().await;
-        if !*asked {
+        if *asked != Asked::Yes {
+            // Before the wait, because this future may be dropped in the middle of it.
+            *asked = Asked::Unanswered;
             let answer = self.broker.subscribe(channel).await;
+            *asked = if answer.is_ok() { Asked::Yes } else { Asked::No };
             answer.inspect_err(|_| self.metrics.subscriptions_refused.inc())?;
-            *asked = true;
         }
         drop(asked);
         hold.entry.members.lock().change(shard, form, 1);
@@ -125,7 +141,7 @@ impl Interest {
             key: ChannelKey(self.next_key.fetch_add(1, Ordering::Relaxed)),
             channel: channel.clone(),
             policy: self.config.slow_consumer(channel),
-            asked: tokio::sync::Mutex::new(false),
+            asked: tokio::sync::Mutex::new(Asked::No),
             members: Mutex::new(Members {
                 holders: 0,
                 idle_since: None,
@@ -143,25 +159,26 @@ impl Interest {
         if members.holders > 0 {
             return;
         }
-        members.idle_since = Some(Instant::now());
+        let now = Instant::now();
+        members.idle_since = Some(now);
         if !std::mem::replace(&mut members.queued_as_idle, true) {
             drop(members);
-            self.idle.lock().push_back(entry.clone());
+            self.idle.lock().push_back((now + self.config.linger, entry.clone()));
             self.became_idle.notify_one();
         }
     }
 
     /// Forgets the entry unless somebody holds it again.
     async fn reap(&self, entry: &Arc<Entry>) {
-        let mut asked = entry.asked.lock().await;
-        {
-            let mut members = entry.members.lock();
-            if members.holders > 0 {
-                members.queued_as_idle = false;
-                return;
-            }
+        // A holder may be waiting for the broker; the other channels must not wait too.
+        if entry.members.lock().stays() {
+            return;
         }
-        if std::mem::take(&mut *asked) {
+        let mut asked = entry.asked.lock().await;
+        if entry.members.lock().stays() {
+            return;
+        }
+        if std::mem::replace(&mut *asked, Asked::No) != Asked::No {
             self.broker.unsubscribe(&entry.channel).await;
         }
         let mut channels = self.channels.lock();
@@ -192,6 +209,17 @@ impl Members {
 
     pub(crate) fn in_shard(&self, shard: usize) -> bool {
         self.shards.get(shard).is_some_and(|members| *members > 0)
+    }
+
+    /// Whether somebody holds it again; if so, it has left the queue of idle ones.
+    fn stays(&mut self) -> bool {
+        self.queued_as_idle &= self.holders == 0;
+        self.holders > 0
+    }
+
+    /// When its linger ends, or none if somebody holds it.
+    fn idle_until(&self, linger: Duration) -> Option<Instant> {
+        self.idle_since.filter(|_| self.holders == 0).map(|since| since + linger)
     }
 
     fn change(&mut self, shard: usize, form: Form, by: i32) {
@@ -234,29 +262,21 @@ impl Reaper {
         let interest = self.0;
         loop {
             let next = interest.idle.lock().pop_front();
-            let Some(entry) = next else {
+            let Some((due, entry)) = next else {
                 interest.became_idle.notified().await;
                 continue;
             };
-            let rest = linger_left(&entry, interest.config.linger);
-            if !rest.is_zero() {
-                tokio::time::sleep(rest).await;
-            }
-            if linger_left(&entry, interest.config.linger).is_zero() {
-                interest.reap(&entry).await;
-            } else {
+            // Never longer than the oldest one's time: those behind it come soon after.
+            sleep_until(due).await;
+            let until = entry.members.lock().idle_until(interest.config.linger);
+            match until {
                 // It was joined and left again meanwhile: its linger starts anew.
-                interest.idle.lock().push_back(entry);
+                Some(until) if until > Instant::now() => {
+                    interest.idle.lock().push_back((until, entry));
+                }
+                _ => interest.reap(&entry).await,
             }
         }
-    }
-}
-
-fn linger_left(entry: &Entry, linger: Duration) -> Duration {
-    let members = entry.members.lock();
-    match members.idle_since {
-        Some(since) if members.holders == 0 => linger.saturating_sub(since.elapsed()),
-        _ => Duration::ZERO,
     }
 }
 

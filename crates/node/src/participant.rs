@@ -77,6 +77,8 @@ impl<S: Socket> Participant<S> {
             return Ok(());
         };
         let mut then = then;
+        // Exactly: most connections are in one channel, and there are many of them.
+        self.memberships.reserve_exact(joined.len());
         for membership in joined {
             let key = membership.key();
             let after = if key == last { then.take() } else { None };

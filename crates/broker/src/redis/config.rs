@@ -43,8 +43,8 @@ pub struct RedisConfig {
     pub subscribe_batch: usize,
     /// How much may wait for the fan-out; default 8,192 events or 32 MiB.
     pub queue: QueueLimits,
-    /// The largest payload, bytes; default 1 MiB. Redis is asked for nothing smaller:
-    /// the client library reads an event whole before it can be measured.
+    /// The largest payload, bytes; default 1 MiB. The client library reads an event
+    /// whole before it can be measured, so this bounds what is kept, not what is read.
     pub max_event_size: usize,
 }
 

@@ -120,8 +120,10 @@ fn a_subscribe_right_after_an_unsubscribe_ends_subscribed() {
     let a = channel("a");
     live(&wishes, "a");
     wishes.forget(&a);
+    assert_eq!(wishes.live_channel("a"), None, "a late event is nobody's");
     assert_eq!(take(&wishes), unsubscribe_only("a"));
     let mut verdict = later(wishes.want(&a, 5));
+    assert_eq!(wishes.live_channel("a"), None, "what is live is decided by Redis");
     assert_eq!(take(&wishes), Work::default(), "the unsubscribe is not confirmed yet");
     assert!(verdict.try_recv().is_err(), "it is not live before it was subscribed anew");
     assert!(wishes.unsubscribed("a"));

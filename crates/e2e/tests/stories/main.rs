@@ -9,4 +9,6 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
+mod gauge;
+mod order;
 mod two_instances;
