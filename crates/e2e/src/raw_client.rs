@@ -114,6 +114,11 @@ impl RawClient {
         timeout(PATIENCE, self.read()).await.expect("a message arrives").expect("whole frames")
     }
 
+    /// Like [`Self::message`], however long it takes; a broken socket is an end.
+    pub async fn message_whenever(&mut self) -> Message {
+        self.read().await.unwrap_or(Message::End)
+    }
+
     async fn read(&mut self) -> io::Result<Message> {
         loop {
             let Some(frame) = self.frame().await? else { return Ok(Message::End) };

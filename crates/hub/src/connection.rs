@@ -224,3 +224,7 @@ impl<S: Socket + ?Sized> Connection<S> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

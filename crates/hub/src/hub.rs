@@ -207,3 +207,7 @@ impl Mailbox {
         self.messages.send(message).await.map_err(|_| HubClosed)
     }
 }
+
+#[cfg(test)]
+#[path = "hub_tests.rs"]
+mod tests;

@@ -154,3 +154,7 @@ async fn breathe(writes: &mut usize) {
         tokio::task::yield_now().await;
     }
 }
+
+#[cfg(test)]
+#[path = "turn_tests.rs"]
+mod tests;

@@ -10,5 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
 mod gauge;
+mod interest;
+mod netns;
 mod order;
 mod two_instances;
