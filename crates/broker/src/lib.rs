@@ -48,6 +48,11 @@ pub trait Broker: Send + Sync + 'static {
     /// (invariant 7: one order, one path).
     async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError>;
 
+    /// Under which name a producer publishes to this channel.
+    fn published_name(&self, channel: &Channel) -> String {
+        channel.as_str().to_owned()
+    }
+
     /// What readiness is made of.
     fn health(&self) -> Health;
 }

@@ -12,12 +12,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 pub async fn within(limit: Duration, what: &str, mut check: impl AsyncFnMut() -> bool) -> Duration {
     let start = Instant::now();
     loop {
-        // The moment is taken before the look: what held then was true in time.
-        let elapsed = start.elapsed();
+        // A look that began in time counts, however long the answer takes.
+        let begun = start.elapsed();
+        assert!(begun <= limit, "not within {limit:?}: {what}");
         if check().await {
-            return elapsed;
+            return start.elapsed();
         }
-        assert!(elapsed <= limit, "not within {limit:?}: {what}");
         sleep(LOOK_EVERY).await;
     }
 }

@@ -146,9 +146,9 @@ impl RawClient {
         code
     }
 
-    /// Ends the connection at once with a TCP reset.
+    /// Ends the connection at once with a TCP reset: `SO_LINGER` of nothing.
     pub fn reset(self) {
-        reset(self.stream);
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("linger can be set");
     }
 
     /// The socket itself.
@@ -171,11 +171,6 @@ impl RawClient {
     pub fn port(&self) -> u16 {
         self.stream.local_addr().expect("a bound socket").port()
     }
-}
-
-/// Closes a socket with a TCP reset: `SO_LINGER` of nothing.
-fn reset(stream: TcpStream) {
-    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("linger can be set");
 }
 
 async fn open(address: &str, how: Dial) -> io::Result<TcpStream> {

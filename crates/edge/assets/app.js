@@ -158,7 +158,7 @@ function paintState() {
 function paintInfo(info) {
   const redis = info.broker === "redis";
   const endpoint = info.endpoints[0];
-  const channel = endpoint.split("/").pop();
+  const channel = info.channel ?? endpoint.split("/").pop();
   $("broker").textContent = redis ? "Redis" : "memory";
   $("broker-detail").textContent = redis
     ? "shared by all instances"

@@ -1,43 +1,69 @@
 //! The HTTP API for services that can't speak Redis, and what the page asks.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{Path, State};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRequestParts, Path, State};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http_body_util::LengthLimitError;
 use redcast_protocol::Channel;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
+use tokio::time::timeout;
 
 use crate::config::ApiConfig;
 use crate::error::Refusal;
 use crate::router::Edge;
+
+/// Proof that a request may publish. Taken from its head alone: nobody without the
+/// key makes us wait for a body, or keep one.
+pub(crate) struct Authorized;
+
+impl FromRequestParts<Arc<Edge>> for Authorized {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, edge: &Arc<Edge>) -> Result<Self, Refusal> {
+        authorize(&edge.config.api, &parts.headers)?;
+        Ok(Self)
+    }
+}
 
 /// `POST /api/publish/{channel}`: the body is the event, byte for byte.
 ///
 /// Answers once the broker acknowledged it. The event takes the same road as any
 /// other (invariant 7).
 pub(crate) async fn publish(
+    _: Authorized,
     State(edge): State<Arc<Edge>>,
-    Path(channel): Path<String>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    channel: Result<Path<String>, PathRejection>,
+    body: Body,
 ) -> Result<Json<Value>, Refusal> {
-    authorize(&edge.config.api, &headers)?;
+    let Path(channel) = channel.map_err(|error| Refusal::BadRequest(error.body_text()))?;
     let channel =
         Channel::parse(&channel).map_err(|error| Refusal::BadRequest(error.to_string()))?;
-    let limit = edge.config.max_event_size;
-    let payload = body.map_err(|_| {
-        Refusal::TooLarge(format!(
-            "the body could not be read whole; an event has at most {limit} bytes"
-        ))
-    })?;
+    let payload = read_body(&edge, body).await?;
     let size = payload.len();
     edge.node.publish(&channel, payload).await?;
     Ok(Json(json!({ "channel": channel.as_str(), "bytes": size })))
+}
+
+/// Reads a body that must be whole within the time a head may take: the server's
+/// own deadline ends with the head.
+async fn read_body(edge: &Edge, body: Body) -> Result<Bytes, Refusal> {
+    let limit = edge.config.max_event_size;
+    match timeout(edge.config.handshake_timeout, to_bytes(body, limit)).await {
+        Ok(Ok(payload)) => Ok(payload),
+        Ok(Err(error)) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => {
+            Err(Refusal::TooLarge(format!("an event has at most {limit} bytes")))
+        }
+        Ok(Err(_)) => Err(Refusal::BadRequest("the body ended too early".to_owned())),
+        Err(_) => Err(Refusal::TooSlow),
+    }
 }
 
 fn authorize(api: &ApiConfig, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -53,7 +79,7 @@ fn authorize(api: &ApiConfig, headers: &HeaderMap) -> Result<(), Refusal> {
     let shown = shown.and_then(|value| value.strip_prefix(b"Bearer "));
     match shown {
         // In constant time: how long a wrong key takes must not tell how wrong it is.
-        Some(shown) if bool::from(shown.ct_eq(key.as_bytes())) => Ok(()),
+        Some(shown) if bool::from(shown.ct_eq(key.0.as_bytes())) => Ok(()),
         Some(_) => Err(Refusal::Unauthenticated("this API key is not valid")),
         None => Err(Refusal::Unauthenticated("send the API key as `Authorization: Bearer KEY`")),
     }
@@ -61,12 +87,12 @@ fn authorize(api: &ApiConfig, headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// `GET /api/info`: who answers, for the page.
 pub(crate) async fn info(State(edge): State<Arc<Edge>>) -> Json<Value> {
-    let endpoints: Vec<&str> =
-        edge.config.endpoints.iter().map(|endpoint| endpoint.path.as_str()).collect();
+    let endpoints: Vec<&str> = edge.endpoint_paths().collect();
     Json(json!({
         "version": edge.identity.version,
         "instance": edge.identity.instance,
         "broker": edge.node.broker().0,
+        "channel": edge.first_channel(),
         "endpoints": endpoints,
     }))
 }
@@ -74,6 +100,7 @@ pub(crate) async fn info(State(edge): State<Arc<Edge>>) -> Json<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ApiKey;
 
     fn shown(value: &str) -> HeaderMap {
         HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())])
@@ -81,7 +108,7 @@ mod tests {
 
     #[test]
     fn only_the_key_opens_the_api() {
-        let keyed = ApiConfig::Key("s3cret".to_owned());
+        let keyed = ApiConfig::Key(ApiKey("s3cret".to_owned()));
         assert_eq!(authorize(&keyed, &shown("Bearer s3cret")), Ok(()));
         for wrong in ["Bearer s3cre", "Bearer s3cret1", "Bearer ", "s3cret", "Basic s3cret"] {
             assert!(

@@ -1,6 +1,7 @@
 //! What an operator can set about the door.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::time::Duration;
 
 use redcast_node::ChannelAccess;
@@ -44,7 +45,17 @@ pub enum ApiConfig {
     /// Anyone: the demo on the memory broker, on a laptop.
     Open,
     /// Whoever shows this key.
-    Key(String),
+    Key(ApiKey),
+}
+
+/// A secret that no log shows.
+#[derive(Clone)]
+pub struct ApiKey(pub String);
+
+impl fmt::Debug for ApiKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 /// Endpoints that can't be served together.

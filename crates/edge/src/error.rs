@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use redcast_node::PublishError;
 
@@ -29,6 +29,8 @@ pub(crate) enum Refusal {
     NotFound,
     /// The path takes other methods.
     MethodNotAllowed,
+    /// The body did not arrive in time.
+    TooSlow,
     /// The body is over the limit.
     TooLarge(String),
     /// Full, draining or without its broker: worth another try later.
@@ -44,6 +46,7 @@ impl Refusal {
             Self::OriginForbidden | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -60,6 +63,7 @@ impl Refusal {
             | Self::BadRequest(_)
             | Self::NotFound
             | Self::MethodNotAllowed
+            | Self::TooSlow
             | Self::TooLarge(_) => Rejected::BadRequest,
         }
     }
@@ -75,6 +79,7 @@ impl fmt::Display for Refusal {
             | Self::Unavailable(text, _) => f.write_str(text),
             Self::OriginForbidden => f.write_str("this origin may not connect to this endpoint"),
             Self::NotFound => f.write_str("nothing lives at this path"),
+            Self::TooSlow => f.write_str("the body did not arrive in time"),
             Self::MethodNotAllowed => f.write_str("this path does not take this method"),
         }
     }
@@ -87,25 +92,29 @@ impl IntoResponse for Refusal {
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        // A failed upgrade must not leave a connection on which a proxy in front
+        // believes to speak something else.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
         match self {
             Self::UpgradeRequired(_) => {
+                headers.insert(CONNECTION, HeaderValue::from_static("upgrade, close"));
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
             Self::Unavailable(..) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
+            Self::Unauthenticated(_) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
             Self::BadRequest(_)
-            | Self::Unauthenticated(_)
             | Self::OriginForbidden
             | Self::Forbidden(_)
             | Self::NotFound
             | Self::MethodNotAllowed
+            | Self::TooSlow
             | Self::TooLarge(_) => {}
         }
-        // A failed upgrade must not leave a connection on which a proxy in front
-        // believes to speak something else.
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
         response
     }
 }

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, request};
 use redcast_wire::accept_key;
 
 use crate::error::Refusal;
@@ -25,6 +25,10 @@ impl Handshake {
     /// Checks a request. What is not exactly a handshake is refused, because a
     /// proxy in front may read the rest of it differently.
     pub(crate) fn check(request: &request::Parts) -> Result<Self, Refusal> {
+        // The router takes HEAD for GET; a 101 to it would upgrade all the same.
+        if request.method != Method::GET {
+            return Err(Refusal::MethodNotAllowed);
+        }
         let headers = &request.headers;
         if !has_token(headers, &UPGRADE, "websocket") {
             return Err(Refusal::UpgradeRequired("this path speaks WebSocket; connect with ws://"));
@@ -163,13 +167,17 @@ mod tests {
             let refusal = Handshake::check(&request(&[change])).unwrap_err();
             let response = axum::response::IntoResponse::into_response(refusal);
             assert_eq!(response.status().as_u16(), status, "{change:?}");
-            assert_eq!(response.headers()[CONNECTION], "close");
+            let connection = if status == 426 { "upgrade, close" } else { "close" };
+            assert_eq!(response.headers()[CONNECTION], connection, "{change:?}");
             let version = response.headers().contains_key(header::SEC_WEBSOCKET_VERSION);
             assert_eq!(version, status == 426, "{change:?}");
         }
         let mut old = request(&[]);
         old.version = Version::HTTP_10;
         assert!(Handshake::check(&old).is_err());
+        let mut head = request(&[]);
+        head.method = Method::HEAD;
+        assert_eq!(Handshake::check(&head).unwrap_err(), Refusal::MethodNotAllowed);
     }
 
     #[test]

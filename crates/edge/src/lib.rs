@@ -25,7 +25,7 @@ mod socket;
 mod upgrade;
 
 pub use admin::admin_router;
-pub use config::{ApiConfig, ConfigError, EdgeConfig, Endpoint};
+pub use config::{ApiConfig, ApiKey, ConfigError, EdgeConfig, Endpoint};
 pub use listener::{ListenerConfig, serve};
 pub use metrics::EdgeMetrics;
 pub use origin::AllowedOrigins;

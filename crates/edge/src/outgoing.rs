@@ -90,6 +90,8 @@ pub(crate) async fn say_goodbye(connection: &Arc<Connection<ClientSocket>>) {
     let flushed = Box::pin(timeout(FLUSH_TIMEOUT, flushed)).await;
     let abnormal = connection.closing().is_none_or(|end| end.code == CloseCode::Abnormal);
     if abnormal || flushed != Ok(true) || connection.socket().shutdown_write().is_err() {
+        // What still waits is given up here, and counted.
+        connection.abandon();
         return;
     }
     let discarded = poll_fn(|cx| poll_discard(connection, cx));

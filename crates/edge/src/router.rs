@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use prometheus::IntGauge;
 use redcast_node::Node;
@@ -75,6 +74,13 @@ impl Edge {
         self.config.endpoints.iter().map(|endpoint| endpoint.path.as_str())
     }
 
+    /// Under which name the first endpoint's first channel is published to, for
+    /// examples that can be pasted.
+    pub fn first_channel(&self) -> Option<String> {
+        let channel = self.config.endpoints.iter().find_map(|each| each.access.join.first())?;
+        Some(self.node.published_name(channel))
+    }
+
     pub(crate) fn refuses_connections(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
@@ -84,8 +90,7 @@ impl Edge {
 pub fn public_router(edge: &Arc<Edge>) -> Router {
     let mut router = page::routes(Router::new())
         .route("/api/info", get(api::info))
-        .route("/api/publish/{channel}", post(api::publish))
-        .layer(DefaultBodyLimit::max(edge.config.max_event_size));
+        .route("/api/publish/{channel}", post(api::publish));
     for (index, endpoint) in edge.config.endpoints.iter().enumerate() {
         let edge = edge.clone();
         let connect = move |request| async move { upgrade::connect(&edge, index, request).await };

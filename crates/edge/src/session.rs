@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use redcast_hub::{Connection, Loss};
+use redcast_hub::{Connection, Form, Loss};
 use redcast_node::Participant;
 use redcast_protocol::{Channel, CloseCode, Cursor, GapReason, Reply};
 use redcast_wire::{Decoder, Flow, Limits, Message, WireError, pong_frame, text_frame};
@@ -70,12 +70,18 @@ impl Session {
 
     /// Lives until the connection has ended. `read` is what came with the
     /// handshake request, beyond it.
-    pub(crate) async fn run(mut self, mut read: Vec<u8>) {
+    pub(crate) async fn run(mut self, since: Vec<(Channel, Cursor)>, mut read: Vec<u8>) {
+        self.greet(since).await;
         let mut step = self.digest(&mut read);
         drop(read);
         loop {
             match step {
-                Poll::Ready(Step::Command(text)) => self.obey(text).await,
+                Poll::Ready(Step::Command(text)) => {
+                    self.obey(text).await;
+                    // A client that sends commands without a pause must not keep
+                    // the thread: others' events and Redis wait for it too.
+                    tokio::task::consume_budget().await;
+                }
                 Poll::Ready(Step::Ended) => break,
                 Poll::Pending => {}
             }
@@ -83,8 +89,7 @@ impl Session {
         }
         // Boxed: a second of the session's hours.
         Box::pin(outgoing::say_goodbye(self.participant.connection())).await;
-        let ours = self.connection().closing().map(|closing| closing.code);
-        let code = self.peer_code.or(ours).unwrap_or(CloseCode::Abnormal);
+        let code = self.final_code();
         self.edge.metrics.count_closed(code);
         tracing::debug!(code = code.label(), "connection closed");
     }
@@ -93,13 +98,23 @@ impl Session {
         self.participant.connection()
     }
 
+    /// The code to count. A client's own word counts only for what clients say, or
+    /// it could raise alarms about us.
+    fn final_code(&self) -> CloseCode {
+        match self.peer_code {
+            Some(code @ (CloseCode::Normal | CloseCode::GoingAway | CloseCode::NoStatus)) => code,
+            Some(_) => CloseCode::Other,
+            None => self.connection().closing().map_or(CloseCode::Abnormal, |end| end.code),
+        }
+    }
+
     fn limits(&self) -> Limits {
         let max_message_size = self.edge.config.endpoints[self.endpoint].max_message_size;
         Limits { max_message_size, ..Limits::default() }
     }
 
     /// Says welcome, and joins the endpoint's channels.
-    pub(crate) async fn greet(&mut self, since: Vec<(Channel, Cursor)>) {
+    async fn greet(&mut self, since: Vec<(Channel, Cursor)>) {
         let Self { edge, endpoint, participant, .. } = self;
         let connection = participant.connection().clone();
         // Boxed: it lives for a moment, the session for hours.
@@ -119,8 +134,10 @@ impl Session {
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         self.connection().register(cx.waker());
         let outgoing = outgoing::poll_flush(self.connection(), cx);
-        if let Outgoing::Drained(losses) = outgoing {
-            self.tell(losses);
+        match outgoing {
+            Outgoing::Drained(losses) => self.tell(losses),
+            Outgoing::Waiting => self.tell(self.connection().overdue_losses()),
+            Outgoing::Broken => {}
         }
         if self.connection().closing().is_some() {
             return Poll::Ready(Step::Ended);
@@ -209,9 +226,9 @@ impl Session {
         Poll::Ready(Step::Ended)
     }
 
-    /// Tells the client what its slowness cost it, now that the backlog is gone.
+    /// Tells the client what its slowness cost it.
     fn tell(&self, losses: Vec<Loss>) {
-        if !self.edge.config.endpoints[self.endpoint].notices {
+        if self.connection().form() == Form::Quiet {
             return;
         }
         for loss in losses {

@@ -12,7 +12,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use redcast_hub::Form;
 use redcast_node::ConnectionPermit;
-use redcast_protocol::{Channel, Cursor};
+use redcast_protocol::{Channel, CloseCode, Cursor};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -92,16 +92,16 @@ async fn begin(edge: Arc<Edge>, upgrade: OnUpgrade, accepted: Accepted) {
     let Accepted { endpoint, form, since, permit } = accepted;
     let socket = ClientSocket::new(stream, permit);
     let Ok(participant) = edge.node.connect(socket, form).await else { return };
-    let mut session = Session::new(edge.clone(), endpoint, participant);
-    session.greet(since).await;
-    edge.sessions.spawn(live(edge.clone(), session, read));
+    let session = Session::new(edge.clone(), endpoint, participant);
+    edge.sessions.spawn(live(edge.clone(), session, since, read));
 }
 
 /// A panic in here ends this connection alone; the permit falls with the socket
 /// wherever that happens.
-async fn live(edge: Arc<Edge>, session: Session, read: Vec<u8>) {
-    if AssertUnwindSafe(session.run(read)).catch_unwind().await.is_err() {
+async fn live(edge: Arc<Edge>, session: Session, since: Vec<(Channel, Cursor)>, read: Vec<u8>) {
+    if AssertUnwindSafe(session.run(since, read)).catch_unwind().await.is_err() {
         edge.metrics.panics.inc();
+        edge.metrics.count_closed(CloseCode::Internal);
     }
 }
 

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
@@ -171,6 +171,17 @@ impl Backlog {
             && self.ping.is_none()
             && self.queue.is_empty()
             && self.close.is_none()
+    }
+
+    /// Losses of a client that has not caught up for `patience`: it may never do,
+    /// and should not wait for ever to be told.
+    pub(crate) fn take_overdue_losses(&mut self, patience: Duration) -> Vec<Loss> {
+        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        let due = unix_ms().saturating_sub(patience);
+        if self.losses.iter().any(|loss| loss.from_ms <= due) {
+            return self.take_losses();
+        }
+        Vec::new()
     }
 
     pub(crate) fn take_losses(&mut self) -> Vec<Loss> {

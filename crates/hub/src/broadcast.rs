@@ -74,15 +74,42 @@ impl Frames {
         }
     }
 
-    /// Bytes held by all forms together; a shared buffer counts once.
+    /// Bytes held by all forms together. The quiet form never has a buffer of its
+    /// own, and a notice has one buffer for both modes.
     pub(crate) fn held_bytes(&self) -> usize {
         let len = |frame: &Option<Bytes>| frame.as_ref().map_or(0, Bytes::len);
-        let shared = |a: &Option<Bytes>, b: &Option<Bytes>| match (a, b) {
-            (Some(a), Some(b)) => a.as_ptr() == b.as_ptr(),
+        let shared = match (&self.raw, &self.envelope) {
+            (Some(raw), Some(envelope)) => raw.as_ptr() == envelope.as_ptr(),
             _ => false,
         };
-        let quiet = if shared(&self.raw, &self.quiet) { 0 } else { len(&self.quiet) };
-        let envelope = if shared(&self.raw, &self.envelope) { 0 } else { len(&self.envelope) };
-        len(&self.raw) + quiet + envelope
+        len(&self.raw) + if shared { 0 } else { len(&self.envelope) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_form_has_its_frame() {
+        let (raw, envelope) = (Bytes::from_static(b"raw"), Bytes::from_static(b"envelope"));
+        let frames = Frames::event(Some(raw.clone()), Some(envelope.clone()));
+        assert_eq!(frames.get(Form::Raw), Some(&raw));
+        assert_eq!(frames.get(Form::Quiet), Some(&raw));
+        assert_eq!(frames.get(Form::Envelope), Some(&envelope));
+        let notice = Frames::notice(raw.clone());
+        assert_eq!(notice.get(Form::Raw), Some(&raw));
+        assert_eq!(notice.get(Form::Quiet), None);
+        assert_eq!(notice.get(Form::Envelope), Some(&raw));
+    }
+
+    #[test]
+    fn a_buffer_that_is_shared_counts_once() {
+        let bytes = |len| Some(Bytes::from(vec![0; len]));
+        assert_eq!(Frames::default().held_bytes(), 0);
+        assert_eq!(Frames::event(bytes(3), None).held_bytes(), 3);
+        assert_eq!(Frames::event(None, bytes(4)).held_bytes(), 4);
+        assert_eq!(Frames::event(bytes(3), bytes(4)).held_bytes(), 7);
+        assert_eq!(Frames::notice(Bytes::from(vec![0; 5])).held_bytes(), 5);
     }
 }

@@ -46,3 +46,33 @@ impl HubConfig {
         u32::try_from(ticks).unwrap_or(u32::MAX).max(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let config = HubConfig::default();
+        assert_eq!((config.queue_events, config.queue_bytes), (8192, 32 * 1024 * 1024));
+        assert_eq!(config.outbox_limit, 1024 * 1024);
+        assert_eq!((config.ping_every.as_secs(), config.idle_timeout.as_secs()), (30, 60));
+    }
+
+    #[test]
+    fn the_ticks_of_one_ping_interval_fill_it() {
+        for (ping_every, tick, phases) in [
+            (1, 10, 1),
+            (100, 10, 10),
+            (1000, 62, 16),
+            (1600, 100, 16),
+            (16_000, 1000, 16),
+            (30_000, 1000, 30),
+            (30_500, 1000, 31),
+        ] {
+            let ping_every = Duration::from_millis(ping_every);
+            let config = HubConfig { ping_every, ..HubConfig::default() };
+            assert_eq!((config.tick().as_millis(), config.ping_phases()), (tick, phases));
+        }
+    }
+}

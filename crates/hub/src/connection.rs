@@ -21,6 +21,8 @@ use crate::socket::Socket;
 /// A connection as its shard holds it.
 pub type Member = Connection<dyn Socket>;
 
+/// How long a client that does not catch up waits to be told what it lost.
+const TELL_AFTER: Duration = Duration::from_secs(5);
 const NO_SLOT: u32 = u32::MAX;
 
 /// What every connection of a hub shares.
@@ -176,6 +178,12 @@ impl<S: Socket + ?Sized> Connection<S> {
     /// Whether nothing waits to be written.
     pub fn is_drained(&self) -> bool {
         self.outbox.lock().is_idle()
+    }
+
+    /// Losses of some seconds ago that the client has not been told, because it has
+    /// not caught up since.
+    pub fn overdue_losses(&self) -> Vec<Loss> {
+        self.outbox.lock().overdue_losses(TELL_AFTER)
     }
 
     /// Offers what waits to the socket, some 64 KiB at most.

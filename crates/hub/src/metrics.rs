@@ -77,3 +77,31 @@ impl HubMetrics {
         Ok(metrics)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_series_is_present_at_zero_and_registered_once() {
+        let registry = Registry::new();
+        HubMetrics::register(&registry).unwrap();
+        let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        for series in [
+            "redcast_events_delivered_total 0",
+            "redcast_bytes_out_total 0",
+            "redcast_subscriptions 0",
+            "redcast_outbox_bytes 0",
+            "redcast_delivery_latency_seconds_count 0",
+            "redcast_delivery_latency_seconds_bucket{le=\"0.00025\"} 0",
+            "redcast_delivery_latency_seconds_bucket{le=\"2.048\"} 0",
+            "redcast_deliveries_dropped_total{reason=\"drop_oldest\"} 0",
+            "redcast_deliveries_dropped_total{reason=\"conflated\"} 0",
+            "redcast_deliveries_dropped_total{reason=\"slow_consumer\"} 0",
+            "redcast_deliveries_dropped_total{reason=\"closed\"} 0",
+        ] {
+            assert!(text.lines().any(|line| line == series), "{series} is not in\n{text}");
+        }
+        assert!(HubMetrics::register(&registry).is_err());
+    }
+}

@@ -5,6 +5,7 @@
 //! land in the middle of another. Nothing here waits.
 
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use bytes::Bytes;
 use redcast_protocol::CloseCode;
@@ -87,7 +88,11 @@ impl Outbox {
             Some(_) => 0,
             None => match write_frames(socket, share.joined, frames.clone()) {
                 Ok(written) => written,
-                Err(_) => return self.broken(metrics),
+                Err(_) => {
+                    let events = frames.filter(|(_, kind)| matches!(kind, Kind::Event(..)));
+                    metrics.dropped_closed.inc_by(events.count() as u64);
+                    return self.broken(metrics);
+                }
             },
         };
         self.keep(frames, written, limit, metrics)
@@ -188,6 +193,12 @@ impl Outbox {
         let losses = backlog.take_losses();
         self.backlog = None;
         Ok((true, losses))
+    }
+
+    /// What a client that does not catch up should be told all the same.
+    pub(crate) fn overdue_losses(&mut self, patience: Duration) -> Vec<Loss> {
+        let backlog = self.backlog.as_mut();
+        backlog.map_or_else(Vec::new, |backlog| backlog.take_overdue_losses(patience))
     }
 
     /// The socket is dead: nothing more can be said on it.

@@ -81,21 +81,34 @@ impl ShardTask {
             if let Message::Broadcast { broadcast, reserved } = message {
                 freed += reserved;
                 if turn.add(broadcast) {
-                    turn.run(&mut self.shard).await;
+                    self.run_turn(turn).await;
                 }
                 continue;
             }
             // What changes the lists must see the events before it delivered.
-            turn.run(&mut self.shard).await;
+            self.run_turn(turn).await;
             self.shard.apply(message);
         }
-        turn.run(&mut self.shard).await;
+        self.run_turn(turn).await;
         self.desk.room.add_permits(freed);
+    }
+
+    // The rest between turns, because under overload one batch may hold many: who
+    // left must not keep its descriptor, nor the timer seem stuck, until all are done.
+    async fn run_turn(&mut self, turn: &mut Turn) {
+        turn.run(&mut self.shard).await;
+        self.sweep();
+        let silence = self.desk.ticked.lock().elapsed();
+        if silence > self.shard.common.config.tick() * 2 {
+            self.tick();
+        }
     }
 
     fn sweep(&mut self) {
         let departed = std::mem::take(&mut *self.desk.departed.lock());
-        self.shard.remove(&departed);
+        if !departed.is_empty() {
+            self.shard.remove(&departed);
+        }
     }
 
     fn tick(&mut self) {

@@ -183,6 +183,17 @@ impl Wake for CountingWaker {
     }
 }
 
+/// Lets the shards work until `condition` holds.
+pub(crate) async fn eventually(mut condition: impl AsyncFnMut() -> bool) {
+    for _ in 0..10_000 {
+        if condition().await {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("it never came true");
+}
+
 pub(crate) fn metrics() -> HubMetrics {
     HubMetrics::register(&Registry::new()).unwrap()
 }

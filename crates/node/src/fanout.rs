@@ -8,7 +8,7 @@ use redcast_hub::{Broadcast, Frames, Hub, HubClosed};
 use redcast_protocol::Reply;
 use redcast_wire::{event_frame, text_frame};
 
-use crate::interest::{Entry, Interest};
+use crate::interest::{Interest, Members};
 
 /// Deliveries taken from the broker at once.
 const TAKE: usize = 256;
@@ -45,13 +45,9 @@ impl Fanout {
         // From here to the hand-over the members can't change: one who is counted
         // later also joins later in the shard's queue, so none misses its form.
         let members = entry.members();
-        let frames = Frames::event(
-            members.has_raw().then(|| event_frame(&event.payload)),
-            members.has_envelope().then(|| envelope(&entry, &event)),
-        );
         let broadcast = Broadcast {
             channel: entry.key,
-            frames,
+            frames: encode(&event, &members),
             policy: entry.policy,
             received: Some(event.received),
         };
@@ -78,6 +74,15 @@ impl Fanout {
     }
 }
 
-fn envelope(entry: &Entry, event: &Event) -> bytes::Bytes {
-    text_frame(&Reply::encode_event(&entry.channel, None, &event.payload))
+/// The event in each form that has members.
+fn encode(event: &Event, members: &Members) -> Frames {
+    let envelope = || text_frame(&Reply::encode_event(&event.channel, None, &event.payload));
+    Frames::event(
+        members.has_raw().then(|| event_frame(&event.payload)),
+        members.has_envelope().then(envelope),
+    )
 }
+
+#[cfg(test)]
+#[path = "fanout_tests.rs"]
+mod tests;

@@ -283,3 +283,7 @@ impl Reaper {
 fn channels_len(len: usize) -> i64 {
     i64::try_from(len).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+#[path = "interest_tests.rs"]
+mod tests;

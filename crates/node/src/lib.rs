@@ -16,6 +16,8 @@ mod limits;
 mod metrics;
 mod node;
 mod participant;
+#[cfg(test)]
+mod testing;
 
 pub use access::ChannelAccess;
 pub use config::{ChannelRule, NodeConfig};

@@ -19,7 +19,7 @@ use crate::participant::Participant;
 pub struct Node {
     broker: Arc<dyn Broker>,
     hub: Hub,
-    interest: Arc<Interest>,
+    pub(crate) interest: Arc<Interest>,
     connections: Arc<Connections>,
     max_subscriptions: usize,
 }
@@ -75,6 +75,11 @@ impl Node {
     /// every other instance's.
     pub async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError> {
         self.broker.publish(channel, payload).await
+    }
+
+    /// Under which name a producer publishes to a channel.
+    pub fn published_name(&self, channel: &Channel) -> String {
+        self.broker.published_name(channel)
     }
 
     /// What kind of broker, and how it is.

@@ -106,3 +106,7 @@ impl<S: Socket> Participant<S> {
         self.memberships.iter().position(|membership| membership.channel() == channel)
     }
 }
+
+#[cfg(test)]
+#[path = "participant_tests.rs"]
+mod tests;

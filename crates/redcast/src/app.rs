@@ -129,7 +129,15 @@ impl App {
             self.sessions.clone(),
             stop_accepting.clone(),
         );
-        self.sessions.spawn(public);
+        let stopped = stop_accepting.clone();
+        self.vital.spawn(async move {
+            public.await;
+            if stopped.is_cancelled() {
+                // It ended because it was asked to, which ends nothing else.
+                std::future::pending::<()>().await;
+            }
+            "the accept loop"
+        });
         // Health and metrics are answered to the very end of a drain.
         let uncounted = IntGauge::new("admin", "not exposed")?;
         let config = ListenerConfig { head_timeout, unsent_limit, connections: uncounted };
@@ -143,7 +151,7 @@ impl App {
         let kind = self.node.broker().0;
         tracing::info!(http = %public, admin = %admin, broker = kind, version = VERSION, "serving");
         if self.demo {
-            demo::announce(&self.edge, (public, admin), kind);
+            demo::announce(&self.edge, (public, admin), self.settings.shown_broker());
         }
     }
 }

@@ -12,6 +12,13 @@ use redcast_producer::{DemoConfig, Sink, SinkError};
 use redcast_protocol::Channel;
 use tokio_util::sync::CancellationToken;
 
+/// What may be shown of the broker.
+pub(crate) enum Shown {
+    Memory,
+    /// With its URL, unless that holds a password or is what redis-cli uses anyway.
+    Redis(Option<String>),
+}
+
 struct NodeSink(Arc<Node>);
 
 #[async_trait]
@@ -29,18 +36,20 @@ pub(crate) async fn traffic(node: Arc<Node>, stop: CancellationToken) {
 }
 
 /// Prints where everything is.
-pub(crate) fn announce(edge: &Edge, (public, admin): (SocketAddr, SocketAddr), kind: &str) {
+pub(crate) fn announce(edge: &Edge, (public, admin): (SocketAddr, SocketAddr), broker: Shown) {
     let (public, admin) = (reachable(public), reachable(admin));
     let path = edge.endpoint_paths().next().unwrap_or("/");
+    let channel = edge.first_channel().unwrap_or_else(|| "CHANNEL".to_owned());
     let event = r#"{"type":"page_view","data":{"path":"/hello"}}"#;
-    let (broker, publish) = if kind == "memory" {
-        let url = format!("http://{public}/api/publish/analytics");
-        (
+    let (broker, publish) = match broker {
+        Shown::Memory => (
             "memory: this process alone, all gone at its end (set REDCAST_REDIS__URL for Redis)",
-            format!("curl -d '{event}' {url}"),
-        )
-    } else {
-        ("redis", format!("redis-cli PUBLISH analytics '{event}'"))
+            format!("curl -d '{event}' http://{public}/api/publish/{channel}"),
+        ),
+        Shown::Redis(url) => {
+            let server = url.map(|url| format!(" -u {url}")).unwrap_or_default();
+            ("redis", format!("redis-cli{server} PUBLISH {channel} '{event}'"))
+        }
     };
     println!("Redcast {} is running, with demo traffic", env!("CARGO_PKG_VERSION"));
     println!("  page       http://{public}/");

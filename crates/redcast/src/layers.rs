@@ -1,11 +1,12 @@
 //! Where settings come from: built-in defaults < file < environment < flags.
 
-use std::collections::HashMap;
-use std::env;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::{env, iter};
 
-use anyhow::{Context, Result};
-use config::{Config, Environment, File, FileFormat};
+use anyhow::{Result, anyhow};
+use config::{Config, ConfigError, Environment, File, FileFormat};
 
 use crate::cli::ServeFlags;
 use crate::settings::Settings;
@@ -15,40 +16,84 @@ const DEFAULTS: &str = include_str!("defaults.toml");
 const CONFIG_VARIABLE: &str = "REDCAST_CONFIG";
 const FILE_IN_PLACE: &str = "redcast.toml";
 
-/// Reads every layer. The error says which key is wrong and what is wrong with it.
+/// Environment variables by name.
+type Variables = BTreeMap<String, String>;
+
+/// Reads every layer. The error says where the wrong key stands and what is wrong.
 pub(crate) fn load(flags: &ServeFlags) -> Result<Settings> {
-    let (variables, ignored) = split_variables(env::vars());
+    let (variables, ignored) = split_variables(text_variables(env::vars_os())?);
     for name in ignored {
         eprintln!("redcast: {name} is a Kubernetes service link, no setting; ignored");
     }
-    from_layers(flags, config_file(flags).as_deref(), variables)
+    from_layers(flags, config_file(flags).as_deref(), &variables)
 }
 
-fn from_layers(
-    flags: &ServeFlags,
+/// Foreign variables may hold what is no text; ours may not.
+fn text_variables(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Vec<(String, String)>> {
+    let ours = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
+    let ours = ours.filter(|(name, _)| name.starts_with("REDCAST_"));
+    let texts = ours.map(|(name, value)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(anyhow!("{name}: the value is not UTF-8 text")),
+    });
+    texts.collect()
+}
+
+fn from_layers(flags: &ServeFlags, file: Option<&Path>, variables: &Variables) -> Result<Settings> {
+    let settings = read(flags.overrides(), file, variables)
+        .map_err(|error| anyhow!("{}: {}", culprit(file, variables), one_line(&error)))?;
+    settings.check()?;
+    Ok(settings)
+}
+
+fn read(
+    flags: impl Iterator<Item = (&'static str, String)>,
     file: Option<&Path>,
-    variables: HashMap<String, String>,
-) -> Result<Settings> {
+    variables: &Variables,
+) -> Result<Settings, ConfigError> {
     // With a prefix separator, or config-rs would ask for REDCAST__REDIS__URL and
     // ignore the documented form without a word.
     let environment = Environment::with_prefix("REDCAST")
         .prefix_separator("_")
         .separator("__")
-        .try_parsing(true)
-        .source(Some(variables));
+        // Numbers are read where a number is due; parsed here, a key of digits
+        // alone would lose its leading zeros.
+        .try_parsing(false)
+        .source(Some(variables.clone().into_iter().collect()));
     let mut layers = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
     if let Some(file) = file {
         layers = layers.add_source(File::from(file).format(FileFormat::Toml));
     }
     layers = layers.add_source(environment);
-    for (key, value) in flags.overrides() {
-        layers = layers.set_override(key, value).with_context(|| format!("--{key}"))?;
+    for (key, value) in flags {
+        layers = layers.set_override(key, value)?;
     }
-    let settings = layers.build().and_then(Config::try_deserialize);
-    settings.with_context(|| match file {
-        Some(file) => format!("configuration ({} and REDCAST_ variables)", file.display()),
-        None => "configuration (no file; REDCAST_ variables and flags)".to_owned(),
-    })
+    layers.build().and_then(Config::try_deserialize)
+}
+
+/// Which layer is to blame, found by reading without the later ones.
+fn culprit(file: Option<&Path>, variables: &Variables) -> String {
+    let fails = |variables: &Variables| read(iter::empty(), file, variables).is_err();
+    if let Some(file) = file
+        && fails(&Variables::new())
+    {
+        return file.display().to_string();
+    }
+    let mut each = variables.iter().map(|(name, value)| (name.clone(), value.clone()));
+    let guilty = each.find(|variable| fails(&Variables::from([variable.clone()])));
+    guilty.map_or_else(|| "command line".to_owned(), |(name, _)| name)
+}
+
+/// The error without the picture of the place, which takes several lines, and
+/// without the file's name, which stands before it.
+fn one_line(error: &ConfigError) -> String {
+    let text = error.to_string();
+    let margin = |c: char| c.is_whitespace() || c.is_ascii_digit();
+    let is_picture = |line: &&str| line.trim_start_matches(margin).starts_with('|');
+    let lines = text.lines().filter(|line| !is_picture(line)).map(str::trim);
+    lines.filter(|line| !line.starts_with("in ")).collect::<Vec<_>>().join(": ")
 }
 
 fn config_file(flags: &ServeFlags) -> Option<PathBuf> {
@@ -56,21 +101,25 @@ fn config_file(flags: &ServeFlags) -> Option<PathBuf> {
     named.or_else(|| Path::new(FILE_IN_PLACE).exists().then(|| FILE_IN_PLACE.into()))
 }
 
-/// Our variables, and the names of those that Kubernetes sets for a Service that
-/// is called redcast.
+/// Our variables, and the names of those that Kubernetes sets for Services whose
+/// names begin with redcast, such as redcast-redis.
 fn split_variables(
-    variables: impl Iterator<Item = (String, String)>,
-) -> (HashMap<String, String>, Vec<String>) {
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> (Variables, Vec<String>) {
     let ours = variables
+        .into_iter()
         .filter(|(name, _)| name.starts_with("REDCAST_") && name.as_str() != CONFIG_VARIABLE);
-    let (links, ours): (Vec<_>, Vec<_>) = ours.partition(|(name, _)| is_service_link(name));
+    let (links, ours): (Vec<_>, Vec<_>) =
+        ours.partition(|(name, value)| is_service_link(name, value));
     (ours.into_iter().collect(), links.into_iter().map(|(name, _)| name).collect())
 }
 
-fn is_service_link(name: &str) -> bool {
-    name == "REDCAST_PORT"
-        || name.starts_with("REDCAST_PORT_")
-        || name.starts_with("REDCAST_SERVICE_")
+fn is_service_link(name: &str, value: &str) -> bool {
+    let shaped = ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT_"].iter().any(|part| name.contains(part))
+        // A bare number is somebody who wanted to set the port, and should be told.
+        || (name.ends_with("_PORT") && value.contains("://"));
+    // Every setting has a section, so its variable has two underscores in a row.
+    shaped && !name.contains("__")
 }
 
 #[cfg(test)]
@@ -79,7 +128,7 @@ mod tests {
     use crate::settings::BrokerSettings;
     use std::io::Write;
 
-    fn variables(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+    fn variables(pairs: &[(&str, &str)]) -> Variables {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
@@ -101,7 +150,7 @@ mod tests {
             ("REDCAST_LIMITS__MAX_CONNECTIONS", "77"),
         ]);
         let flags = ServeFlags { log_level: Some("trace".to_owned()), ..ServeFlags::default() };
-        let settings = from_layers(&flags, path.as_deref(), environment).unwrap();
+        let settings = from_layers(&flags, path.as_deref(), &environment).unwrap();
         assert_eq!(settings.http.listen.port(), 1);
         assert_eq!(settings.admin.listen.port(), 3);
         assert_eq!(settings.log.level, "trace");
@@ -111,7 +160,7 @@ mod tests {
 
     #[test]
     fn the_defaults_alone_are_a_configuration() {
-        let settings = from_layers(&ServeFlags::default(), None, HashMap::new()).unwrap();
+        let settings = from_layers(&ServeFlags::default(), None, &Variables::new()).unwrap();
         assert_eq!(settings.node(1000).unwrap().max_connections, 744);
         let edge = settings.edge(false).unwrap();
         assert_eq!(edge.endpoints[0].path, "/ws/analytics");
@@ -121,7 +170,7 @@ mod tests {
     #[track_caller]
     fn refused(text: &str, environment: &[(&str, &str)]) -> String {
         let (_kept, path) = file(text);
-        let loaded = from_layers(&ServeFlags::default(), path.as_deref(), variables(environment));
+        let loaded = from_layers(&ServeFlags::default(), path.as_deref(), &variables(environment));
         let checked = loaded.and_then(|settings| {
             settings.node(1000)?;
             settings.edge(false)
@@ -136,9 +185,14 @@ mod tests {
             ("[htp]", vec![], "htp"),
             ("[http]\nlisten = 5", vec![], "http.listen"),
             ("[http]\nhandshake_timeout = \"soon\"", vec![], "http.handshake_timeout"),
-            ("nonsense", vec![], "TOML"),
-            ("", vec![("REDCAST_HTTP__PORT", "1")], "port"),
-            ("", vec![("REDCAST_URL", "1")], "url"),
+            ("nonsense", vec![], "line 1, column 9: key with no value"),
+            ("", vec![("REDCAST_HTTP__PORT", "1")], "REDCAST_HTTP__PORT: unknown field `port`"),
+            ("", vec![("REDCAST_URL", "1")], "REDCAST_URL: unknown field `url`"),
+            ("", vec![("REDCAST_LIMITS__MAX_CONNECTIONS", "-1")], "limits.max_connections"),
+            ("", vec![("REDCAST_LIMITS__OUTBOX", "0")], "limits.outbox: must be more than 0"),
+            ("", vec![("REDCAST_KEEPALIVE__PING_EVERY", "0s")], "keepalive.ping_every"),
+            ("", vec![("REDCAST_KEEPALIVE__IDLE_TIMEOUT", "9s")], "keepalive.idle_timeout"),
+            ("[[endpoints]]\npath = \"/a\"\nmax_message_size = 0", vec![], "max_message_size"),
             ("[[endpoints]]\npath = \"ws\"", vec![], "\"ws\""),
             ("[[endpoints]]\npath = \"/a\"\n[[endpoints]]\npath = \"/a\"", vec![], "used twice"),
             ("[[endpoints]]\npath = \"/a\"\nchannels = [\"a b\"]", vec![], "channels"),
@@ -156,23 +210,27 @@ mod tests {
     #[test]
     fn a_file_that_is_named_must_be_there() {
         let path = Path::new("/nowhere/redcast.toml");
-        let error = from_layers(&ServeFlags::default(), Some(path), HashMap::new()).unwrap_err();
+        let error = from_layers(&ServeFlags::default(), Some(path), &Variables::new()).unwrap_err();
         assert!(format!("{error:#}").contains("/nowhere/redcast.toml"));
     }
 
     #[test]
     fn service_links_are_told_apart() {
-        let all = [
-            "REDCAST_PORT",
-            "REDCAST_PORT_8080_TCP",
-            "REDCAST_SERVICE_HOST",
-            "REDCAST_LOG__LEVEL",
-            "REDCAST_CONFIG",
-            "PATH",
+        let links = [
+            ("REDCAST_PORT", "tcp://10.0.0.1:8080"),
+            ("REDCAST_PORT_8080_TCP_ADDR", "10.0.0.1"),
+            ("REDCAST_REDIS_MASTER_PORT", "tcp://10.0.0.2:6379"),
+            ("REDCAST_REDIS_MASTER_SERVICE_PORT", "6379"),
+            ("REDCAST_SERVICE_HOST", "10.0.0.1"),
+            ("REDCAST_SERVICE_PORT_HTTP", "8080"),
         ];
-        let (ours, links) =
-            split_variables(all.into_iter().map(|name| (name.to_owned(), String::new())));
-        assert_eq!(ours.into_keys().collect::<Vec<_>>(), ["REDCAST_LOG__LEVEL"]);
-        assert_eq!(links, ["REDCAST_PORT", "REDCAST_PORT_8080_TCP", "REDCAST_SERVICE_HOST"]);
+        let ours = [("REDCAST_LOG__LEVEL", "info"), ("REDCAST_PORT", "8080")];
+        let others = [("REDCAST_CONFIG", "x"), ("PATH", "y"), ("REDIS_PORT", "tcp://10.0.0.2:1")];
+        for group in [&links[..], &ours, &others] {
+            let named = group.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+            let (settings, ignored) = split_variables(named);
+            let expected = |of: &[(&str, &str)]| if of == group { group.len() } else { 0 };
+            assert_eq!((settings.len(), ignored.len()), (expected(&ours), expected(&links)));
+        }
     }
 }

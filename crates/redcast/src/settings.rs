@@ -1,17 +1,20 @@
 //! Settings: one struct for the whole configuration, and what each room gets of it.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bytesize::ByteSize;
-use redcast_broker::{MemoryConfig, RedisConfig};
-use redcast_edge::{AllowedOrigins, ApiConfig, EdgeConfig, Endpoint};
+use redcast_broker::{MemoryConfig, QueueLimits, RedisConfig};
+use redcast_edge::{AllowedOrigins, ApiConfig, ApiKey, EdgeConfig, Endpoint};
 use redcast_hub::{HubConfig, SlowConsumer};
 use redcast_node::{ChannelAccess, ChannelRule, NodeConfig};
 use redcast_protocol::{Channel, Pattern};
 use serde::Deserialize;
+
+use crate::demo::Shown;
 
 /// Descriptors kept for everything that is no client: Redis, metrics, logs.
 const RESERVED_DESCRIPTORS: u64 = 256;
@@ -52,14 +55,14 @@ pub(crate) struct Admin {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Redis {
-    url: Option<String>,
+    url: Option<Secret>,
     prefix: String,
 }
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Api {
-    key: Option<String>,
+    key: Option<Secret>,
     key_file: Option<PathBuf>,
 }
 
@@ -145,6 +148,17 @@ enum SlowConsumerSetting {
     KeepLatest,
 }
 
+/// A setting that no log shows: a key, or a URL that may hold a password.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
 /// Which broker, with its settings.
 pub(crate) enum BrokerSettings {
     Memory(MemoryConfig),
@@ -164,11 +178,46 @@ fn yes() -> bool {
 }
 
 impl Settings {
+    /// Refuses values with which nothing could work.
+    pub(crate) fn check(&self) -> Result<()> {
+        let (limits, keepalive) = (&self.limits, &self.keepalive);
+        let values = [
+            ("http.handshake_timeout", self.http.handshake_timeout.is_zero()),
+            ("http.unsent_limit", self.http.unsent_limit.as_u64() == 0),
+            ("limits.max_subscriptions", limits.max_subscriptions == 0),
+            ("limits.max_event_size", limits.max_event_size.as_u64() == 0),
+            ("limits.outbox", limits.outbox.as_u64() == 0),
+            ("keepalive.ping_every", keepalive.ping_every.is_zero()),
+        ];
+        for (key, is_zero) in values {
+            ensure!(!is_zero, "{key}: must be more than 0");
+        }
+        ensure!(
+            bytes(limits.max_event_size) <= QueueLimits::default().bytes,
+            "limits.max_event_size: at most 32MiB, which is what may wait for the fan-out"
+        );
+        let most = self.endpoints.iter().max_by_key(|endpoint| endpoint.channels.len());
+        if let Some(EndpointSettings { path, channels, .. }) = most {
+            ensure!(
+                channels.len() <= limits.max_subscriptions,
+                "endpoints {path:?}: channels: more than limits.max_subscriptions ({})",
+                limits.max_subscriptions
+            );
+        }
+        let (ping_every, idle_timeout) = (keepalive.ping_every, keepalive.idle_timeout);
+        ensure!(
+            idle_timeout > ping_every,
+            "keepalive.idle_timeout: must be more than keepalive.ping_every, \
+             or clients that answer every ping would be dropped"
+        );
+        Ok(())
+    }
+
     /// What the broker gets: Redis with a URL, else the memory broker.
     pub(crate) fn broker(&self) -> BrokerSettings {
         let max_event_size = bytes(self.limits.max_event_size);
         match &self.redis.url {
-            Some(url) => BrokerSettings::Redis(Box::new(RedisConfig {
+            Some(Secret(url)) => BrokerSettings::Redis(Box::new(RedisConfig {
                 url: url.clone(),
                 prefix: self.redis.prefix.clone(),
                 max_event_size,
@@ -176,6 +225,17 @@ impl Settings {
             })),
             None => {
                 BrokerSettings::Memory(MemoryConfig { max_event_size, ..MemoryConfig::default() })
+            }
+        }
+    }
+
+    /// What a banner may show of the broker.
+    pub(crate) fn shown_broker(&self) -> Shown {
+        match &self.redis.url {
+            None => Shown::Memory,
+            Some(Secret(url)) => {
+                let usual = url.trim_end_matches('/') == "redis://127.0.0.1:6379";
+                Shown::Redis((!usual && !url.contains('@')).then(|| url.clone()))
             }
         }
     }
@@ -222,7 +282,7 @@ impl Settings {
     fn api(&self, demo: bool) -> Result<ApiConfig> {
         let key = match (&self.api.key, &self.api.key_file) {
             (Some(_), Some(_)) => bail!("api.key and api.key_file: set one, not both"),
-            (Some(key), None) => Some(key.clone()),
+            (Some(Secret(key)), None) => Some(key.clone()),
             (None, Some(file)) => {
                 let text = std::fs::read_to_string(file)
                     .with_context(|| format!("api.key_file: can't read {}", file.display()))?;
@@ -232,7 +292,7 @@ impl Settings {
         };
         match key {
             Some(key) if key.is_empty() => bail!("api.key: the key is empty"),
-            Some(key) => Ok(ApiConfig::Key(key)),
+            Some(key) => Ok(ApiConfig::Key(ApiKey(key))),
             None if demo && self.redis.url.is_none() => Ok(ApiConfig::Open),
             None => Ok(ApiConfig::Closed),
         }
@@ -244,6 +304,8 @@ impl EndpointSettings {
         let place = |key: &str| format!("endpoints {:?}: {key}", self.path);
         let join = self.channels.iter().map(|name| Channel::parse(name));
         let subscribe = self.subscribe.iter().map(|glob| Pattern::parse(glob));
+        let max_message_size = bytes(self.max_message_size);
+        ensure!(max_message_size > 0, "{}: must be more than 0", place("max_message_size"));
         Ok(Endpoint {
             path: self.path.clone(),
             access: ChannelAccess {
@@ -253,7 +315,7 @@ impl EndpointSettings {
                     .with_context(|| place("subscribe"))?,
             },
             allowed_origins: AllowedOrigins::new(&self.allowed_origins),
-            max_message_size: bytes(self.max_message_size),
+            max_message_size,
             notices: self.notices,
         })
     }

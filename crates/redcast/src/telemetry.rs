@@ -2,17 +2,23 @@
 
 use std::io::{IsTerminal, stderr};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt;
 
 use crate::settings::{Log, LogFormat};
 
 /// Starts logging to standard error.
 pub(crate) fn start_logging(log: &Log) -> Result<()> {
-    let filter = EnvFilter::try_new(&log.level)
-        .with_context(|| format!("log.level: {:?} is no level and no filter", log.level))?;
+    let wrong = || format!("log.level: {:?} is no level and no filter", log.level);
+    // The library would take a misspelt level for a module's name, and log nothing.
+    let levels = log.level.split(',').filter_map(|part| part.rsplit('=').next()).map(str::trim);
+    for level in levels {
+        ensure!(!level.is_empty() && level.parse::<LevelFilter>().is_ok(), wrong());
+    }
+    let filter = EnvFilter::try_new(&log.level).with_context(wrong)?;
     let terminal = stderr().is_terminal();
     let json = match log.format {
         LogFormat::Json => true,

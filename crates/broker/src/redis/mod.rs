@@ -83,6 +83,10 @@ impl Broker for RedisBroker {
         "redis"
     }
 
+    fn published_name(&self, channel: &Channel) -> String {
+        Names::new(&self.config.prefix).channel(channel)
+    }
+
     async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError> {
         let asked_ms = clock::unix_ms();
         let verdict = match self.wishes.want(channel, asked_ms) {

@@ -21,6 +21,7 @@ const AT_ONCE: usize = 64;
 /// Once nothing has happened for this long, the gauge is right.
 const QUIET: Duration = Duration::from_secs(1);
 const FAILING_UPGRADES: usize = 100;
+const TOO_LONG: Option<&str> = Some("431");
 
 /// How a connection ends.
 #[derive(Clone, Copy)]
@@ -155,14 +156,19 @@ fn failing_handshake(number: usize, address: &str) -> (String, Option<&'static s
 async fn fail_to_upgrade(gateway: &Gateway, number: usize) {
     let (text, status) = failing_handshake(number, gateway.public());
     let mut socket = TcpStream::connect(gateway.public()).await.unwrap();
-    socket.write_all(text.as_bytes()).await.unwrap();
+    // A head over the limit is not read to its end, and the refusal may overtake us.
+    let written = socket.write_all(text.as_bytes()).await;
+    assert!(written.is_ok() || status == TOO_LONG);
     match status {
         Some(status) => {
             let answer = read_to_the_end(&mut socket).await;
             let answer = String::from_utf8_lossy(&answer);
-            assert_eq!(answer.split(' ').nth(1), Some(status), "to {text:.80}: {answer}");
+            let found = answer.split(' ').nth(1);
+            let cut_off = found.is_none() && Some(status) == TOO_LONG;
+            assert!(found == Some(status) || cut_off, "to {text:.80}: {answer}");
         }
-        None if number % 2 == 0 => {
+        // Each of these kinds once with a reset, once with an end of the client's side.
+        None if (number / 10).is_multiple_of(2) => {
             socket2::SockRef::from(&socket).set_linger(Some(Duration::ZERO)).unwrap();
         }
         None => socket.shutdown().await.unwrap(),

@@ -10,7 +10,14 @@
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
 mod gauge;
+mod http;
 mod interest;
+mod interleaved_writes;
 mod netns;
 mod order;
+mod raw_and_envelope;
+mod redis_outage;
+mod settings;
+mod shutdown;
+mod slow_consumers;
 mod two_instances;

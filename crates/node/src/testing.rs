@@ -1,0 +1,197 @@
+//! Parts for unit tests: a broker whose answers the test decides, and a socket that
+//! keeps what it is given.
+
+use std::collections::HashSet;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use prometheus::Registry;
+use redcast_broker::{
+    Broker, BrokerMetrics, Deliveries, Health, MemoryBroker, MemoryConfig, PublishError,
+    QueueLimits, SubscribeError, Subscribed,
+};
+use redcast_hub::{Hub, HubConfig, HubMetrics, Socket};
+use redcast_protocol::Channel;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::NodeConfig;
+use crate::metrics::NodeMetrics;
+use crate::node::{Node, NodeTasks};
+
+/// Answers when and what the test says, and writes down what it was asked. Like
+/// the real one it holds a wish from the moment it is asked.
+pub(crate) struct ScriptedBroker {
+    log: Mutex<Vec<String>>,
+    wanted: Mutex<HashSet<Channel>>,
+    refused: Mutex<HashSet<Channel>>,
+    answers: watch::Sender<bool>,
+}
+
+impl ScriptedBroker {
+    pub(crate) fn new() -> Arc<Self> {
+        let (log, wanted, refused) = Default::default();
+        Arc::new(Self { log, wanted, refused, answers: watch::Sender::new(true) })
+    }
+
+    /// From now on nothing is answered, or all that waits is.
+    pub(crate) fn answer(&self, answers: bool) {
+        self.answers.send_replace(answers);
+    }
+
+    pub(crate) fn refuse(&self, name: &str) {
+        self.refused.lock().insert(channel(name));
+    }
+
+    pub(crate) fn permit_all(&self) {
+        self.refused.lock().clear();
+    }
+
+    /// What it was asked since the last call.
+    pub(crate) fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut *self.log.lock())
+    }
+
+    pub(crate) fn wanted(&self) -> usize {
+        self.wanted.lock().len()
+    }
+
+    async fn answered(&self) {
+        self.answers.subscribe().wait_for(|answers| *answers).await.unwrap();
+    }
+}
+
+#[async_trait]
+impl Broker for ScriptedBroker {
+    fn kind(&self) -> &'static str {
+        "scripted"
+    }
+
+    async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError> {
+        self.log.lock().push(format!("subscribe {channel}"));
+        self.wanted.lock().insert(channel.clone());
+        self.answered().await;
+        if self.refused.lock().contains(channel) {
+            self.wanted.lock().remove(channel);
+            return Err(SubscribeError { channel: channel.clone(), reason: "no".to_owned() });
+        }
+        Ok(Subscribed::Live)
+    }
+
+    async fn unsubscribe(&self, channel: &Channel) {
+        self.log.lock().push(format!("unsubscribe {channel}"));
+        self.wanted.lock().remove(channel);
+        self.answered().await;
+    }
+
+    async fn publish(&self, _: &Channel, _: Bytes) -> Result<(), PublishError> {
+        Err(PublishError::Unavailable("this one only subscribes".to_owned()))
+    }
+
+    fn health(&self) -> Health {
+        Health::default()
+    }
+}
+
+/// A socket with room for everything. Clones are one.
+#[derive(Clone, Default)]
+pub(crate) struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Sink {
+    /// The payloads of all frames so far.
+    pub(crate) fn payloads(&self) -> Vec<Bytes> {
+        let written = Bytes::from(self.0.lock().clone());
+        let (mut at, mut payloads) = (0, Vec::new());
+        while at < written.len() {
+            let (len, header) = match usize::from(written[at + 1]) {
+                126 => (usize::from(u16::from_be_bytes([written[at + 2], written[at + 3]])), 4),
+                short if short < 126 => (short, 2),
+                _ => panic!("these tests send nothing so large"),
+            };
+            payloads.push(written.slice(at + header..at + header + len));
+            at += header + len;
+        }
+        payloads
+    }
+
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let payloads = self.payloads().into_iter();
+        payloads.map(|payload| String::from_utf8(payload.to_vec()).unwrap()).collect()
+    }
+
+    /// Waits until `count` frames have come.
+    pub(crate) async fn wait_for(&self, count: usize) {
+        while self.payloads().len() < count {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Socket for Sink {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        slices.iter().map(|slice| self.try_write(slice)).sum()
+    }
+}
+
+/// A node over two running shards. What it runs ends with it.
+pub(crate) struct TestNode {
+    pub(crate) node: Arc<Node>,
+    pub(crate) hub_metrics: HubMetrics,
+    pub(crate) metrics: NodeMetrics,
+    /// The fan-out, until it is started.
+    pub(crate) idle: Option<NodeTasks>,
+    running: JoinSet<()>,
+}
+
+impl TestNode {
+    pub(crate) fn new(config: NodeConfig, broker: (Arc<dyn Broker>, Deliveries)) -> Self {
+        let registry = Registry::new();
+        let hub_metrics = HubMetrics::register(&registry).unwrap();
+        let hub_config = HubConfig { shards: 2, ..HubConfig::default() };
+        let (hub, shards) = Hub::new(hub_config, hub_metrics.clone());
+        let metrics = NodeMetrics::register(&registry).unwrap();
+        let (node, tasks) = Node::new(config, metrics.clone(), broker, hub);
+        let running = shards.into_iter().map(redcast_hub::ShardTask::run).collect();
+        Self { node, hub_metrics, metrics, idle: Some(tasks), running }
+    }
+
+    /// Over the memory broker, all tasks running.
+    pub(crate) fn start(config: NodeConfig) -> Self {
+        let (broker, deliveries) = memory(QueueLimits::default());
+        let mut node = Self::new(config, (broker, deliveries));
+        node.run_tasks();
+        node
+    }
+
+    pub(crate) fn run_tasks(&mut self) {
+        let NodeTasks { fanout, reaper } = self.idle.take().unwrap();
+        self.running.spawn(fanout.run());
+        self.running.spawn(reaper.run());
+    }
+
+    pub(crate) async fn publish(&self, name: &str, payload: &[u8]) {
+        let payload = Bytes::copy_from_slice(payload);
+        self.node.publish(&channel(name), payload).await.unwrap();
+    }
+
+    pub(crate) fn wanted(&self) -> usize {
+        self.node.broker().1.wanted
+    }
+}
+
+pub(crate) fn memory(queue: QueueLimits) -> (Arc<MemoryBroker>, Deliveries) {
+    let metrics = BrokerMetrics::register(&Registry::new()).unwrap();
+    MemoryBroker::new(&MemoryConfig { queue, ..MemoryConfig::default() }, metrics)
+}
+
+pub(crate) fn channel(name: &str) -> Channel {
+    Channel::parse(name).unwrap()
+}
