@@ -151,6 +151,18 @@ impl Gateway {
         self.until(&what, async || self.metrics().await.get(name) == Some(value)).await;
     }
 
+    /// How many descriptors the process holds.
+    pub async fn descriptors(&self) -> f64 {
+        self.metrics().await.value("process_open_fds")
+    }
+
+    /// Waits until the process holds no more descriptors than `before`. Fewer are no
+    /// leak: `before` may have counted a request that had just been answered.
+    pub async fn until_descriptors(&self, before: f64) {
+        let what = format!("at most {before} descriptors");
+        self.until(&what, async || self.descriptors().await <= before).await;
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);

@@ -27,7 +27,7 @@ impl Namespace {
         assert!(
             rustix::process::geteuid().is_root(),
             "this test cuts a link in a network namespace, which only root may make: \
-             run `make test` as root, or in a container with NET_ADMIN and SYS_ADMIN"
+             run `make test` as root (in a container also with NET_ADMIN and SYS_ADMIN)"
         );
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);

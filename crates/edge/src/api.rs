@@ -76,7 +76,10 @@ fn authorize(api: &ApiConfig, headers: &HeaderMap) -> Result<(), Refusal> {
         ApiConfig::Key(key) => key,
     };
     let shown = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-    let shown = shown.and_then(|value| value.strip_prefix(b"Bearer "));
+    let shown = shown.and_then(|value| value.split_at_checked(b"Bearer ".len()));
+    // The scheme's case is free (RFC 9110 section 11.1).
+    let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer "));
+    let shown = shown.map(|(_, key)| key);
     match shown {
         // In constant time: how long a wrong key takes must not tell how wrong it is.
         Some(shown) if bool::from(shown.ct_eq(key.0.as_bytes())) => Ok(()),
@@ -110,6 +113,7 @@ mod tests {
     fn only_the_key_opens_the_api() {
         let keyed = ApiConfig::Key(ApiKey("s3cret".to_owned()));
         assert_eq!(authorize(&keyed, &shown("Bearer s3cret")), Ok(()));
+        assert_eq!(authorize(&keyed, &shown("bearer s3cret")), Ok(()));
         for wrong in ["Bearer s3cre", "Bearer s3cret1", "Bearer ", "s3cret", "Basic s3cret"] {
             assert!(
                 matches!(authorize(&keyed, &shown(wrong)), Err(Refusal::Unauthenticated(_))),

@@ -64,6 +64,9 @@ pub enum ConfigError {
     /// Not a path the router can serve.
     #[error("the endpoint path {0:?} must start with \"/\" and hold only A-Z a-z 0-9 _ . - / ~")]
     BadPath(String),
+    /// A path under which our own API lives.
+    #[error("the path {0:?} is taken: /api/ is Redcast's own")]
+    ReservedPath(String),
     /// Two endpoints, or an endpoint and a path of ours.
     #[error("the path {0:?} is used twice; each endpoint needs a path of its own")]
     DuplicatePath(String),
@@ -78,7 +81,10 @@ impl EdgeConfig {
             if !path.starts_with('/') || !path.chars().all(fits) {
                 return Err(ConfigError::BadPath(path.clone()));
             }
-            if !seen.insert(path) || path.starts_with("/api/") {
+            if path.starts_with("/api/") {
+                return Err(ConfigError::ReservedPath(path.clone()));
+            }
+            if !seen.insert(path) {
                 return Err(ConfigError::DuplicatePath(path.clone()));
             }
         }

@@ -38,6 +38,10 @@ pub struct Loss {
 /// What may be done to a waiting frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// The answer to the latest ping: an unsent older one is no longer needed.
+    Pong,
+    /// A ping: an unsent older one does the same work.
+    Ping,
     /// A reply or a notice: never dropped.
     Reply,
     /// An event under its channel's policy.
@@ -102,9 +106,18 @@ impl Backlog {
         self.current = Some(InProgress { frame, written });
     }
 
-    /// Queues a reply or an event. With nothing else waiting, a frame of any size
-    /// is taken, or an event as large as the limit could reach no one.
+    /// Queues a frame behind those of its kind. With nothing else waiting, one of any
+    /// size is taken, or an event as large as the limit could reach no one.
     pub(crate) fn push(&mut self, frame: Bytes, kind: Kind, limit: usize) -> Result<(), Full> {
+        match kind {
+            Kind::Pong => self.pong = Some(frame),
+            Kind::Ping => self.ping = Some(frame),
+            Kind::Reply | Kind::Event(..) => return self.queue(frame, kind, limit),
+        }
+        Ok(())
+    }
+
+    fn queue(&mut self, frame: Bytes, kind: Kind, limit: usize) -> Result<(), Full> {
         if let Kind::Event(_, SlowConsumer::KeepLatest) = kind
             && let Some(index) = self.queue.iter().position(|queued| queued.kind == kind)
         {
@@ -131,22 +144,12 @@ impl Backlog {
                     self.count_loss(channel);
                     Ok(())
                 }
-                Kind::Reply | Kind::Event(..) => Err(Full),
+                _ => Err(Full),
             };
         }
         self.change_waiting(0, cost);
         self.queue.push_back(Queued { frame, kind });
         Ok(())
-    }
-
-    /// Queues a pong; an unsent older one is no longer needed.
-    pub(crate) fn push_pong(&mut self, frame: Bytes) {
-        self.pong = Some(frame);
-    }
-
-    /// Queues a ping; an unsent older one does the same work.
-    pub(crate) fn push_ping(&mut self, frame: Bytes) {
-        self.ping = Some(frame);
     }
 
     /// Queues the close frame behind everything else.

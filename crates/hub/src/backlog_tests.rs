@@ -61,10 +61,10 @@ fn full_house() -> Backlog {
     backlog.push(text("event"), disconnect(A), NO_LIMIT).unwrap();
     backlog.push_close(close_frame(CloseCode::Normal, "bye"));
     backlog.push(text("reply"), Kind::Reply, NO_LIMIT).unwrap();
-    backlog.push_ping(ping_frame(b""));
-    backlog.push_pong(pong_frame(b"old"));
-    backlog.push_pong(pong_frame(b"new"));
-    backlog.push_ping(ping_frame(b""));
+    backlog.push(ping_frame(b""), Kind::Ping, 0).unwrap();
+    backlog.push(pong_frame(b"old"), Kind::Pong, 0).unwrap();
+    backlog.push(pong_frame(b"new"), Kind::Pong, 0).unwrap();
+    backlog.push(ping_frame(b""), Kind::Ping, 0).unwrap();
     backlog.begin(text("begun"), 3);
     backlog
 }
@@ -89,10 +89,10 @@ fn the_order_is_begun_pong_ping_queue_close_at_any_split() {
 #[test]
 fn a_pong_in_progress_is_finished_before_a_newer_one() {
     let mut backlog = Backlog::new(metrics());
-    backlog.push_pong(pong_frame(b"first"));
-    backlog.push_ping(ping_frame(b""));
+    backlog.push(pong_frame(b"first"), Kind::Pong, 0).unwrap();
+    backlog.push(ping_frame(b""), Kind::Ping, 0).unwrap();
     backlog.advance(3);
-    backlog.push_pong(pong_frame(b"second"));
+    backlog.push(pong_frame(b"second"), Kind::Pong, 0).unwrap();
     let expected = [&pong_frame(b"first")[3..], &pong_frame(b"second"), &ping_frame(b"")].concat();
     assert_eq!(drain(&mut backlog, 1), expected);
 }
@@ -101,8 +101,8 @@ fn a_pong_in_progress_is_finished_before_a_newer_one() {
 fn any_part_alone_makes_it_not_empty() {
     let parts: [fn(&mut Backlog); 5] = [
         |backlog| backlog.begin(text("x"), 1),
-        |backlog| backlog.push_pong(pong_frame(b"")),
-        |backlog| backlog.push_ping(ping_frame(b"")),
+        |backlog| backlog.push(pong_frame(b""), Kind::Pong, 0).unwrap(),
+        |backlog| backlog.push(ping_frame(b""), Kind::Ping, 0).unwrap(),
         |backlog| backlog.push(text("x"), Kind::Reply, 0).unwrap(),
         |backlog| backlog.push_close(close_frame(CloseCode::Normal, "")),
     ];

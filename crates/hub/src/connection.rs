@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use redcast_protocol::CloseCode;
 
-use crate::backlog::Loss;
+use crate::backlog::{Kind, Loss};
 use crate::broadcast::Form;
 use crate::config::HubConfig;
 use crate::metrics::HubMetrics;
@@ -120,22 +120,27 @@ impl<S: Socket + ?Sized> Connection<S> {
     /// Sends a reply or a notice; it is never dropped, but a client too slow for
     /// its replies is closed with 4409.
     pub fn send(&self, frame: &Bytes) {
-        let settings = self.settings();
-        let sent = self.outbox.lock().send(&self.socket, frame, settings);
-        self.account(sent);
+        self.send_as(frame, Kind::Reply);
     }
 
-    /// Answers a ping.
+    /// Answers a ping. On a slow connection the latest pong stands for all.
+    #[expect(clippy::needless_pass_by_value, reason = "its caller has no other use for it")]
     pub fn pong(&self, frame: Bytes) {
-        let settings = self.settings();
-        let sent = self.outbox.lock().pong(&self.socket, frame, settings);
-        self.account(sent);
+        self.send_as(&frame, Kind::Pong);
     }
 
-    pub(crate) fn ping(&self, frame: Bytes) {
+    /// Pings. On a slow connection one unsent ping is enough.
+    pub(crate) fn ping(&self, frame: &Bytes) {
+        self.send_as(frame, Kind::Ping);
+    }
+
+    fn send_as(&self, frame: &Bytes, kind: Kind) {
         let settings = self.settings();
-        let sent = self.outbox.lock().ping(&self.socket, frame, settings);
-        self.account(sent);
+        let sent = self.outbox.lock().send(&self.socket, frame, kind, settings);
+        self.common.metrics.bytes_out.inc_by(sent.bytes);
+        if sent.wake {
+            self.session.wake();
+        }
     }
 
     pub(crate) fn deliver(&self, share: &Share<'_>) -> Delivered {
@@ -223,13 +228,6 @@ impl<S: Socket + ?Sized> Connection<S> {
 
     fn settings(&self) -> (usize, &HubMetrics) {
         (self.common.config.outbox_limit, &self.common.metrics)
-    }
-
-    fn account(&self, sent: Delivered) {
-        self.common.metrics.bytes_out.inc_by(sent.bytes);
-        if sent.wake {
-            self.session.wake();
-        }
     }
 }
 

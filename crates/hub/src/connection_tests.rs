@@ -57,7 +57,7 @@ fn what_the_connection_itself_writes_is_counted_as_bytes() {
     let (connection, metrics) = connection(&socket, Form::Raw, 1000);
     connection.send(&text_frame(b"abc"));
     connection.pong(pong_frame(b"de"));
-    connection.ping(ping_frame(b""));
+    connection.ping(&ping_frame(b""));
     assert_eq!(socket.written().len(), 11);
     assert_eq!(metrics.bytes_out.get(), 11);
 }
@@ -269,7 +269,7 @@ impl Story {
                 self.pongs += 1;
                 self.connection.pong(pong_frame(self.pongs.to_string().as_bytes()));
             }
-            Step::Ping => self.connection.ping(ping_frame(b"")),
+            Step::Ping => self.connection.ping(&ping_frame(b"")),
             Step::Room(room) => self.socket.set_room(*room),
             Step::Flush => self.flush(),
             Step::Close { flush: true } => {

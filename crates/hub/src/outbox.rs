@@ -98,17 +98,18 @@ impl Outbox {
         self.keep(frames, written, limit, metrics)
     }
 
-    /// Sends one reply or notice.
+    /// Sends one frame that is no event: a reply, a notice, a pong or a ping.
     pub(crate) fn send<S: Socket + ?Sized>(
         &mut self,
         socket: &S,
         frame: &Bytes,
+        kind: Kind,
         (limit, metrics): (usize, &HubMetrics),
     ) -> Delivered {
         if self.closing.is_some() {
             return Delivered::default();
         }
-        let frames = std::iter::once((frame, Kind::Reply));
+        let frames = std::iter::once((frame, kind));
         let written = match &self.backlog {
             Some(_) => 0,
             None => match write_frames(socket, None, frames.clone()) {
@@ -116,37 +117,7 @@ impl Outbox {
                 Err(_) => return self.broken(metrics),
             },
         };
-        Delivered { events: 0, ..self.keep(frames, written, limit, metrics) }
-    }
-
-    /// Answers a ping. On a slow connection the latest pong stands for all.
-    pub(crate) fn pong<S: Socket + ?Sized>(
-        &mut self,
-        socket: &S,
-        frame: Bytes,
-        settings: (usize, &HubMetrics),
-    ) -> Delivered {
-        match (&mut self.backlog, self.closing) {
-            (Some(backlog), None) => backlog.push_pong(frame),
-            (None, None) => return self.send(socket, &frame, settings),
-            (_, Some(_)) => {}
-        }
-        Delivered::default()
-    }
-
-    /// Pings. On a slow connection one unsent ping is enough.
-    pub(crate) fn ping<S: Socket + ?Sized>(
-        &mut self,
-        socket: &S,
-        frame: Bytes,
-        settings: (usize, &HubMetrics),
-    ) -> Delivered {
-        match (&mut self.backlog, self.closing) {
-            (Some(backlog), None) => backlog.push_ping(frame),
-            (None, None) => return self.send(socket, &frame, settings),
-            (_, Some(_)) => {}
-        }
-        Delivered::default()
+        self.keep(frames, written, limit, metrics)
     }
 
     /// Ends the connection: what waits goes first if `flush`, else the close frame

@@ -38,16 +38,17 @@ impl Rig {
 
     fn send(&mut self, text: &str) -> Delivered {
         let frame = text_frame(text.as_bytes());
-        self.outbox.send(&self.socket, &frame, (LIMIT, &self.metrics))
+        self.outbox.send(&self.socket, &frame, Kind::Reply, (LIMIT, &self.metrics))
     }
 
     fn pong(&mut self, text: &str) -> Delivered {
         let frame = pong_frame(text.as_bytes());
-        self.outbox.pong(&self.socket, frame, (LIMIT, &self.metrics))
+        self.outbox.send(&self.socket, &frame, Kind::Pong, (LIMIT, &self.metrics))
     }
 
     fn ping(&mut self) -> Delivered {
-        self.outbox.ping(&self.socket, ping_frame(b""), (LIMIT, &self.metrics))
+        let frame = ping_frame(b"");
+        self.outbox.send(&self.socket, &frame, Kind::Ping, (LIMIT, &self.metrics))
     }
 
     fn close(&mut self, code: CloseCode, flush: bool) -> bool {
@@ -166,6 +167,19 @@ fn while_something_waits_nothing_is_written_past_it() {
     assert_eq!(rig.texts(), ["begun", "event 0", "event 1", "reply"]);
     rig.deliver(&numbered(1));
     assert!(rig.outbox.is_idle(), "it goes straight to the socket again");
+}
+
+#[test]
+fn a_pong_that_finds_no_room_is_replaced_by_a_later_one_all_the_same() {
+    let mut rig = Rig::new(0);
+    assert!(rig.pong("first").wake);
+    rig.ping();
+    rig.send("reply");
+    rig.pong("second");
+    rig.ping();
+    rig.drain();
+    let sent = [Sent::Pong("second".to_owned()), Sent::Ping, Sent::Text("reply".to_owned())];
+    assert_eq!(rig.socket.sent(), sent);
 }
 
 #[test]

@@ -121,7 +121,7 @@ impl ShardTask {
                 let code = CloseCode::PongTimeout;
                 seated.member.close(code, code.reason());
             } else if slot as u32 % phases == self.phase {
-                seated.member.ping(self.ping.clone());
+                seated.member.ping(&self.ping);
             }
         }
     }

@@ -60,9 +60,9 @@ impl Pattern {
                     n += 1;
                 }
                 _ => {
+                    // Back to the last star, which takes one character more.
                     let Some((star, taken)) = last_star else { return false };
-                    last_star = Some((star, taken + 1));
-                    g = star + 1;
+                    g = star;
                     n = taken + 1;
                 }
             }

@@ -93,7 +93,7 @@ async fn plain_sockets(gateway: &Gateway) -> Vec<TcpStream> {
 async fn the_gauge_is_right_between_and_after_five_thousand_connections() {
     raise_descriptor_limit();
     let gateway = Gateway::ready(GatewayOptions::default()).await;
-    let descriptors = gateway.metrics().await.value("process_open_fds");
+    let descriptors = gateway.descriptors().await;
     let mut staying = Vec::new();
     let mut slowest = Duration::ZERO;
     for _ in 0..ROUNDS {
@@ -131,7 +131,7 @@ async fn until_nothing_is_left(gateway: &Gateway, descriptors: f64) {
     gateway.until_metric("redcast_connections", 0.0).await;
     gateway.until_metric("redcast_http_connections", 0.0).await;
     gateway.until_metric("redcast_subscriptions", 0.0).await;
-    gateway.until_metric("process_open_fds", descriptors).await;
+    gateway.until_descriptors(descriptors).await;
 }
 
 /// A handshake that goes wrong: what is sent, and the status that answers it; none
@@ -178,7 +178,7 @@ async fn fail_to_upgrade(gateway: &Gateway, number: usize) {
 #[tokio::test]
 async fn failing_upgrades_leave_nothing_behind() {
     let gateway = Gateway::ready(GatewayOptions::default()).await;
-    let descriptors = gateway.metrics().await.value("process_open_fds");
+    let descriptors = gateway.descriptors().await;
     let failing = stream::iter(0..FAILING_UPGRADES);
     failing.for_each_concurrent(AT_ONCE, |number| fail_to_upgrade(&gateway, number)).await;
     assert_gauge(&gateway, 0).await;

@@ -41,7 +41,7 @@ async fn numsub_follows_local_membership_through_1000_joins_and_leaves() {
     let remaining = expected(&members);
     until_numsub(&gateway, &mut asker, "after the goodbyes", &remaining).await;
     drop(members);
-    until_numsub(&gateway, &mut asker, "at the end", &vec![0; CHANNELS]).await;
+    until_numsub(&gateway, &mut asker, "at the end", &[0; CHANNELS]).await;
     gateway.until_metric("redcast_channels", 0.0).await;
 }
 

@@ -69,7 +69,7 @@ async fn cut_off(traffic: Traffic, limit: Duration) -> Duration {
     let namespace = Namespace::new();
     let redis = RedisServer::start();
     let gateway = gateway(&namespace, &redis).await;
-    let descriptors = gateway.metrics().await.value("process_open_fds");
+    let descriptors = gateway.descriptors().await;
     let _clients = clients(&namespace, &gateway).await;
     gateway.until_metric("redcast_connections", CLIENTS).await;
     let publishing = publish(&redis, traffic).await;
@@ -90,7 +90,7 @@ async fn cut_off(traffic: Traffic, limit: Duration) -> Duration {
     publishing.abort();
     let timed_out = r#"redcast_connections_closed_total{code="4408"}"#;
     gateway.until_metric(timed_out, CLIENTS).await;
-    gateway.until_metric("process_open_fds", descriptors).await;
+    gateway.until_descriptors(descriptors).await;
     gateway.until_metric("redcast_subscriptions", 0.0).await;
     gateway.until_metric("redcast_outbox_bytes", 0.0).await;
     took
