@@ -1,7 +1,7 @@
 //! The bounded queue between whatever reads the broker and the fan-out.
 //!
 //! The sending half is called from the read path of the Redis client, so it never
-//! waits: what does not fit is counted per channel and comes out as a gap. For each
+//! waits: events that do not fit are counted per channel and come out as a gap. For each
 //! channel a gap stands after every event that was queued before the loss and before
 //! every later one.
 
@@ -12,12 +12,12 @@ use parking_lot::Mutex;
 use redcast_protocol::{Channel, GapReason};
 use tokio::sync::Notify;
 
-use crate::{Delivery, Gap, clock};
+use crate::{Delivery, Gap, SubscribeError, clock};
 
 /// How much may wait in the queue; whichever is reached first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueLimits {
-    /// Deliveries, events and gaps alike.
+    /// Deliveries of every kind.
     pub events: usize,
     /// Payload bytes of the waiting events.
     pub bytes: usize,
@@ -44,7 +44,7 @@ pub fn deliveries(limits: QueueLimits) -> (DeliverySender, Deliveries) {
 /// What became of a delivery that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SendOutcome {
-    /// It waits in the queue, or is a gap that will be told as soon as there is room.
+    /// It waits in the queue, or is a notice that will be told as soon as there is room.
     Queued,
     /// There was no room: the event is gone and a gap will tell.
     Lost {
@@ -79,9 +79,9 @@ struct State {
     waiting: VecDeque<Delivery>,
     /// Payload bytes in `waiting`.
     bytes: usize,
-    /// Gaps that found no room; at most one per channel and reason, so the map is
-    /// bounded by the number of channels.
-    untold: HashMap<Channel, Vec<Gap>>,
+    /// Notices that found no room: at most one gap per channel and reason and one
+    /// refusal per channel, so the map is bounded by the number of channels.
+    untold: HashMap<Channel, Vec<Delivery>>,
     senders: usize,
     receiver_gone: bool,
 }
@@ -162,22 +162,22 @@ impl Drop for Deliveries {
 
 impl State {
     fn push(&mut self, limits: QueueLimits, delivery: Delivery) -> SendOutcome {
-        let untold = self.untold_gaps(delivery.channel());
+        let untold = self.untold_notices(delivery.channel());
         let fits = self.waiting.len() + untold < limits.events
             && self.bytes + delivery.bytes() <= limits.bytes;
         if !fits {
             return self.lose(delivery);
         }
         if untold > 0 {
-            let gaps = self.untold.remove(delivery.channel()).unwrap_or_default();
-            self.waiting.extend(gaps.into_iter().map(Delivery::Gap));
+            let notices = self.untold.remove(delivery.channel()).unwrap_or_default();
+            self.waiting.extend(notices);
         }
         self.bytes += delivery.bytes();
         self.waiting.push_back(delivery);
         SendOutcome::Queued
     }
 
-    fn untold_gaps(&self, channel: &Channel) -> usize {
+    fn untold_notices(&self, channel: &Channel) -> usize {
         // The usual case costs no hashing.
         if self.untold.is_empty() {
             return 0;
@@ -189,6 +189,10 @@ impl State {
         match delivery {
             Delivery::Gap(gap) => {
                 self.keep(gap);
+                SendOutcome::Queued
+            }
+            Delivery::Refused(error) => {
+                self.keep_refusal(error);
                 SendOutcome::Queued
             }
             Delivery::Event(event) => {
@@ -208,9 +212,15 @@ impl State {
     /// Keeps a gap for later, joined to the one of the same reason if there is one.
     /// Returns whether it is a gap of its own.
     fn keep(&mut self, gap: Gap) -> bool {
-        let gaps = self.untold.entry(gap.channel.clone()).or_default();
-        let Some(known) = gaps.iter_mut().find(|known| known.reason == gap.reason) else {
-            gaps.push(gap);
+        let notices = self.untold.entry(gap.channel.clone()).or_default();
+        // A channel that has gaps again is live again: its refusal is no longer true.
+        notices.retain(|notice| !matches!(notice, Delivery::Refused(_)));
+        let known = notices.iter_mut().find_map(|notice| match notice {
+            Delivery::Gap(known) if known.reason == gap.reason => Some(known),
+            _ => None,
+        });
+        let Some(known) = known else {
+            notices.push(Delivery::Gap(gap));
             return true;
         };
         known.from_ms = known.from_ms.min(gap.from_ms);
@@ -221,6 +231,13 @@ impl State {
             (None, _) | (_, None) => None,
         };
         false
+    }
+
+    /// Keeps a refusal for later, behind the channel's gaps, in place of an earlier one.
+    fn keep_refusal(&mut self, error: SubscribeError) {
+        let notices = self.untold.entry(error.channel.clone()).or_default();
+        notices.retain(|notice| !matches!(notice, Delivery::Refused(_)));
+        notices.push(Delivery::Refused(error));
     }
 
     fn take(&mut self, into: &mut Vec<Delivery>, limit: usize) -> usize {
@@ -235,16 +252,16 @@ impl State {
         taken
     }
 
-    /// Everything queued before the losses was taken, so their gaps are next.
+    /// Everything queued before them was taken, so the untold notices are next.
     fn tell(&mut self, into: &mut Vec<Delivery>, room: usize) -> usize {
         let mut left = room;
         while left > 0 {
             let Some(channel) = self.untold.keys().next().cloned() else { break };
-            let Some(gaps) = self.untold.get_mut(&channel) else { break };
-            let told = left.min(gaps.len());
-            into.extend(gaps.drain(..told).map(Delivery::Gap));
+            let Some(notices) = self.untold.get_mut(&channel) else { break };
+            let told = left.min(notices.len());
+            into.extend(notices.drain(..told));
             left -= told;
-            if gaps.is_empty() {
+            if notices.is_empty() {
                 self.untold.remove(&channel);
             }
         }
@@ -258,13 +275,14 @@ impl Delivery {
         match self {
             Self::Event(event) => &event.channel,
             Self::Gap(gap) => &gap.channel,
+            Self::Refused(error) => &error.channel,
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
             Self::Event(event) => event.payload.len(),
-            Self::Gap(_) => 0,
+            Self::Gap(_) | Self::Refused(_) => 0,
         }
     }
 }

@@ -22,7 +22,12 @@ fn outage(name: &str, from_ms: u64, to_ms: u64) -> Delivery {
     Delivery::Gap(Gap { channel: channel(name), from_ms, to_ms, reason, dropped: None })
 }
 
-/// `a:payload` for an event, `a:overflow:3` or `a:redis_disconnected` for a gap.
+fn refusal(name: &str, reason: &str) -> Delivery {
+    Delivery::Refused(SubscribeError { channel: channel(name), reason: reason.to_owned() })
+}
+
+/// `a:payload` for an event, `a:overflow:3` or `a:redis_disconnected` for a gap,
+/// `a:refused:why` for a refusal.
 fn show(deliveries: &[Delivery]) -> Vec<String> {
     let show = |delivery: &Delivery| match delivery {
         Delivery::Event(event) => {
@@ -32,6 +37,7 @@ fn show(deliveries: &[Delivery]) -> Vec<String> {
             let dropped = gap.dropped.map_or(String::new(), |dropped| format!(":{dropped}"));
             format!("{}:{}{dropped}", gap.channel, gap.reason.label())
         }
+        Delivery::Refused(error) => format!("{}:refused:{}", error.channel, error.reason),
     };
     deliveries.iter().map(show).collect()
 }
@@ -124,15 +130,43 @@ async fn a_gap_without_room_waits_and_joins_others_of_its_reason() {
 }
 
 #[tokio::test]
+async fn a_refusal_without_room_is_told_later_and_behind_the_gaps() {
+    let (sender, mut queue) = deliveries(TWO);
+    for delivery in [event("a", b"1"), event("b", b"2"), event("a", b"3")] {
+        sender.send(delivery);
+    }
+    assert_eq!(sender.send(refusal("a", "no")), SendOutcome::Queued);
+    sender.send(refusal("a", "still no"));
+    assert_eq!(take(&mut queue, 2).await, ["a:1", "b:2"]);
+    assert_eq!(take(&mut queue, 9).await, ["a:overflow:1", "a:refused:still no"]);
+    sender.send(refusal("a", "no"));
+    sender.send(event("a", b"4"));
+    assert_eq!(take(&mut queue, 9).await, ["a:refused:no", "a:4"], "in order where there is room");
+}
+
+#[tokio::test]
+async fn a_refusal_that_was_not_told_is_outdone_by_the_gap_of_its_end() {
+    let (sender, mut queue) = deliveries(TWO);
+    for delivery in [event("b", b"1"), event("b", b"2"), outage("a", 1, 2)] {
+        sender.send(delivery);
+    }
+    sender.send(refusal("a", "no"));
+    sender.send(outage("a", 3, 4));
+    let told = take(&mut queue, 9).await;
+    assert_eq!(told, ["b:1", "b:2", "a:redis_disconnected"], "it is live, not refused");
+}
+
+#[tokio::test]
 async fn losses_take_no_more_memory_than_there_are_channels() {
     let (sender, queue) = deliveries(TWO);
     for round in 0..10_000 {
         sender.send(event(&format!("c{}", round % 50), b"x"));
         sender.send(outage(&format!("c{}", round % 50), round, round));
+        sender.send(refusal(&format!("c{}", round % 50), "no"));
     }
     let state = queue.queue.state.lock();
     assert_eq!(state.untold.len(), 50);
-    assert!(state.untold.values().all(|gaps| gaps.len() <= 3));
+    assert!(state.untold.values().all(|notices| notices.len() <= 3));
     assert!(state.waiting.len() <= TWO.events);
 }
 
@@ -211,6 +245,7 @@ impl Account {
                     *self.explained.entry(gap.channel.clone()).or_default() +=
                         gap.dropped.unwrap_or(0);
                 }
+                Delivery::Refused(error) => panic!("{error}"),
                 Delivery::Event(event) => {
                     let number = u32::from_be_bytes(event.payload[..4].try_into().unwrap());
                     self.close(&event.channel, number);

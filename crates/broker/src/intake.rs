@@ -6,7 +6,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use redcast_protocol::{Channel, GapReason};
 
-use crate::{BrokerMetrics, Delivery, DeliverySender, Event, Gap, SendOutcome, clock};
+use crate::{
+    BrokerMetrics, Delivery, DeliverySender, Event, Gap, SendOutcome, SubscribeError, clock,
+};
 
 /// The way into the queue of deliveries. Never waits.
 #[derive(Debug, Clone)]
@@ -53,6 +55,12 @@ impl Intake {
     pub(crate) fn gap(&self, gap: Gap) {
         self.metrics.gaps(gap.reason).inc();
         self.sender.send(Delivery::Gap(gap));
+    }
+
+    /// Takes in the news that a channel is refused; it is never lost, unless a later gap
+    /// says that the channel is live again.
+    pub(crate) fn refused(&self, error: SubscribeError) {
+        self.sender.send(Delivery::Refused(error));
     }
 
     /// Counts an event under a name that is no channel's.

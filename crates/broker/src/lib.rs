@@ -35,9 +35,10 @@ pub trait Broker: Send + Sync + 'static {
 
     /// Asks for the events of `channel`. Returns once the broker confirmed it, or
     /// at once with [`Subscribed::Pending`] while the broker is away: the wish
-    /// stays, and a gap tells when it came true.
+    /// stays, a gap tells when it came true, and [`Delivery::Refused`] if it will not.
     ///
-    /// Subscribing twice is the same as once.
+    /// Subscribing twice is the same as once, except that a caller who was told
+    /// `Pending`, or whose channel was refused since, learns the state of now.
     async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError>;
 
     /// Ends the interest in `channel`. Never fails: the wish is gone at once, and
@@ -62,7 +63,8 @@ pub trait Broker: Send + Sync + 'static {
 pub enum Subscribed {
     /// The broker confirmed it: every event from now on arrives or is a gap.
     Live,
-    /// The broker is away; a gap will tell when it goes live.
+    /// The broker is away; a gap will tell when it goes live, or a refusal that it
+    /// does not.
     Pending,
 }
 
@@ -73,6 +75,9 @@ pub enum Delivery {
     Event(Event),
     /// A stretch in which events may have been missed.
     Gap(Gap),
+    /// A subscription that was live or pending is refused. Told once, however often it
+    /// is asked for again; if that succeeds, a gap follows.
+    Refused(SubscribeError),
 }
 
 /// One published payload.
@@ -101,7 +106,8 @@ pub struct Gap {
     pub dropped: Option<u64>,
 }
 
-/// The broker would not have this subscription; asking again will not help.
+/// The broker would not have this subscription; asking again will not help until
+/// somebody changes what it permits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the broker refused the subscription to {channel}: {reason}")]
 pub struct SubscribeError {
@@ -139,6 +145,10 @@ pub struct Health {
     pub wanted: usize,
     /// Channels the broker confirmed on the present link.
     pub confirmed: usize,
+    /// Wanted channels that should have been confirmed by now: those the present link
+    /// took over from the time before it, and those that have waited for longer than a
+    /// confirmation takes. One that was refused and never live is not among them.
+    pub overdue: usize,
     /// How long ago the last byte came over the subscription's link.
     pub last_heard: Option<Duration>,
     /// What went wrong last, for people.
@@ -146,8 +156,9 @@ pub struct Health {
 }
 
 impl Health {
-    /// Whether every wanted channel is being heard.
+    /// Whether everything is heard that should be. A channel that was just asked for is
+    /// no reason to send clients elsewhere: its confirmation takes a round trip.
     pub fn is_ready(&self) -> bool {
-        self.connected && self.confirmed >= self.wanted
+        self.connected && self.overdue == 0
     }
 }

@@ -67,6 +67,7 @@ async fn one_gap_then_the_event(rig: &mut Rig, channels: &[Channel], outage: (u6
                 assert!(gaps.contains(&event.channel), "no gap before {event:?}");
                 events.push(event.channel);
             }
+            Delivery::Refused(error) => panic!("{error}"),
         }
     }
     assert_eq!(gaps.len(), channels.len());

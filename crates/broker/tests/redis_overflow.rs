@@ -56,6 +56,7 @@ async fn nobody_reads_and_the_link_stays_up() {
                 assert!(gap.from_ms <= gap.to_ms);
                 assert_eq!(told.insert(gap.channel, gap.dropped.unwrap()), None, "one gap each");
             }
+            Delivery::Refused(error) => panic!("{error}"),
         }
     }
     assert!(events >= 10, "{events} events were kept");

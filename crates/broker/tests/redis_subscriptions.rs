@@ -91,6 +91,35 @@ async fn ten_thousand_wishes_are_asked_for_together() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_channels_do_not_cost_readiness() {
+    let server = RedisServer::start();
+    let rig = Rig::redis(config(&server)).await;
+    let channels = channels(2_000);
+    let (mut probes, mut on_the_way) = (0, 0);
+    let churn = async {
+        for some in channels.chunks(100) {
+            for (channel, answer) in subscribe_all(&rig, some).await {
+                assert_eq!(answer, Ok(Subscribed::Live), "{channel}");
+            }
+        }
+    };
+    let probe = async {
+        loop {
+            let health = rig.broker.health();
+            assert!(health.is_ready(), "after {probes} probes: {health:?}");
+            probes += 1;
+            on_the_way += usize::from(health.confirmed < health.wanted);
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = churn => {}
+        () = probe => {}
+    }
+    assert!(on_the_way > 0, "none of {probes} probes met a subscribe on its way");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_unix_socket_will_do() {
     let server = RedisServer::start_with(&["--unixsocket", "redis.sock"]);
     let url = format!("unix://{}", server.dir().join("redis.sock").display());
@@ -178,6 +207,9 @@ async fn a_right_that_is_taken_and_given_back_heals_by_itself() {
     assert!(!health().is_ready());
     assert!(health().last_error.is_some_and(|error| error.contains("NOPERM")));
     assert_eq!(rig.inbox.gap().await.channel, kept);
+    let refusal = rig.inbox.refusal().await;
+    assert_eq!(refusal.channel, revoked);
+    assert!(refusal.reason.contains("NOPERM"), "{refusal}");
     produce(&mut operator, &kept, b"kept").await;
     assert_eq!(rig.inbox.event().await.payload, "kept", "the other channel goes on");
 
@@ -185,9 +217,48 @@ async fn a_right_that_is_taken_and_given_back_heals_by_itself() {
     rig.until_ready(Duration::from_secs(2)).await;
     produce(&mut operator, &revoked, b"given back").await;
     let before = rig.inbox.until_event(&revoked, b"given back").await;
-    let gaps: Vec<_> = before
-        .iter()
-        .filter(|it| matches!(it, Delivery::Gap(gap) if gap.channel == revoked))
-        .collect();
-    assert_eq!(gaps.len(), 1, "{before:?}");
+    // Asked for again each second and refused each time, it was told of once.
+    assert!(
+        matches!(&before[..], [Delivery::Gap(gap)] if gap.channel == revoked),
+        "one gap alone: {before:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wish_that_was_never_live_and_is_refused_does_not_cost_readiness() {
+    let mut server = RedisServer::start_with(&[
+        "--user",
+        "gateway",
+        "on",
+        ">secret",
+        "+@all",
+        "&test:channel:*",
+    ]);
+    server.kill();
+    let url = format!("redis://gateway:secret@127.0.0.1:{}", server.port());
+    let mut rig = Rig::redis_unconnected(RedisConfig { url, ..config(&server) });
+    let (allowed, secret) = (channel("channel:1"), channel("secret"));
+    for channel in [&allowed, &secret] {
+        assert_eq!(rig.broker.subscribe(channel).await, Ok(Subscribed::Pending));
+    }
+    server.restart();
+    rig.until_ready(LIMIT).await;
+    assert_eq!(rig.inbox.gap().await.channel, allowed);
+    assert_eq!(rig.inbox.refusal().await.channel, secret);
+    let health = rig.broker.health();
+    assert_eq!((health.wanted, health.confirmed, health.overdue), (2, 1, 0));
+
+    // Whoever asks now gets Redis's answer of now, sooner than the next round.
+    let start = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(rig.broker.subscribe(&secret).await.unwrap_err().channel, secret);
+    }
+    assert!(start.elapsed() < Duration::from_millis(900), "took {:?}", start.elapsed());
+    // Until the retries of three seconds are through, not one probe may fail.
+    let lost = until(Duration::from_secs(3), || !rig.broker.health().is_ready()).await;
+    assert_eq!(lost, None);
+
+    allow(&mut operator(&server).await, "&test:*").await;
+    assert_eq!(rig.inbox.gap().await.channel, secret, "and no second refusal before it");
+    assert_eq!(rig.broker.subscribe(&secret).await, Ok(Subscribed::Live));
 }

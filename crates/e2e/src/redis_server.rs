@@ -4,9 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running redis-server on a free loopback port, stopped by pid when dropped.
 pub struct RedisServer {
@@ -54,7 +57,13 @@ impl RedisServer {
     /// A connection for publishing and for looking at the server.
     pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url()).expect("a Redis URL");
-        client.get_multiplexed_async_connection().await.expect("redis-server answers")
+        // The library's own time-outs are too short for a test with a thousand clients
+        // on a busy machine.
+        let patient = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let connection = client.get_multiplexed_async_connection_with_config(&patient).await;
+        connection.expect("redis-server answers")
     }
 
     /// The process id, while it runs.

@@ -69,6 +69,7 @@ async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Respon
         "broker_connected": health.connected,
         "channels_wanted": health.wanted,
         "channels_confirmed": health.confirmed,
+        "channels_overdue": health.overdue,
         "broker_last_heard_seconds": health.last_heard.map(|age| age.as_secs_f64()),
         "broker_last_error": health.last_error,
         "draining": draining,

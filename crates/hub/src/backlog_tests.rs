@@ -276,6 +276,27 @@ fn losses_have_a_count_and_two_times_for_each_channel_and_are_told_once() {
     assert!(backlog.take_losses().is_empty());
 }
 
+impl Backlog {
+    /// Makes the losses so far `age` older.
+    pub(crate) fn age_losses(&mut self, age: Duration) {
+        self.losses.iter_mut().for_each(|loss| loss.from_ms -= age.as_millis() as u64);
+    }
+}
+
+#[test]
+fn losses_are_overdue_when_the_oldest_is() {
+    let patience = Duration::from_secs(100);
+    let mut backlog = Backlog::new(metrics());
+    backlog.push(text("reply"), Kind::Reply, NO_LIMIT).unwrap();
+    backlog.push(text("a"), drop_oldest(A), 0).unwrap();
+    backlog.age_losses(patience - Duration::from_secs(50));
+    assert!(backlog.take_overdue_losses(patience).is_empty());
+    backlog.age_losses(Duration::from_secs(50));
+    backlog.push(text("b"), drop_oldest(B), 0).unwrap();
+    assert_eq!(backlog.take_overdue_losses(patience).len(), 2, "all are told together");
+    assert!(backlog.take_losses().is_empty());
+}
+
 #[test]
 fn discarding_leaves_what_was_begun_and_the_close_frame() {
     let mut backlog = full_house();

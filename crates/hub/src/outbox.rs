@@ -89,9 +89,10 @@ impl Outbox {
             None => match write_frames(socket, share.joined, frames.clone()) {
                 Ok(written) => written,
                 Err(_) => {
-                    let events = frames.filter(|(_, kind)| matches!(kind, Kind::Event(..)));
-                    metrics.dropped_closed.inc_by(events.count() as u64);
-                    return self.broken(metrics);
+                    // Handed over and given up, like what waits when a connection ends.
+                    let events = frames.map(|(_, kind)| kind.events()).sum();
+                    metrics.dropped_closed.inc_by(events);
+                    return Delivered { events, ..self.broken(metrics) };
                 }
             },
         };

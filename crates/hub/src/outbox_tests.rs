@@ -72,6 +72,13 @@ impl Rig {
     }
 }
 
+impl Outbox {
+    /// Makes the losses so far `age` older.
+    pub(crate) fn age_losses(&mut self, age: Duration) {
+        self.backlog.as_mut().unwrap().age_losses(age);
+    }
+}
+
 fn numbered(count: usize) -> Vec<Broadcast> {
     (0..count).map(|number| event(1, &format!("event {number}"), Disconnect)).collect()
 }
@@ -220,10 +227,13 @@ fn an_interrupted_write_took_nothing() {
 
 #[test]
 fn a_write_error_ends_the_connection_without_a_close_frame() {
-    for send in [|rig: &mut Rig| rig.deliver(&numbered(1)), |rig: &mut Rig| rig.send("reply")] {
+    let deliver = |rig: &mut Rig| rig.deliver(&[event(1, "a", Disconnect), notice(1, "b")]);
+    let send = |rig: &mut Rig| rig.send("reply");
+    for (send, events) in [(deliver as fn(&mut Rig) -> Delivered, 1), (send, 0)] {
         let mut rig = Rig::new(usize::MAX);
         rig.socket.fail(io::ErrorKind::BrokenPipe);
-        assert_eq!(send(&mut rig), Delivered { wake: true, ..Delivered::default() });
+        assert_eq!(send(&mut rig), Delivered { events, bytes: 0, wake: true });
+        assert_eq!(rig.metrics.dropped_closed.get(), events);
         assert_eq!(rig.outbox.closing(), Some(Closing { code: CloseCode::Abnormal }));
         assert!(rig.outbox.is_idle());
         assert_eq!(send(&mut rig), Delivered::default());

@@ -1,10 +1,9 @@
 //! Tests of the members' lists, of pings and time-outs, and of the shard's task.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::pin;
 
-use proptest::prelude::*;
 use redcast_wire::text_frame;
 use tokio::task::JoinSet;
 
@@ -14,6 +13,9 @@ use crate::config::HubConfig;
 use crate::hub::{Hub, Seat};
 use crate::metrics::HubMetrics;
 use crate::testing::{Sent, TestSocket, event, eventually, metrics};
+
+#[path = "shard_properties.rs"]
+mod properties;
 
 /// A hub of one shard whose task the test drives by hand.
 struct Rig {
@@ -315,82 +317,22 @@ async fn the_task_ticks_sweeps_and_ends_with_the_hub() {
     assert_eq!(metrics.subscriptions.get(), 0, "the last departures are swept too");
 }
 
-#[derive(Debug, Clone)]
-enum Step {
-    Enter,
-    Join(usize, u64),
-    Leave(usize, u64),
-    Depart(usize),
-    Sweep,
-    Publish(u64),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let who = 0..8_usize;
-    prop_oneof![
-        2 => Just(Step::Enter),
-        6 => (who.clone(), 0..4_u64).prop_map(|(who, channel)| Step::Join(who, channel)),
-        2 => (who.clone(), 0..4_u64).prop_map(|(who, channel)| Step::Leave(who, channel)),
-        1 => who.prop_map(Step::Depart),
-        1 => Just(Step::Sweep),
-        3 => (0..4_u64).prop_map(Step::Publish),
-    ]
-}
-
-/// What each guest should have: its channels, and the events it was sent.
-#[derive(Default)]
-struct Expected {
-    channels: BTreeSet<u64>,
-    events: Vec<String>,
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-    #[test]
-    fn everybody_gets_exactly_the_events_of_its_channels(
-        steps in prop::collection::vec(step(), 1..80),
-    ) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(play(steps));
-    }
-}
-
-async fn play(steps: Vec<Step>) {
+#[tokio::test]
+async fn between_two_turns_who_left_is_swept_and_a_late_timer_is_made_up_for() {
     let mut rig = Rig::new();
-    let mut guests: BTreeMap<usize, (Guest, Expected)> = BTreeMap::new();
-    for (number, step) in steps.into_iter().enumerate() {
-        match step {
-            Step::Enter => {
-                let free = (0..8).find(|who| !guests.contains_key(who));
-                if let Some(who) = free {
-                    guests.insert(who, (rig.guest().await, Expected::default()));
-                }
-            }
-            Step::Join(who, channel) => {
-                let Some((guest, expected)) = guests.get_mut(&who) else { continue };
-                rig.join(guest, channel).await;
-                expected.channels.insert(channel);
-            }
-            Step::Leave(who, channel) => {
-                let Some((guest, expected)) = guests.get_mut(&who) else { continue };
-                guest.0.leave(ChannelKey(channel)).await.unwrap();
-                expected.channels.remove(&channel);
-            }
-            Step::Depart(who) => drop(guests.remove(&who)),
-            Step::Sweep => rig.sweep(),
-            Step::Publish(channel) => {
-                let text = number.to_string();
-                rig.publish(channel, &text).await;
-                let members = guests.values_mut().filter(|(_, e)| e.channels.contains(&channel));
-                members.for_each(|(_, expected)| expected.events.push(text.clone()));
-            }
-        }
-    }
+    let guest = rig.guest().await;
+    rig.join(&guest, 1).await;
+    let silent_for = |rig: &Rig, millis| {
+        let then = Instant::now().checked_sub(Duration::from_millis(millis));
+        *rig.task.desk.ticked.lock() = then.unwrap();
+    };
+    silent_for(&rig, 1000);
+    rig.publish(1, "one").await;
     rig.read().await;
-    for (guest, expected) in guests.values() {
-        assert_eq!(guest.1.texts(), expected.events);
-    }
-    drop(guests);
-    rig.sweep();
-    assert_eq!(rig.shape(), (0, 0));
+    assert_eq!(rig.task.phase, 0, "up to two ticks of a second may be late");
+    silent_for(&rig, 2500);
+    drop(guest);
+    rig.publish(1, "two").await;
+    rig.read().await;
+    assert_eq!((rig.task.phase, rig.shape()), (1, (0, 0)));
 }

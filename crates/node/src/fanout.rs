@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use redcast_broker::{Deliveries, Delivery, Event, Gap};
+use redcast_broker::{Deliveries, Delivery, Event, Gap, SubscribeError};
 use redcast_hub::{Broadcast, Frames, Hub, HubClosed};
-use redcast_protocol::Reply;
+use redcast_protocol::{ErrorCode, Reply};
 use redcast_wire::{event_frame, text_frame};
 
-use crate::interest::{Interest, Members};
+use crate::interest::{Entry, Interest, Members};
 
 /// Deliveries taken from the broker at once.
 const TAKE: usize = 256;
@@ -31,6 +31,7 @@ impl Fanout {
                 let passed = match delivery {
                     Delivery::Event(event) => self.pass_event(event).await,
                     Delivery::Gap(gap) => self.pass_gap(gap).await,
+                    Delivery::Refused(error) => self.pass_refusal(error).await,
                 };
                 if passed.is_err() {
                     return;
@@ -64,6 +65,21 @@ impl Fanout {
             reason: gap.reason,
             dropped: gap.dropped,
         };
+        self.pass_notice(&entry, &notice).await
+    }
+
+    /// Its members were acknowledged, so this is news to them and answers no command.
+    async fn pass_refusal(&self, error: SubscribeError) -> Result<(), HubClosed> {
+        let Some(entry) = self.interest.find(&error.channel) else { return Ok(()) };
+        // First: whoever is too late for the notice then asks the broker itself.
+        entry.doubt();
+        let message = error.to_string();
+        let notice = Reply::Error { code: ErrorCode::Forbidden, message: &message, id: None };
+        self.pass_notice(&entry, &notice).await
+    }
+
+    /// Hands what is no event to the members that want to know.
+    async fn pass_notice(&self, entry: &Entry, notice: &Reply<'_>) -> Result<(), HubClosed> {
         let frames = Frames::notice(text_frame(&notice.encode()));
         let places = self.hub.reserve(ENVELOPE_BYTES).await?;
         let broadcast =

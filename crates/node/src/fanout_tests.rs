@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::{ChannelRule, NodeConfig};
 use crate::participant::Participant;
-use crate::testing::{Sink, TestNode, channel, memory};
+use crate::testing::{ScriptedBroker, Sink, TestNode, channel, memory};
 
 const FORMS: [Form; 3] = [Form::Raw, Form::Quiet, Form::Envelope];
 
@@ -119,6 +119,41 @@ async fn a_gap_reaches_raw_and_envelope_members_but_no_quiet_ones() {
     assert_eq!(parse(&envelope.payloads()[1]), gap);
     assert_eq!(quiet.texts(), ["1", "4"]);
     assert_eq!(other.texts(), ["5"]);
+}
+
+#[tokio::test]
+async fn a_late_refusal_reaches_raw_and_envelope_members_and_makes_newcomers_ask() {
+    let broker = ScriptedBroker::new();
+    let (sender, deliveries) = redcast_broker::deliveries(QueueLimits::default());
+    let mut node = TestNode::new(NodeConfig::default(), (broker.clone(), deliveries));
+    let (_raw, raw) = members(&node, Form::Raw, "a").await;
+    let (_quiet, quiet) = members(&node, Form::Quiet, "a").await;
+    let (_envelope, envelope) = members(&node, Form::Envelope, "a").await;
+    let (_other, other) = members(&node, Form::Raw, "b").await;
+    node.run_tasks();
+    let error = SubscribeError { channel: channel("a"), reason: "NOPERM no".to_owned() };
+    sender.send(Delivery::Refused(error.clone()));
+    for name in ["a", "b"] {
+        let payload = Bytes::from_static(b"1");
+        let received = Instant::now();
+        sender.send(Delivery::Event(Event { channel: channel(name), payload, received }));
+    }
+    raw.wait_for(2).await;
+    envelope.wait_for(2).await;
+    quiet.wait_for(1).await;
+    other.wait_for(1).await;
+    let message = "the broker refused the subscription to a: NOPERM no";
+    let expected = json!({"type": "error", "code": "forbidden", "message": message});
+    assert_eq!(parse(&raw.payloads()[0]), expected);
+    assert_eq!(parse(&envelope.payloads()[0]), expected);
+    assert_eq!((quiet.texts(), other.texts()), (vec!["1".to_owned()], vec!["1".to_owned()]));
+
+    broker.take_log();
+    broker.refuse("a");
+    let mut late = node.node.connect(Sink::default(), Form::Raw).await.unwrap();
+    assert_eq!(late.join(&[channel("b")], None).await, Ok(()));
+    assert!(late.join(&[channel("a")], None).await.is_err());
+    assert_eq!(broker.take_log(), ["subscribe a"]);
 }
 
 #[tokio::test]

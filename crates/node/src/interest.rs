@@ -6,11 +6,11 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use redcast_broker::{Broker, SubscribeError};
+use redcast_broker::{Broker, SubscribeError, Subscribed};
 use redcast_hub::{ChannelKey, Form, SlowConsumer};
 use redcast_protocol::Channel;
 use tokio::sync::Notify;
@@ -41,6 +41,8 @@ pub(crate) struct Entry {
     /// The one lock that may wait for the broker: it puts a subscribe and an
     /// unsubscribe of one channel in order.
     asked: tokio::sync::Mutex<Asked>,
+    /// The broker has refused it since; that can't wait for whoever holds `asked`.
+    doubted: AtomicBool,
     members: Mutex<Members>,
 }
 
@@ -49,10 +51,12 @@ pub(crate) struct Entry {
 enum Asked {
     /// Nothing, or it was refused or taken back.
     No,
-    /// It was asked, and whoever asked went away before the answer: the broker may
-    /// hold the wish, so ask again before relying on it, and take it back at the end.
-    Unanswered,
-    /// It was asked and agreed.
+    /// It was asked and has not agreed so far: whoever asked went away before the
+    /// answer, or was told to wait, or was refused what others were promised. The
+    /// broker may hold the wish, so ask again before relying on it, and take it back
+    /// at the end.
+    Unsettled,
+    /// It was asked and the channel is live.
     Yes,
 }
 
@@ -110,11 +114,16 @@ impl Interest {
     ) -> Result<Membership, SubscribeError> {
         let hold = self.hold(channel);
         let mut asked = hold.entry.asked.lock().await;
-        if *asked != Asked::Yes {
+        let doubted = hold.entry.doubted.swap(false, Ordering::Relaxed);
+        if doubted || *asked != Asked::Yes {
             // Before the wait, because this future may be dropped in the middle of it.
-            *asked = Asked::Unanswered;
+            let before = std::mem::replace(&mut *asked, Asked::Unsettled);
             let answer = self.broker.subscribe(channel).await;
-            *asked = if answer.is_ok() { Asked::Yes } else { Asked::No };
+            *asked = match answer {
+                Ok(Subscribed::Live) => Asked::Yes,
+                Err(_) if before == Asked::No => Asked::No,
+                Ok(Subscribed::Pending) | Err(_) => Asked::Unsettled,
+            };
             answer.inspect_err(|_| self.metrics.subscriptions_refused.inc())?;
         }
         drop(asked);
@@ -142,6 +151,7 @@ impl Interest {
             channel: channel.clone(),
             policy: self.config.slow_consumer(channel),
             asked: tokio::sync::Mutex::new(Asked::No),
+            doubted: AtomicBool::new(false),
             members: Mutex::new(Members {
                 holders: 0,
                 idle_since: None,
@@ -193,6 +203,11 @@ impl Interest {
 }
 
 impl Entry {
+    /// The broker refuses it by now: the next one to come asks anew.
+    pub(crate) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock()
     }

@@ -217,6 +217,56 @@ async fn an_answer_that_nobody_heard_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn while_the_broker_is_away_each_newcomer_asks_until_one_is_live() {
+    let rig = Rig::new();
+    rig.broker.be_away(true);
+    let _pending = (rig.join("a").await, rig.join("a").await);
+    assert_eq!(rig.broker.take_log(), ["subscribe a"; 2]);
+    rig.broker.be_away(false);
+    let _live = (rig.join("a").await, rig.join("a").await);
+    assert_eq!(rig.broker.take_log(), ["subscribe a"], "live is live for all");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_that_is_refused_leaves_the_pending_members_their_wish() {
+    let rig = Rig::new();
+    rig.broker.be_away(true);
+    let pending = rig.join("a").await;
+    rig.broker.be_away(false);
+    rig.broker.refuse("a");
+    for _ in 0..2 {
+        assert!(rig.interest.subscribe(&channel("a"), 0, Form::Raw).await.is_err());
+    }
+    sleep(3 * LINGER).await;
+    assert_eq!(rig.broker.take_log(), ["subscribe a"; 3]);
+    drop(pending);
+    sleep(2 * LINGER).await;
+    assert_eq!(rig.broker.take_log(), ["unsubscribe a"], "the broker held the wish");
+    assert!(rig.is_forgotten());
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_late_refusal_the_next_newcomer_asks() {
+    let rig = Rig::new();
+    let live = rig.join("a").await;
+    rig.broker.refuse("a");
+    rig.entry("a").unwrap().doubt();
+    for _ in 0..2 {
+        assert!(rig.interest.subscribe(&channel("a"), 0, Form::Raw).await.is_err());
+    }
+    rig.broker.permit_all();
+    drop((rig.join("a").await, rig.join("a").await));
+    assert_eq!(rig.broker.take_log(), ["subscribe a"; 4]);
+    rig.broker.refuse("a");
+    rig.entry("a").unwrap().doubt();
+    assert!(rig.interest.subscribe(&channel("a"), 0, Form::Raw).await.is_err());
+    drop(live);
+    sleep(2 * LINGER).await;
+    assert_eq!(rig.broker.take_log(), ["subscribe a", "unsubscribe a"]);
+    assert!(rig.is_forgotten());
+}
+
+#[tokio::test(start_paused = true)]
 async fn channels_that_come_and_go_do_not_keep_others_subscribed() {
     let rig = Rig::new();
     for number in 0..100 {

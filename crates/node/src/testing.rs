@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,18 +29,24 @@ pub(crate) struct ScriptedBroker {
     log: Mutex<Vec<String>>,
     wanted: Mutex<HashSet<Channel>>,
     refused: Mutex<HashSet<Channel>>,
+    away: AtomicBool,
     answers: watch::Sender<bool>,
 }
 
 impl ScriptedBroker {
     pub(crate) fn new() -> Arc<Self> {
-        let (log, wanted, refused) = Default::default();
-        Arc::new(Self { log, wanted, refused, answers: watch::Sender::new(true) })
+        let (log, wanted, refused, away) = Default::default();
+        Arc::new(Self { log, wanted, refused, away, answers: watch::Sender::new(true) })
     }
 
     /// From now on nothing is answered, or all that waits is.
     pub(crate) fn answer(&self, answers: bool) {
         self.answers.send_replace(answers);
+    }
+
+    /// While it is away, it accepts everything as pending.
+    pub(crate) fn be_away(&self, away: bool) {
+        self.away.store(away, Ordering::Relaxed);
     }
 
     pub(crate) fn refuse(&self, name: &str) {
@@ -74,6 +81,9 @@ impl Broker for ScriptedBroker {
         self.log.lock().push(format!("subscribe {channel}"));
         self.wanted.lock().insert(channel.clone());
         self.answered().await;
+        if self.away.load(Ordering::Relaxed) {
+            return Ok(Subscribed::Pending);
+        }
         if self.refused.lock().contains(channel) {
             self.wanted.lock().remove(channel);
             return Err(SubscribeError { channel: channel.clone(), reason: "no".to_owned() });

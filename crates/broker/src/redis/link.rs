@@ -69,6 +69,13 @@ impl Link {
         }
     }
 
+    /// Does something between two pushes: what it queues stands in the order in which it
+    /// became true. It must not wait.
+    pub(super) fn between_pushes(&self, work: impl FnOnce()) {
+        let _open = self.open.lock();
+        work();
+    }
+
     /// From now on nothing that arrives counts. A push that is being handled is
     /// waited for; that takes microseconds.
     pub(super) fn close(&self) {

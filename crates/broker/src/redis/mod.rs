@@ -110,12 +110,14 @@ impl Broker for RedisBroker {
     }
 
     fn health(&self) -> Health {
-        let tally = self.wishes.tally();
+        // In this order: whoever sees a link sees what it has taken over, too.
         let silence = self.status.silence();
+        let tally = self.wishes.tally();
         Health {
             connected: silence.is_some_and(|silence| silence < self.config.dead_after),
             wanted: tally.wanted,
             confirmed: tally.confirmed,
+            overdue: tally.overdue,
             last_heard: silence,
             last_error: self.status.last_error(),
         }

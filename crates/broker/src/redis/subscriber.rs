@@ -23,6 +23,7 @@ use super::heartbeat::Heartbeat;
 use super::link::{Link, PushReader};
 use super::names::Names;
 use super::status::Status;
+use super::wish::Effect;
 use super::wishes::{Refusal, Wishes};
 use crate::clock;
 use crate::intake::Intake;
@@ -102,8 +103,9 @@ impl Subscriber {
         connection: MultiplexedConnection,
         cancel: &CancellationToken,
     ) {
-        self.status.link_up(link);
+        // In this order: what the link takes over counts before the link does.
         self.wishes.link_up();
+        self.status.link_up(link);
         tracing::info!("connected to Redis");
         let watch = Watch::new(self, link, connection);
         let reason = cancel.run_until_cancelled(watch.run()).await;
@@ -211,14 +213,24 @@ impl<'a> Watch<'a> {
     }
 
     fn refused(&self, refusals: &[(Channel, Refusal)]) {
+        let Subscriber { status, wishes, intake, .. } = self.subscriber;
         for (channel, refusal) in refusals {
-            self.subscriber.status.error(&refusal.reason);
-            // It is asked for every second; one line for each is enough.
-            if self.subscriber.wishes.refused(channel, refusal) {
-                tracing::warn!(%channel, reason = refusal.reason, "Redis refused a subscription");
-            }
+            status.error(&refusal.reason);
+            self.link.between_pushes(|| match wishes.refused(channel, refusal) {
+                // It is asked for every second; one line and one notice are enough.
+                Effect::None => {}
+                Effect::News => log_refusal(channel, refusal),
+                Effect::BrokenPromise(error) => {
+                    log_refusal(channel, refusal);
+                    intake.refused(error);
+                }
+            });
         }
     }
+}
+
+fn log_refusal(channel: &Channel, refusal: &Refusal) {
+    tracing::warn!(%channel, reason = refusal.reason, "Redis refused a subscription");
 }
 
 fn ticker(every: Duration) -> Interval {

@@ -29,6 +29,31 @@ pub(super) enum Stage {
     Unsubscribing,
 }
 
+/// How much it matters when a wish is not confirmed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Standing {
+    /// It was just made: a confirmation takes a round trip.
+    #[default]
+    New,
+    /// One round of asking again has met it unconfirmed.
+    Waiting,
+    /// So have two rounds, or the link found it waiting when it came up.
+    Due,
+    /// It was live once: from then on its events are missed.
+    Missed,
+}
+
+/// What a refusal changes for others than the callers that wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing: it was refused before, or the reply is out of date.
+    None,
+    /// It is worth a line in the log.
+    News,
+    /// So it is, and callers that count on the channel must be told.
+    BrokenPromise(SubscribeError),
+}
+
 /// What is known of one channel.
 #[derive(Debug, Default)]
 pub(super) struct Wish {
@@ -41,6 +66,9 @@ pub(super) struct Wish {
     pub(super) promised: bool,
     /// Whether Redis refused it last time.
     pub(super) refused: bool,
+    /// Whether that was for good, and everybody it was promised to was told.
+    denied: bool,
+    standing: Standing,
     /// Callers that wait for the confirmation.
     pub(super) waiters: Vec<oneshot::Sender<Verdict>>,
     asked_ms: u64,
@@ -55,6 +83,7 @@ impl Wish {
         if !self.wanted {
             self.wanted = true;
             self.asked_ms = now_ms;
+            self.standing = Standing::New;
         }
     }
 
@@ -63,6 +92,7 @@ impl Wish {
         self.wanted = false;
         self.promised = false;
         self.refused = false;
+        self.denied = false;
         self.blind_from = None;
         self.waiters.clear();
     }
@@ -70,6 +100,8 @@ impl Wish {
     /// Promises a caller that asked at `asked_ms` a gap instead of an answer.
     pub(super) fn postpone(&mut self, asked_ms: u64) -> Subscribed {
         self.promised = true;
+        // Whoever was told of an earlier refusal, this caller was not.
+        self.denied = false;
         self.blind_from.get_or_insert(asked_ms);
         Subscribed::Pending
     }
@@ -82,9 +114,11 @@ impl Wish {
             Stage::Off | Stage::Subscribing { .. } | Stage::On => Stage::On,
         };
         self.refused = false;
+        self.denied = false;
         if !self.wanted {
             return None;
         }
+        self.standing = Standing::Missed;
         let mut heard_live = self.promised;
         for waiter in self.waiters.drain(..) {
             heard_live |= waiter.send(Ok(Subscribed::Live)).is_ok();
@@ -96,16 +130,43 @@ impl Wish {
     }
 
     /// Redis refused it; with `error` for good, as far as new callers are concerned.
-    pub(super) fn refuse(&mut self, error: Option<SubscribeError>) {
+    pub(super) fn refuse(&mut self, error: Option<SubscribeError>) -> Effect {
+        // A later command may have been confirmed before this reply was read.
+        if !matches!(self.stage, Stage::Subscribing { .. }) {
+            return Effect::None;
+        }
         self.stage = Stage::Off;
-        self.refused = true;
-        let Some(error) = error else { return };
+        let is_news = !std::mem::replace(&mut self.refused, true);
+        let Some(error) = error else {
+            return if is_news { Effect::News } else { Effect::None };
+        };
+        let is_untold = !std::mem::replace(&mut self.denied, true);
         for waiter in self.waiters.drain(..) {
             // A caller that went away needs no answer.
             let _ = waiter.send(Err(error.clone()));
         }
         if !self.promised {
             self.forget();
+            return Effect::News;
+        }
+        if is_untold { Effect::BrokenPromise(error) } else { Effect::None }
+    }
+
+    /// A link is up and has yet to be asked for this.
+    pub(super) fn find_link(&mut self) {
+        if self.standing != Standing::Missed {
+            self.standing = Standing::Due;
+        }
+    }
+
+    /// A round of asking again has come to it.
+    pub(super) fn meet_round(&mut self) {
+        if self.stage != Stage::On {
+            self.standing = match self.standing {
+                Standing::New => Standing::Waiting,
+                Standing::Waiting | Standing::Due => Standing::Due,
+                Standing::Missed => Standing::Missed,
+            };
         }
     }
 
@@ -139,7 +200,7 @@ impl Wish {
     }
 
     /// Whether it should be asked for once more.
-    pub(super) fn is_overdue(&self, now: Instant, patience: Duration) -> bool {
+    pub(super) fn needs_another_try(&self, now: Instant, patience: Duration) -> bool {
         match self.stage {
             Stage::Off => self.wanted,
             Stage::Subscribing { since } => {
@@ -154,19 +215,36 @@ impl Wish {
         !self.wanted && self.stage == Stage::Off
     }
 
+    /// Whether its events should arrive by now and do not. A refusal is an answer, unless
+    /// the channel was live: then its members had a right to it.
+    fn is_overdue(&self) -> bool {
+        let is_due = match self.standing {
+            Standing::New | Standing::Waiting => false,
+            Standing::Due => !self.denied,
+            Standing::Missed => true,
+        };
+        is_due && self.wanted && self.stage != Stage::On
+    }
+
     /// What it adds to the totals.
     pub(super) fn tally(&self) -> Tally {
-        Tally { wanted: usize::from(self.wanted), confirmed: usize::from(self.is_confirmed()) }
+        Tally {
+            wanted: usize::from(self.wanted),
+            confirmed: usize::from(self.is_confirmed()),
+            overdue: usize::from(self.is_overdue()),
+        }
     }
 }
 
-/// How many channels are wanted, and how many of those are confirmed.
+/// How many channels are wanted, and how far Redis has followed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     /// Wanted channels.
     pub(super) wanted: usize,
     /// Wanted channels whose events arrive.
     pub(super) confirmed: usize,
+    /// Wanted channels whose events should arrive by now and do not.
+    pub(super) overdue: usize,
 }
 
 impl Tally {
@@ -180,7 +258,11 @@ impl Add for Tally {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self { wanted: self.wanted + other.wanted, confirmed: self.confirmed + other.confirmed }
+        Self {
+            wanted: self.wanted + other.wanted,
+            confirmed: self.confirmed + other.confirmed,
+            overdue: self.overdue + other.overdue,
+        }
     }
 }
 
@@ -188,7 +270,11 @@ impl Sub for Tally {
     type Output = Self;
 
     fn sub(self, other: Self) -> Self {
-        Self { wanted: self.wanted - other.wanted, confirmed: self.confirmed - other.confirmed }
+        Self {
+            wanted: self.wanted - other.wanted,
+            confirmed: self.confirmed - other.confirmed,
+            overdue: self.overdue - other.overdue,
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use prometheus::IntGauge;
 use redcast_protocol::{Channel, GapReason};
 use tokio::sync::{Notify, oneshot};
 
-use super::wish::{Stage, Tally, Verdict, Wish};
+use super::wish::{Effect, Stage, Tally, Verdict, Wish};
 use crate::{Gap, SubscribeError, Subscribed};
 
 /// All wishes of this instance.
@@ -79,7 +79,10 @@ impl Wishes {
         self.locked(|inner| {
             let link_up = inner.link_up;
             inner.wishes.entry(channel.clone()).or_default();
-            inner
+            // Even if it was refused: the caller should not have to wait for the next round,
+            // and the right may have been given since.
+            let mut ask_at_once = false;
+            let answer = inner
                 .change(channel.as_str(), |wish| {
                     wish.want(now_ms);
                     if wish.stage == Stage::On {
@@ -89,11 +92,16 @@ impl Wishes {
                     if !link_up {
                         return Answer::Now(wish.postpone(now_ms));
                     }
+                    ask_at_once = wish.stage == Stage::Off;
                     let (waiter, verdict) = oneshot::channel();
                     wish.waiters.push(waiter);
                     Answer::Later(verdict)
                 })
-                .unwrap_or(Answer::Now(Subscribed::Pending))
+                .unwrap_or(Answer::Now(Subscribed::Pending));
+            if ask_at_once {
+                inner.todo.insert(channel.clone());
+            }
+            answer
         })
     }
 
@@ -157,22 +165,13 @@ impl Wishes {
         was_on != Some(true)
     }
 
-    /// Redis refused a subscription. Returns whether that is news.
-    pub(super) fn refused(&self, channel: &Channel, refusal: &Refusal) -> bool {
-        let was_refused = self.locked(|inner| {
-            inner.change(channel.as_str(), |wish| {
-                let was_refused = wish.refused;
-                // A later command may have been confirmed before this reply was read.
-                if matches!(wish.stage, Stage::Subscribing { .. }) {
-                    wish.refuse(refusal.is_final.then(|| SubscribeError {
-                        channel: channel.clone(),
-                        reason: refusal.reason.clone(),
-                    }));
-                }
-                was_refused
-            })
-        });
-        was_refused == Some(false)
+    /// Redis refused a subscription. Returns who must hear of it.
+    pub(super) fn refused(&self, channel: &Channel, refusal: &Refusal) -> Effect {
+        let error = refusal
+            .is_final
+            .then(|| SubscribeError { channel: channel.clone(), reason: refusal.reason.clone() });
+        let effect = self.locked(|inner| inner.change(channel.as_str(), |wish| wish.refuse(error)));
+        effect.unwrap_or(Effect::None)
     }
 
     /// A fresh link is up: everything wanted must be asked for on it.
@@ -180,6 +179,8 @@ impl Wishes {
         self.locked(|inner| {
             inner.link_up = true;
             inner.todo = inner.wishes.keys().cloned().collect();
+            inner.wishes.values_mut().for_each(Wish::find_link);
+            inner.tally = inner.wishes.values().map(Wish::tally).sum();
         });
     }
 
@@ -196,19 +197,22 @@ impl Wishes {
         });
     }
 
-    /// Puts back on the list whatever has waited for its confirmation for `patience`.
+    /// A round, one each `patience`: puts back on the list whatever has waited for its
+    /// confirmation for so long.
     pub(super) fn ask_again(&self, now: Instant, patience: Duration) {
         self.locked(|inner| {
             if !inner.link_up || inner.tally.is_settled() {
                 return;
             }
-            let Inner { wishes, todo, .. } = inner;
-            for (channel, wish) in wishes {
-                if wish.is_overdue(now, patience) {
+            let Inner { wishes, todo, tally, .. } = inner;
+            for (channel, wish) in wishes.iter_mut() {
+                wish.meet_round();
+                if wish.needs_another_try(now, patience) {
                     wish.stage = Stage::Off;
                     todo.insert(channel.clone());
                 }
             }
+            *tally = wishes.values().map(Wish::tally).sum();
         });
     }
 
@@ -237,7 +241,7 @@ impl Wishes {
         work
     }
 
-    /// How many are wanted, and how many of those are confirmed.
+    /// How many are wanted, and how far Redis has followed.
     pub(super) fn tally(&self) -> Tally {
         self.inner.lock().tally
     }

@@ -45,6 +45,21 @@ fn no_permission() -> Refusal {
     Refusal { is_final: true, reason: "NOPERM".to_owned() }
 }
 
+fn refuse(wishes: &Wishes, name: &str) -> Effect {
+    wishes.refused(&channel(name), &no_permission())
+}
+
+fn broken_promise(name: &str) -> Effect {
+    let reason = "NOPERM".to_owned();
+    Effect::BrokenPromise(SubscribeError { channel: channel(name), reason })
+}
+
+/// The round of each second; returns what it puts on the list.
+fn round(wishes: &Wishes) -> Work {
+    wishes.ask_again(Instant::now(), Duration::from_secs(1));
+    take(wishes)
+}
+
 fn live(wishes: &Wishes, name: &str) {
     let mut verdict = later(wishes.want(&channel(name), 1));
     take(wishes);
@@ -66,7 +81,7 @@ fn a_wish_is_asked_for_once_and_told_when_confirmed() {
     assert_eq!(second.try_recv().unwrap(), Ok(Subscribed::Live));
     assert_eq!(wishes.live_channel("a"), Some(a.clone()));
     assert_eq!(now(&wishes.want(&a, 4)), Subscribed::Live);
-    assert_eq!(wishes.tally(), Tally { wanted: 1, confirmed: 1 });
+    assert_eq!(wishes.tally(), Tally { wanted: 1, confirmed: 1, overdue: 0 });
 }
 
 #[test]
@@ -101,7 +116,7 @@ fn one_outage_is_one_gap_however_often_the_link_comes_and_goes() {
     let wishes = linked();
     live(&wishes, "a");
     wishes.link_lost(1_000);
-    assert_eq!(wishes.tally(), Tally { wanted: 1, confirmed: 0 });
+    assert_eq!(wishes.tally(), Tally { wanted: 1, confirmed: 0, overdue: 1 });
     for heard in [1_100, 1_200] {
         wishes.link_up();
         assert_eq!(take(&wishes), subscribe_only("a"));
@@ -162,7 +177,7 @@ fn a_refused_wish_is_gone_and_its_callers_told() {
     let a = channel("a");
     let mut verdict = later(wishes.want(&a, 1));
     take(&wishes);
-    assert!(wishes.refused(&a, &no_permission()));
+    assert_eq!(refuse(&wishes, "a"), Effect::News);
     let error = verdict.try_recv().unwrap().unwrap_err();
     assert_eq!((error.channel, error.reason.as_str()), (a, "NOPERM"));
     assert_eq!(wishes.tally(), Tally::default());
@@ -177,15 +192,121 @@ fn a_late_refusal_is_asked_again_singly_and_only_when_its_turn_comes() {
     wishes.link_lost(10);
     wishes.link_up();
     take(&wishes);
-    assert!(wishes.refused(&a, &no_permission()), "it is news");
+    assert_eq!(refuse(&wishes, "a"), broken_promise("a"));
     assert_eq!(take(&wishes), Work::default());
-    assert_eq!(wishes.tally(), Tally { wanted: 1, confirmed: 0 });
-    wishes.ask_again(Instant::now(), Duration::from_secs(1));
-    assert_eq!(take(&wishes), Work { subscribe_singly: vec![a.clone()], ..Work::default() });
-    assert!(!wishes.refused(&a, &no_permission()), "it is no news");
-    wishes.ask_again(Instant::now(), Duration::from_secs(1));
-    take(&wishes);
+    assert_eq!(wishes.tally(), Tally { wanted: 1, confirmed: 0, overdue: 1 }, "it was live");
+    assert_eq!(round(&wishes), Work { subscribe_singly: vec![a.clone()], ..Work::default() });
+    assert_eq!(refuse(&wishes, "a"), Effect::None, "it is no news");
+    round(&wishes);
     assert_eq!(wishes.subscribed(&a, 99).map(|gap| gap.from_ms), Some(10));
+    assert_eq!(wishes.tally(), Tally { wanted: 1, confirmed: 1, overdue: 0 });
+}
+
+#[test]
+fn a_wish_is_overdue_when_two_rounds_have_met_it_unconfirmed() {
+    let wishes = linked();
+    live(&wishes, "live");
+    for number in 0..100 {
+        drop(wishes.want(&channel(&format!("new:{number}")), 1));
+    }
+    let overdue = || wishes.tally().overdue;
+    assert_eq!((wishes.tally().wanted, overdue()), (101, 0));
+    take(&wishes);
+    round(&wishes);
+    assert_eq!(overdue(), 0, "it may have been made a moment before");
+    drop(wishes.want(&channel("newest"), 1));
+    round(&wishes);
+    assert_eq!(overdue(), 100);
+    for number in 0..100 {
+        wishes.subscribed(&channel(&format!("new:{number}")), 2);
+    }
+    assert_eq!(overdue(), 0);
+    round(&wishes);
+    assert_eq!(overdue(), 1, "the newest");
+    wishes.forget(&channel("newest"));
+    drop(wishes.want(&channel("newest"), 3));
+    assert_eq!(overdue(), 0, "it is a new wish");
+}
+
+#[test]
+fn what_a_link_takes_over_is_overdue_until_it_is_confirmed() {
+    let wishes = linked();
+    live(&wishes, "live");
+    wishes.link_lost(10);
+    wishes.want(&channel("pending"), 20);
+    wishes.link_up();
+    drop(wishes.want(&channel("new"), 30));
+    assert_eq!(wishes.tally(), Tally { wanted: 3, confirmed: 0, overdue: 2 });
+    take(&wishes);
+    wishes.subscribed(&channel("live"), 40);
+    assert_eq!(wishes.tally(), Tally { wanted: 3, confirmed: 1, overdue: 1 });
+    wishes.subscribed(&channel("pending"), 40);
+    assert_eq!(wishes.tally(), Tally { wanted: 3, confirmed: 2, overdue: 0 });
+}
+
+#[test]
+fn a_promise_that_redis_refuses_is_told_once_and_waited_for_by_nobody() {
+    let wishes = wishes();
+    let a = channel("a");
+    wishes.want(&a, 100);
+    wishes.link_up();
+    assert_eq!(wishes.tally().overdue, 1);
+    take(&wishes);
+    assert_eq!(refuse(&wishes, "a"), broken_promise("a"));
+    for _ in 0..5 {
+        assert_eq!(wishes.tally(), Tally { wanted: 1, confirmed: 0, overdue: 0 });
+        assert_eq!(round(&wishes), Work { subscribe_singly: vec![a.clone()], ..Work::default() });
+        assert_eq!(wishes.tally().overdue, 0, "nor while it is asked for again");
+        assert_eq!(refuse(&wishes, "a"), Effect::None);
+    }
+    round(&wishes);
+    assert_eq!(wishes.subscribed(&a, 200).map(|gap| gap.from_ms), Some(100));
+    wishes.link_lost(300);
+    wishes.link_up();
+    take(&wishes);
+    assert_eq!(refuse(&wishes, "a"), broken_promise("a"), "it had been live");
+    assert_eq!(wishes.tally().overdue, 1);
+}
+
+#[test]
+fn a_promise_made_after_a_refusal_is_told_too() {
+    let wishes = wishes();
+    let a = channel("a");
+    for _ in 0..2 {
+        assert_eq!(now(&wishes.want(&a, 100)), Subscribed::Pending);
+        wishes.link_up();
+        take(&wishes);
+        assert_eq!(refuse(&wishes, "a"), broken_promise("a"));
+        wishes.link_lost(200);
+    }
+    wishes.link_up();
+    take(&wishes);
+    assert_eq!(refuse(&wishes, "a"), Effect::None, "nobody new was promised anything");
+}
+
+#[test]
+fn a_newcomer_to_a_refused_channel_makes_it_asked_for_at_once() {
+    let wishes = wishes();
+    let a = channel("a");
+    wishes.want(&a, 100);
+    wishes.link_up();
+    take(&wishes);
+    refuse(&wishes, "a");
+    let mut verdict = later(wishes.want(&a, 200));
+    assert_eq!(take(&wishes), Work { subscribe_singly: vec![a.clone()], ..Work::default() });
+    assert_eq!(refuse(&wishes, "a"), Effect::None);
+    assert_eq!(verdict.try_recv().unwrap().unwrap_err().channel, a);
+    assert_eq!(take(&wishes), Work::default(), "the next one is the round's");
+    assert_eq!(wishes.tally().wanted, 1, "the promise stands");
+
+    let mut verdict = later(wishes.want(&a, 300));
+    take(&wishes);
+    let not_now = Refusal { is_final: false, reason: "LOADING".to_owned() };
+    wishes.refused(&a, &not_now);
+    assert!(verdict.try_recv().is_err(), "it may still come true");
+    assert_eq!(take(&wishes), Work::default(), "and is not asked for without a pause");
+    wishes.forget(&a);
+    assert!(wishes.locked(|inner| inner.wishes.is_empty() && inner.todo.is_empty()));
 }
 
 #[test]

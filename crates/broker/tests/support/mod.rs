@@ -116,14 +116,21 @@ impl Inbox {
     pub async fn event(&mut self) -> Event {
         match self.next().await {
             Delivery::Event(event) => event,
-            Delivery::Gap(gap) => panic!("a gap instead of an event: {gap:?}"),
+            other => panic!("instead of an event: {other:?}"),
         }
     }
 
     pub async fn gap(&mut self) -> Gap {
         match self.next().await {
             Delivery::Gap(gap) => gap,
-            Delivery::Event(event) => panic!("an event instead of a gap: {event:?}"),
+            other => panic!("instead of a gap: {other:?}"),
+        }
+    }
+
+    pub async fn refusal(&mut self) -> SubscribeError {
+        match self.next().await {
+            Delivery::Refused(error) => error,
+            other => panic!("instead of a refusal: {other:?}"),
         }
     }
 

@@ -9,6 +9,7 @@ use redcast_e2e::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 const PATH: &str = "/ws/analytics";
 const ROUNDS: usize = 10;
@@ -20,6 +21,7 @@ const HTTP_SOCKETS: usize = 5;
 const AT_ONCE: usize = 64;
 /// Once nothing has happened for this long, the gauge is right.
 const QUIET: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(20);
 const FAILING_UPGRADES: usize = 100;
 const TOO_LONG: Option<&str> = Some("431");
 
@@ -55,8 +57,9 @@ async fn end(mut client: RawClient, ending: Ending) {
 
 async fn read_to_the_end(stream: &mut TcpStream) -> Vec<u8> {
     let mut read = Vec::new();
+    let reading = timeout(PATIENCE, stream.read_to_end(&mut read)).await;
     // A reset is an end like another here.
-    let _ = stream.read_to_end(&mut read).await;
+    let _ = reading.expect("the server ends the connection");
     read
 }
 

@@ -13,6 +13,7 @@ mod gauge;
 mod http;
 mod interest;
 mod interleaved_writes;
+mod late_refusal;
 mod netns;
 mod order;
 mod raw_and_envelope;
