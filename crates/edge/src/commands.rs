@@ -74,7 +74,9 @@ pub(crate) async fn obey(
         Command::Unsubscribe(channel) => desk.unsubscribe(&channel, id).await,
         Command::Ping => {
             desk.reply(Reply::Pong);
-            desk.acknowledge(id);
+            if let Some(frame) = desk.acknowledgement(id) {
+                desk.participant.connection().send(&frame);
+            }
             Ok(())
         }
         Command::RefreshStats => Err(unsupported("this endpoint has no snapshot")),
@@ -106,12 +108,9 @@ impl Desk<'_> {
         channel: &Channel,
         id: Option<&CommandId>,
     ) -> Result<(), Refused> {
-        let was_in = self.participant.leave(channel).await;
+        let was_in = self.participant.leave(channel, self.acknowledgement(id)).await;
         match was_in {
-            Ok(true) => {
-                self.acknowledge(id);
-                Ok(())
-            }
+            Ok(true) => Ok(()),
             Ok(false) => Err((ErrorCode::UnknownChannel, format!("not subscribed to {channel}"))),
             Err(closed) => Err((ErrorCode::Internal, closed.to_string())),
         }
@@ -121,9 +120,7 @@ impl Desk<'_> {
     // be resumed a reset. A pub/sub channel keeps no history to resume from.
     fn after_join(&self, wanted: &[Subscription], id: Option<&CommandId>) -> Option<Bytes> {
         let mut frames = BytesMut::new();
-        if let Some(id) = id.filter(|_| self.acknowledges()) {
-            frames.extend_from_slice(&text_frame(&Reply::Ack { id }.encode()));
-        }
+        frames.extend(self.acknowledgement(id).into_iter().flatten());
         if self.endpoint.notices || self.acknowledges() {
             for wish in wanted.iter().filter(|wish| wish.since.is_some()) {
                 let channel = wish.channel.as_str();
@@ -138,10 +135,10 @@ impl Desk<'_> {
         self.participant.connection().form() == Form::Envelope
     }
 
-    fn acknowledge(&self, id: Option<&CommandId>) {
-        if let Some(id) = id.filter(|_| self.acknowledges()) {
-            self.reply(Reply::Ack { id });
-        }
+    /// The frame that says a command was carried out, where that is wanted.
+    fn acknowledgement(&self, id: Option<&CommandId>) -> Option<Bytes> {
+        let id = id.filter(|_| self.acknowledges())?;
+        Some(text_frame(&Reply::Ack { id }.encode()))
     }
 
     fn refuse(&self, code: ErrorCode, message: &str, id: Option<&CommandId>) {

@@ -37,6 +37,8 @@ pub(crate) enum Message {
     Leave {
         member: Arc<Member>,
         channel: ChannelKey,
+        then: Option<Bytes>,
+        applied: oneshot::Sender<()>,
     },
     Members(oneshot::Sender<Vec<Weak<Member>>>),
 }
@@ -185,10 +187,13 @@ impl<S: Socket> Seat<S> {
         done.await.map_err(|_| HubClosed)
     }
 
-    /// Leaves a channel.
-    pub async fn leave(&self, channel: ChannelKey) -> Result<(), HubClosed> {
+    /// Leaves a channel, in order with the channel's events; returns when that is
+    /// done. `then` is sent to the client at that moment, after the last event.
+    pub async fn leave(&self, channel: ChannelKey, then: Option<Bytes>) -> Result<(), HubClosed> {
+        let (applied, done) = oneshot::channel();
         let member = self.connection.clone();
-        self.mailbox.send(Message::Leave { member, channel }).await
+        self.mailbox.send(Message::Leave { member, channel, then, applied }).await?;
+        done.await.map_err(|_| HubClosed)
     }
 }
 

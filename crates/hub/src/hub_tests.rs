@@ -146,7 +146,7 @@ async fn all_verbs_fail_when_the_shards_have_ended() {
     hub.members().await.unwrap();
     tasks.shutdown().await;
     assert_eq!(seat.join(ChannelKey(1), None).await, Err(HubClosed));
-    assert_eq!(seat.leave(ChannelKey(1)).await, Err(HubClosed));
+    assert_eq!(seat.leave(ChannelKey(1), None).await, Err(HubClosed));
     assert!(hub.enter(TestSocket::open(), Form::Raw).await.is_err());
     assert!(hub.members().await.is_err());
     assert!(hub.reserve(1).await.is_err());

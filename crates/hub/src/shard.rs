@@ -11,7 +11,7 @@ use bytes::Bytes;
 use redcast_protocol::CloseCode;
 use redcast_wire::ping_frame;
 use slab::Slab;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::broadcast::ChannelKey;
@@ -141,13 +141,12 @@ impl Shard {
             Message::Enter(member) => self.enter(member),
             Message::Join { member, channel, then, applied } => {
                 self.join(&member, channel);
-                if let Some(frame) = then {
-                    member.send(&frame);
-                }
-                // A session that ended meanwhile does not wait for it any more.
-                let _ = applied.send(());
+                confirm(&member, then, applied);
             }
-            Message::Leave { member, channel } => self.leave(&member, channel),
+            Message::Leave { member, channel, then, applied } => {
+                self.leave(&member, channel);
+                confirm(&member, then, applied);
+            }
             Message::Members(answer) => {
                 let members = self.members.iter().map(|(_, seated)| Arc::downgrade(&seated.member));
                 // Whoever asked may have given up waiting.
@@ -221,6 +220,14 @@ impl Shard {
             self.channels.insert(channel, members);
         }
     }
+}
+
+fn confirm(member: &Member, then: Option<Bytes>, applied: oneshot::Sender<()>) {
+    if let Some(frame) = then {
+        member.send(&frame);
+    }
+    // A session that ended meanwhile does not wait for it any more.
+    let _ = applied.send(());
 }
 
 fn timer(every: Duration) -> Interval {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::{Guest, Rig};
+use super::{Guest, Rig, begin};
 use crate::broadcast::ChannelKey;
 
 #[derive(Debug, Clone)]
@@ -66,7 +66,7 @@ async fn play(steps: Vec<Step>) {
             }
             Step::Leave(who, channel) => {
                 let Some((guest, expected)) = guests.get_mut(&who) else { continue };
-                guest.0.leave(ChannelKey(channel)).await.unwrap();
+                begin(&mut Box::pin(guest.0.leave(ChannelKey(channel), None))).await;
                 expected.channels.remove(&channel);
             }
             Step::Depart(who) => drop(guests.remove(&who)),

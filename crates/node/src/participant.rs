@@ -88,11 +88,16 @@ impl<S: Socket> Participant<S> {
         Ok(())
     }
 
-    /// Leaves a channel; answers whether it was in it.
-    pub async fn leave(&mut self, channel: &Channel) -> Result<bool, HubClosed> {
+    /// Leaves a channel; answers whether it was in it. `then` is sent to the client
+    /// after the last event of the channel.
+    pub async fn leave(
+        &mut self,
+        channel: &Channel,
+        then: Option<Bytes>,
+    ) -> Result<bool, HubClosed> {
         let Some(index) = self.position(channel) else { return Ok(false) };
         let membership = self.memberships.swap_remove(index);
-        self.seat.leave(membership.key()).await?;
+        self.seat.leave(membership.key(), then).await?;
         Ok(true)
     }
 

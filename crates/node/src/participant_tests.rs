@@ -35,8 +35,8 @@ async fn a_participant_gets_the_events_of_its_channels_while_it_is_in_them() {
     node.publish("c", b"not ours").await;
     node.publish("b", b"2").await;
     sink.wait_for(2).await;
-    assert_eq!(participant.leave(&channel("a")).await, Ok(true));
-    assert_eq!(participant.leave(&channel("a")).await, Ok(false));
+    assert_eq!(participant.leave(&channel("a"), None).await, Ok(true));
+    assert_eq!(participant.leave(&channel("a"), None).await, Ok(false));
     node.publish("a", b"3").await;
     node.publish("b", b"4").await;
     sink.wait_for(3).await;
@@ -133,7 +133,7 @@ async fn the_limit_of_channels_is_exact() {
     participant.join(&channels(&["a", "b", "a", "c", "b"]), None).await.unwrap();
     assert_eq!(participant.join(&channels(&["d"]), None).await, too_many);
     participant.join(&channels(&["c", "b", "a"]), None).await.unwrap();
-    participant.leave(&channel("b")).await.unwrap();
+    participant.leave(&channel("b"), None).await.unwrap();
     participant.join(&channels(&["a", "d"]), None).await.unwrap();
     assert_eq!(participant.join(&channels(&["b"]), None).await, too_many);
 }
@@ -164,6 +164,6 @@ async fn a_channel_is_known_by_its_key_while_it_is_joined() {
     participant.join(&channels(&["a", "b"]), None).await.unwrap();
     let key = participant.memberships[1].key();
     assert_eq!(participant.channel(key), Some(&channel("b")));
-    participant.leave(&channel("b")).await.unwrap();
+    participant.leave(&channel("b"), None).await.unwrap();
     assert_eq!(participant.channel(key), None);
 }
