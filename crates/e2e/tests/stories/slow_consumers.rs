@@ -14,6 +14,7 @@ use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 
 const PATH: &str = "/ws/feed";
+const QUIET: &str = "/ws/quiet";
 const OUTBOX: usize = 64 << 10;
 const UNSENT: usize = 16 << 10;
 const EVENT: usize = 1 << 10;
@@ -48,6 +49,10 @@ impl Feed {
             path = "{PATH}"
             channels = ["feed"]
             subscribe = ["*"]
+            [[endpoints]]
+            path = "{QUIET}"
+            channels = ["feed"]
+            notices = false
             [[channels]]
             pattern = "feed*"
             slow_consumer = "{policy}"
@@ -265,6 +270,29 @@ async fn drop_oldest_gives_the_newest_and_tells_how_many_are_missing() {
     feed.publish(&["feed"], 1).await;
     assert_eq!(silent.message().await, Message::Text(event(EVENTS)));
     feed.gateway.until_metric("redcast_outbox_bytes", 0.0).await;
+}
+
+#[tokio::test]
+async fn without_notices_an_envelope_client_is_told_all_the_same() {
+    let mut feed = Feed::with_policy("drop_oldest").await;
+    let dial = Dial { envelope: true, ..SILENT };
+    let mut silent = RawClient::dial(feed.gateway.public(), QUIET, dial).await.unwrap();
+    let Message::Text(welcome) = silent.message().await else { panic!("a welcome comes first") };
+    assert!(welcome.contains("welcome"), "{welcome}");
+    silent.settled().await;
+    let mut reader = RawClient::connect(feed.gateway.public(), PATH).await;
+    reader.settled().await;
+    feed.publish_all(&mut reader).await;
+    let dropped = feed.dropped("drop_oldest").await;
+    assert!(dropped > 0);
+    loop {
+        let Message::Text(text) = silent.message().await else { panic!("text frames alone") };
+        let message: Value = serde_json::from_str(&text).unwrap();
+        if message["type"] == "gap" {
+            assert_eq!(message["dropped"], dropped);
+            break;
+        }
+    }
 }
 
 #[tokio::test]
