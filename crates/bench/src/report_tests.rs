@@ -1,3 +1,5 @@
+//! The table that is printed: ratios, bars and medians.
+
 use super::*;
 use crate::scenario::SCENARIOS;
 

@@ -1,3 +1,5 @@
+//! The queue: its bounds, its order, and what it says of what it lost.
+
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

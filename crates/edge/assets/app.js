@@ -19,6 +19,7 @@ let fresh = [];
 let count = 0;
 let startedAt = null;
 let paused = false;
+let brokerConnected = true;
 let painting = false;
 // Events of each of the last seconds; the last entry is the second that runs now.
 const perSecond = new Array(SECONDS + 1).fill(0);
@@ -145,9 +146,11 @@ function notice(message) {
 
 function paintState() {
   const { name, detail } = state;
-  const text = detail === null ? name : `${name}: ${detail.why}`;
+  const deaf = name === "live" && !brokerConnected;
+  const why = deaf ? "connected, but the gateway has lost Redis" : name;
+  const text = detail === null ? why : `${name}: ${detail.why}`;
   const seconds = detail === null ? 0 : Math.ceil((detail.until - Date.now()) / 1_000);
-  $("state").dataset.state = name;
+  $("state").dataset.state = deaf ? "deaf" : name;
   // Written only when it changed, because screen readers speak each change; they
   // are spared the countdown.
   if ($("state-text").textContent !== text) $("state-text").textContent = text;
@@ -156,6 +159,8 @@ function paintState() {
 }
 
 function paintInfo(info) {
+  brokerConnected = info.broker_connected;
+  paintState();
   const redis = info.broker === "redis";
   const endpoint = info.endpoints[0];
   const channel = info.channel ?? endpoint.split("/").pop();
@@ -168,6 +173,7 @@ function paintInfo(info) {
   $("instance").textContent = info.instance;
   $("version").textContent = info.version;
   const event = '{"type":"hello","data":"from me"}';
+  $("try").hidden = !redis && !info.publish_open;
   $("command").textContent = redis
     ? `redis-cli PUBLISH ${channel} '${event}'`
     : `curl -d '${event}' ${new URL(`api/publish/${channel}`, location.href)}`;
@@ -193,7 +199,7 @@ function paintFigures() {
 $("pause").addEventListener("click", () => {
   paused = !paused;
   $("pause").setAttribute("aria-pressed", String(paused));
-  $("pause").textContent = paused ? "Go on" : "Pause";
+  $("pause").textContent = paused ? "Resume" : "Pause";
   paint();
 });
 

@@ -11,6 +11,8 @@ const SILENT_FOR_MS = 45_000;
 const ANSWER_WITHIN_MS = 5_000;
 const OPEN_WITHIN_MS = 10_000;
 const FIRST_WAIT_MS = 1_000;
+// How often the gateway is asked how it fares itself while we are connected.
+const ASK_EVERY_MS = 2_000;
 const LONGEST_WAIT_MS = 30_000;
 // A connection that lasted this long was a good one: the next wait is short again.
 const GOOD_AFTER_MS = 10_000;
@@ -24,6 +26,7 @@ export class Connection {
   #heardAt = 0;
   #pingedAt = 0;
   #retryAt = null;
+  #askedAt = 0;
 
   // handlers: state(name, detail), info(info) and message(object).
   constructor(handlers) {
@@ -44,12 +47,7 @@ export class Connection {
     this.#handlers.state("connecting");
     let info;
     try {
-      const response = await fetch("api/info", {
-        cache: "no-store",
-        signal: AbortSignal.timeout(OPEN_WITHIN_MS),
-      });
-      if (!response.ok) throw new Error(`HTTP ${response.status}`);
-      info = await response.json();
+      info = await this.#ask();
     } catch (error) {
       this.#wait(`the gateway does not answer (${error.message})`);
       return;
@@ -58,6 +56,16 @@ export class Connection {
     const url = new URL(info.endpoints[0], location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.#listen(new WebSocket(url, ["redcast.v1"]));
+  }
+
+  async #ask() {
+    this.#askedAt = Date.now();
+    const response = await fetch("api/info", {
+      cache: "no-store",
+      signal: AbortSignal.timeout(OPEN_WITHIN_MS),
+    });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return response.json();
   }
 
   #listen(socket) {
@@ -84,8 +92,9 @@ export class Connection {
     if (this.#liveSince !== null && Date.now() - this.#liveSince > GOOD_AFTER_MS) {
       this.#attempts = 0;
     }
+    const opened = this.#liveSince !== null;
     this.#liveSince = null;
-    this.#wait(...explain(code, reason));
+    this.#wait(...explain(code, reason, opened));
   }
 
   // atLeast: how long the gateway asked to be left alone, in milliseconds.
@@ -112,6 +121,10 @@ export class Connection {
 
   // A browser is not told of the protocol's own pings, so we send ones we can see.
   #watch(now) {
+    if (now - this.#askedAt >= ASK_EVERY_MS) {
+      // A failure is no news: the WebSocket itself tells when the gateway is gone.
+      this.#ask().then(this.#handlers.info, () => {});
+    }
     const unanswered = this.#pingedAt > this.#heardAt && now - this.#pingedAt > ANSWER_WITHIN_MS;
     if (unanswered && now - this.#heardAt > SILENT_FOR_MS) {
       this.#ended(0, "nothing was heard for 45 seconds");
@@ -123,7 +136,7 @@ export class Connection {
 }
 
 // What a close means for a person, and how long the gateway asks us to wait.
-function explain(code, reason) {
+function explain(code, reason, opened) {
   if (code === 1012) {
     try {
       const after = Number(JSON.parse(reason).reconnect_after_ms);
@@ -134,6 +147,7 @@ function explain(code, reason) {
     return ["the gateway is restarting"];
   }
   if (code === 0) return [reason];
-  if (code === 1006) return ["the connection was lost"];
+  if (code === 1006 && opened) return ["the connection was lost"];
+  if (code === 1006) return ["the gateway took no connection from this page; does allowed_origins permit it?"];
   return [`closed with ${code}${reason ? `: ${reason}` : ""}`];
 }

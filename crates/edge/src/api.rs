@@ -91,10 +91,13 @@ fn authorize(api: &ApiConfig, headers: &HeaderMap) -> Result<(), Refusal> {
 /// `GET /api/info`: who answers, for the page.
 pub(crate) async fn info(State(edge): State<Arc<Edge>>) -> Json<Value> {
     let endpoints: Vec<&str> = edge.endpoint_paths().collect();
+    let (broker, health) = edge.node.broker();
     Json(json!({
         "version": edge.identity.version,
         "instance": edge.identity.instance,
-        "broker": edge.node.broker().0,
+        "broker": broker,
+        "broker_connected": health.connected,
+        "publish_open": matches!(edge.config.api, ApiConfig::Open),
         "channel": edge.first_channel(),
         "endpoints": endpoints,
     }))

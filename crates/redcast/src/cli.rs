@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 #[command(after_help = "Examples:\n  redcast serve --demo\n  \
     redcast serve --redis-url redis://127.0.0.1:6379\n  \
     REDCAST_REDIS__URL=redis://127.0.0.1:6379 redcast\n\n\
-    Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 78 wrong configuration.")]
+    Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 78 wrong configuration,\n130 a second signal ended it at once.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

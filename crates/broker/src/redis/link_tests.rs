@@ -1,3 +1,5 @@
+//! What a link makes of what Redis pushes: confirmations, events, silence, its end.
+
 use prometheus::Registry;
 use tokio::time::timeout;
 

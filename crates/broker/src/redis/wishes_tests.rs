@@ -1,3 +1,5 @@
+//! What is wanted, confirmed, promised and refused, in every order.
+
 use super::*;
 
 fn channel(name: &str) -> Channel {
