@@ -43,14 +43,23 @@ impl BrokerMetrics {
             ),
         )?;
         Ok(Self {
-            up: gauge(registry, ("redcast_redis_up", "1 while the subscription's link is up."))?,
+            up: gauge(
+                registry,
+                (
+                    "redcast_redis_up",
+                    "1 while the link to Redis is up; always 1 with the memory broker.",
+                ),
+            )?,
             reconnects: counter(
                 registry,
                 ("redcast_redis_reconnects_total", "Links to Redis built after the first."),
             )?,
             channels: gauge(
                 registry,
-                ("redcast_redis_channels", "Subscriptions confirmed on the present link."),
+                (
+                    "redcast_redis_channels",
+                    "Subscriptions confirmed by Redis, or by the memory broker.",
+                ),
             )?,
             events_received: counter(
                 registry,

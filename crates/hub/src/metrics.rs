@@ -17,7 +17,8 @@ pub struct HubMetrics {
     pub subscriptions: IntGauge,
     /// Bytes that wait in the outboxes of slow connections.
     pub outbox_bytes: IntGauge,
-    /// From reading an event to having written it to the last member.
+    /// From reading an event to having offered it to the last member of one shard;
+    /// an event is observed once for each shard that has members.
     pub delivery_latency: Histogram,
     /// Deliveries a `drop_oldest` channel gave up for a slow client.
     pub dropped_oldest: IntCounter,

@@ -201,6 +201,12 @@ mod tests {
             ("[[channels]]\npattern = \"a\"\nslow_consumer = \"wait\"", vec![], "slow_consumer"),
             ("[api]\nkey = \"a\"\nkey_file = \"b\"", vec![], "api.key_file"),
             ("[api]\nkey_file = \"/nowhere/key\"", vec![], "/nowhere/key"),
+            ("[limits]\nmax_event_size = \"33MiB\"", vec![], "limits.max_event_size"),
+            (
+                "[limits]\nmax_subscriptions = 1\n[[endpoints]]\npath = \"/a\"\nchannels = [\"a\", \"b\"]",
+                vec![],
+                "limits.max_subscriptions",
+            ),
         ] {
             let message = refused(text, &environment);
             assert!(message.contains(part), "{text:?}: {message}");
@@ -212,6 +218,15 @@ mod tests {
         let path = Path::new("/nowhere/redcast.toml");
         let error = from_layers(&ServeFlags::default(), Some(path), &Variables::new()).unwrap_err();
         assert!(format!("{error:#}").contains("/nowhere/redcast.toml"));
+    }
+
+    #[test]
+    fn only_our_own_variables_must_be_text() {
+        use std::os::unix::ffi::OsStringExt;
+        let variable = |name: &str| (OsString::from(name), OsString::from_vec(vec![0xff]));
+        assert!(text_variables([variable("FOREIGN")].into_iter()).unwrap().is_empty());
+        let error = text_variables([variable("REDCAST_LOG__LEVEL")].into_iter()).unwrap_err();
+        assert!(error.to_string().contains("REDCAST_LOG__LEVEL"), "{error}");
     }
 
     #[test]
