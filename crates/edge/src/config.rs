@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::fmt;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use redcast_node::ChannelAccess;
 
+use crate::forward_auth::ForwardAuthConfig;
 use crate::origin::AllowedOrigins;
 use crate::page::FILES;
 
@@ -20,6 +22,12 @@ pub struct EdgeConfig {
     pub max_event_size: usize,
     /// From accepting a socket to the answer 101. Default 5 s.
     pub handshake_timeout: Duration,
+    /// Networks whose `X-Forwarded-For` is believed. Default none.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Commands one connection may send per second; 0 means no limit. Default 50.
+    pub commands_per_second: u32,
+    /// Who is asked whether to admit a handshake; none means that all are admitted.
+    pub forward_auth: Option<ForwardAuthConfig>,
 }
 
 /// An HTTP path that accepts WebSocket connections.

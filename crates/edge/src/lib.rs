@@ -12,6 +12,7 @@ mod api;
 mod commands;
 mod config;
 mod error;
+mod forward_auth;
 mod handshake;
 mod listener;
 mod metrics;
@@ -26,6 +27,7 @@ mod upgrade;
 
 pub use admin::admin_router;
 pub use config::{ApiConfig, ApiKey, ConfigError, EdgeConfig, Endpoint};
+pub use forward_auth::{ForwardAuthConfig, ForwardAuthConfigError};
 pub use listener::{ListenerConfig, serve};
 pub use metrics::EdgeMetrics;
 pub use origin::AllowedOrigins;

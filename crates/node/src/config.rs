@@ -10,6 +10,11 @@ use redcast_protocol::{Channel, Pattern};
 pub struct NodeConfig {
     /// Client connections this instance takes.
     pub max_connections: usize,
+    /// Client connections from one address; 0 means no limit, which is the default,
+    /// because behind a load balancer all clients may seem to have one address.
+    pub max_connections_per_address: usize,
+    /// Handshakes admitted per second; 0, the default, means no limit.
+    pub handshakes_per_second: u32,
     /// Channels one connection may be in. Default 128.
     pub max_subscriptions: usize,
     /// How long a channel without members stays subscribed, so that a page that is
@@ -32,6 +37,8 @@ impl Default for NodeConfig {
     fn default() -> Self {
         Self {
             max_connections: 10_000,
+            max_connections_per_address: 0,
+            handshakes_per_second: 0,
             max_subscriptions: 128,
             linger: Duration::from_secs(5),
             rules: Vec::new(),

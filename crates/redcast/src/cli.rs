@@ -18,8 +18,9 @@ pub(crate) struct Cli {
     serve: ServeFlags,
 }
 
+/// What the program can do.
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Run the gateway (what `redcast` does without a command).
     Serve(ServeFlags),
 }
@@ -48,12 +49,9 @@ pub(crate) struct ServeFlags {
 }
 
 impl Cli {
-    /// The flags of the command that was asked for.
-    pub(crate) fn serve_flags(self) -> ServeFlags {
-        match self.command {
-            Some(Command::Serve(flags)) => flags,
-            None => self.serve,
-        }
+    /// What was asked for; without a word, to serve.
+    pub(crate) fn command(self) -> Command {
+        self.command.unwrap_or(Command::Serve(self.serve))
     }
 }
 

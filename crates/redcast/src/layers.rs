@@ -28,6 +28,18 @@ pub(crate) fn load(flags: &ServeFlags) -> Result<Settings> {
     from_layers(flags, config_file(flags).as_deref(), &variables)
 }
 
+/// Reads `text` as a configuration file over the defaults, and judges all of it.
+pub(crate) fn check_text(text: &str) -> Result<()> {
+    let layers = Config::builder()
+        .add_source(File::from_str(DEFAULTS, FileFormat::Toml))
+        .add_source(File::from_str(text, FileFormat::Toml));
+    let read = layers.build().and_then(Config::try_deserialize::<Settings>);
+    let settings = read.map_err(|error| anyhow!("{}", one_line(&error)))?;
+    settings.check()?;
+    settings.node(u64::MAX)?;
+    settings.edge(false).map(|_| ())
+}
+
 /// Foreign variables may hold what is no text; ours may not.
 fn text_variables(
     variables: impl Iterator<Item = (OsString, OsString)>,

@@ -1,14 +1,15 @@
 //! Settings: one struct for the whole configuration, and what each room gets of it.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytesize::ByteSize;
+use ipnet::IpNet;
 use redcast_broker::{MemoryConfig, QueueLimits, RedisConfig};
-use redcast_edge::{AllowedOrigins, ApiConfig, ApiKey, EdgeConfig, Endpoint};
+use redcast_edge::{AllowedOrigins, ApiConfig, ApiKey, EdgeConfig, Endpoint, ForwardAuthConfig};
 use redcast_hub::{HubConfig, SlowConsumer};
 use redcast_node::{ChannelAccess, ChannelRule, NodeConfig};
 use redcast_protocol::{Channel, Pattern};
@@ -26,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) http: Http,
     pub(crate) admin: Admin,
     redis: Redis,
+    auth: Auth,
     api: Api,
     limits: Limits,
     keepalive: Keepalive,
@@ -44,6 +46,7 @@ pub(crate) struct Http {
     #[serde(with = "humantime_serde")]
     pub(crate) handshake_timeout: Duration,
     pub(crate) unsent_limit: ByteSize,
+    trusted_proxies: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -61,6 +64,15 @@ struct Redis {
 
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Auth {
+    forward_url: Option<Secret>,
+    #[serde(with = "humantime_serde")]
+    forward_timeout: Duration,
+    forward_headers: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Api {
     key: Option<Secret>,
     key_file: Option<PathBuf>,
@@ -70,6 +82,10 @@ struct Api {
 #[serde(deny_unknown_fields)]
 struct Limits {
     max_connections: usize,
+    max_connections_per_address: usize,
+    max_http_connections: usize,
+    handshakes_per_second: u32,
+    commands_per_second: u32,
     max_subscriptions: usize,
     max_event_size: ByteSize,
     outbox: ByteSize,
@@ -184,9 +200,11 @@ impl Settings {
         let values = [
             ("http.handshake_timeout", self.http.handshake_timeout.is_zero()),
             ("http.unsent_limit", self.http.unsent_limit.as_u64() == 0),
+            ("limits.max_http_connections", limits.max_http_connections == 0),
             ("limits.max_subscriptions", limits.max_subscriptions == 0),
             ("limits.max_event_size", limits.max_event_size.as_u64() == 0),
             ("limits.outbox", limits.outbox.as_u64() == 0),
+            ("auth.forward_timeout", self.auth.forward_timeout.is_zero()),
             ("keepalive.ping_every", keepalive.ping_every.is_zero()),
         ];
         for (key, is_zero) in values {
@@ -260,6 +278,8 @@ impl Settings {
         let rules = self.channels.iter().map(ChannelSettings::rule);
         Ok(NodeConfig {
             max_connections,
+            max_connections_per_address: self.limits.max_connections_per_address,
+            handshakes_per_second: self.limits.handshakes_per_second,
             max_subscriptions: self.limits.max_subscriptions,
             linger: self.interest.linger,
             rules: rules.collect::<Result<_>>()?,
@@ -274,9 +294,30 @@ impl Settings {
             api: self.api(demo)?,
             max_event_size: bytes(self.limits.max_event_size),
             handshake_timeout: self.http.handshake_timeout,
+            trusted_proxies: self.trusted_proxies()?,
+            commands_per_second: self.limits.commands_per_second,
+            forward_auth: self.forward_auth()?,
         };
         config.validate().context("endpoints")?;
         Ok(config)
+    }
+
+    fn trusted_proxies(&self) -> Result<Vec<IpNet>> {
+        let networks = self.http.trusted_proxies.iter().map(|text| {
+            // A single address is a network of one.
+            let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+            network.with_context(|| {
+                format!("http.trusted_proxies: {text:?} is no address and no CIDR like 10.0.0.0/8")
+            })
+        });
+        networks.collect()
+    }
+
+    fn forward_auth(&self) -> Result<Option<ForwardAuthConfig>> {
+        let Some(Secret(url)) = &self.auth.forward_url else { return Ok(None) };
+        let (timeout, headers) = (self.auth.forward_timeout, &self.auth.forward_headers);
+        let config = ForwardAuthConfig::new(url, timeout, headers).context("auth")?;
+        Ok(Some(config))
     }
 
     fn api(&self, demo: bool) -> Result<ApiConfig> {

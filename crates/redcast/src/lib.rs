@@ -1,0 +1,61 @@
+//! The keys: flags, settings, logging, the app, the exit code.
+//!
+//! A library only so that the configuration can be tried by tools of this
+//! repository; `main.rs` is the one program in it.
+
+#![forbid(unsafe_code)]
+
+mod app;
+mod cli;
+mod demo;
+mod layers;
+mod settings;
+mod shutdown;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use crate::app::{App, BadConfig};
+use crate::cli::{Cli, Command, ServeFlags};
+
+/// EX_CONFIG of sysexits.h.
+const EXIT_CONFIG: u8 = 78;
+
+/// Runs the command line; the whole of the binary.
+pub fn run() -> ExitCode {
+    match Cli::parse().command() {
+        Command::Serve(flags) => report(serve(&flags)),
+    }
+}
+
+/// Whether `text` would do as a configuration file; the error is the sentence that
+/// an operator would read.
+pub fn check_config_text(text: &str) -> Result<(), String> {
+    layers::check_text(text).map_err(|error| format!("{error:#}"))
+}
+
+fn report(done: Result<u8>) -> ExitCode {
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("redcast: {error:#}");
+            ExitCode::from(if error.is::<BadConfig>() { EXIT_CONFIG } else { 1 })
+        }
+    }
+}
+
+fn serve(flags: &ServeFlags) -> Result<u8> {
+    let settings = layers::load(flags).map_err(BadConfig)?;
+    telemetry::start_logging(&settings.log).map_err(BadConfig)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime could not be started")?;
+    let code = runtime.block_on(async { App::build(settings, flags.demo)?.run().await });
+    // Connections that outlived the drain are cut here.
+    runtime.shutdown_background();
+    code
+}
