@@ -1,17 +1,20 @@
 //! A whole gateway: the real binary in a process of its own.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::canary::{leaks, with_password};
 use crate::client::Client;
 use crate::http::{Response, get};
 use crate::metrics::Metrics;
@@ -22,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What a test sets about its gateway.
 #[derive(Default)]
 pub struct GatewayOptions {
-    /// The Redis to use; none means the memory broker.
+    /// The Redis to use; none means the memory broker. Without a password, the canary
+    /// becomes one.
     pub redis_url: Option<String>,
     /// TOML for the configuration file.
     pub config: String,
@@ -32,12 +36,14 @@ pub struct GatewayOptions {
     pub flags: Vec<String>,
 }
 
-/// A running gateway, stopped by pid when dropped.
+/// A running gateway. Dropped, it is stopped by pid, and fails the test if it has ever
+/// logged the canary.
 pub struct Gateway {
     child: Child,
     public: String,
     admin: String,
     log: watch::Receiver<Vec<String>>,
+    reading: Option<JoinHandle<()>>,
     _config: tempfile::NamedTempFile,
 }
 
@@ -54,24 +60,27 @@ impl Gateway {
             .env("REDCAST_HTTP__LISTEN", "127.0.0.1:0")
             .env("REDCAST_ADMIN__LISTEN", "127.0.0.1:0")
             .env("REDCAST_LOG__FORMAT", "json")
-            .envs(options.redis_url.iter().map(|url| ("REDCAST_REDIS__URL", url)))
+            .envs(options.redis_url.iter().map(|url| ("REDCAST_REDIS__URL", with_password(url))))
             .envs(options.env)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let mut child = command.spawn().expect("the gateway starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
-        let (serving, seen) = timeout(PATIENCE, first_line(&mut lines)).await.expect("it serves");
-        let (keep, log) = watch::channel(seen);
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                keep.send_modify(|lines| lines.push(line));
-            }
-        });
+        let (keep, mut log) = watch::channel(Vec::new());
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let mut gateway = Self {
+            child,
+            public: String::new(),
+            admin: String::new(),
+            log: log.clone(),
+            reading: Some(read_log(stderr, keep)),
+            _config: config,
+        };
+        let serving = timeout(PATIENCE, serving(&mut log)).await.expect("it serves");
         let address = |key: &str| serving[key].as_str().expect("an address").to_owned();
-        let (public, admin) = (address("http"), address("admin"));
-        Self { child, public, admin, log, _config: config }
+        (gateway.public, gateway.admin) = (address("http"), address("admin"));
+        gateway
     }
 
     /// Starts a gateway over a Redis, with the defaults, and waits until it is ready.
@@ -193,20 +202,55 @@ pub async fn run(flags: &[&str], env: &[(&str, &str)]) -> std::process::Output {
     timeout(PATIENCE, command.output()).await.expect("it ends").expect("it starts")
 }
 
-async fn first_line(lines: &mut Lines<BufReader<ChildStderr>>) -> (Value, Vec<String>) {
-    let mut seen = Vec::new();
-    while let Some(line) = lines.next_line().await.expect("stderr is text") {
-        let entry: Option<Value> = serde_json::from_str(&line).ok();
-        seen.push(line);
-        if let Some(entry) = entry.filter(|entry| entry["message"] == "serving") {
-            return (entry, seen);
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.start_kill();
+        if let Some(reading) = self.reading.take() {
+            // To the last line, which is why a thread reads: it needs nobody's runtime.
+            let _ = reading.join();
         }
+        let log = self.log.borrow();
+        let leaked = leaks(&log);
+        assert!(thread::panicking() || leaked.is_empty(), "logged the canary: {leaked:#?}");
     }
-    panic!("the gateway ended before it served:\n{}", seen.join("\n"));
+}
+
+/// Keeps each line that is logged, to the end of the process.
+fn read_log(stderr: ChildStderr, keep: watch::Sender<Vec<String>>) -> JoinHandle<()> {
+    let stderr = File::from(stderr.into_owned_fd().expect("stderr can be read by a thread"));
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            keep.send_modify(|lines| lines.push(line));
+        }
+    })
+}
+
+/// Waits for the line that says where it listens.
+async fn serving(log: &mut watch::Receiver<Vec<String>>) -> Value {
+    loop {
+        let entry = log.borrow_and_update().iter().find_map(|line| parse(line));
+        if let Some(entry) = entry {
+            return entry;
+        }
+        let ended = log.changed().await.is_err();
+        assert!(!ended, "the gateway ended before it served:\n{}", log.borrow().join("\n"));
+    }
+}
+
+/// The line "serving", as JSON or as pretty text.
+fn parse(line: &str) -> Option<Value> {
+    if let Ok(entry) = serde_json::from_str::<Value>(line) {
+        return (entry["message"] == "serving").then_some(entry);
+    }
+    let (_, fields) = line.split_once(": serving ")?;
+    let fields = fields.split(' ').filter_map(|field| field.split_once('='));
+    Some(fields.map(|(key, value)| (key.to_owned(), Value::from(value))).collect())
 }
 
 /// The binary, without the settings of whoever runs the tests.
-fn redcast() -> Command {
+pub fn redcast() -> Command {
     let mut command = Command::new(binary());
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"REDCAST_") {

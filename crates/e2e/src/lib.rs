@@ -12,22 +12,26 @@
     reason = "a test harness fails by panicking, and its tasks end with the test"
 )]
 
+mod canary;
 mod client;
 mod frames;
 mod gateway;
 mod http;
 mod kernel;
+mod listener;
 mod metrics;
 mod namespace;
 mod patience;
 mod raw_client;
 mod redis_server;
 
+pub use canary::canary;
 pub use client::{Client, Incoming};
 pub use frames::{Frame, FrameReader, Opcode};
-pub use gateway::{Gateway, GatewayOptions, run};
+pub use gateway::{Gateway, GatewayOptions, redcast, run};
 pub use http::{Response, get, post, request};
 pub use kernel::{established, raise_descriptor_limit, unacknowledged};
+pub use listener::Listener;
 pub use metrics::Metrics;
 pub use namespace::Namespace;
 pub use patience::{unix_ms, within};

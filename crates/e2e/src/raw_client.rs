@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use crate::canary::canary;
 use crate::frames::{Frame, FrameReader, Opcode};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -190,7 +191,8 @@ fn handshake(address: &str, path: &str, envelope: bool) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: {KEY}\r\n{offer}\r\n"
+         Sec-WebSocket-Key: {KEY}\r\nCookie: session={}\r\n{offer}\r\n",
+        canary()
     )
 }
 
