@@ -19,9 +19,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::settings::{BrokerSettings, Settings};
 use crate::shutdown::{Drain, EXIT_INTERRUPTED, Signals};
-use crate::{demo, telemetry};
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+use crate::version::{COMMIT, VERSION};
+use crate::{banner, demo, telemetry};
 
 /// A configuration that can't be run: exit code 78 (EX_CONFIG of sysexits.h).
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +53,7 @@ struct Doors {
 impl App {
     /// Builds every part; nothing is served yet.
     pub(crate) fn build(settings: Settings, demo: bool) -> Result<Self> {
-        let registry = telemetry::registry(VERSION)?;
+        let registry = telemetry::registry()?;
         let background = TaskTracker::new();
         let stop = CancellationToken::new();
         let broker = build_broker(&settings, &registry, (&background, &stop))?;
@@ -94,7 +93,7 @@ impl App {
             let traffic = demo::traffic(self.node.clone(), self.stop.clone());
             self.background.spawn(traffic);
         }
-        self.announce(public, admin);
+        self.announce(public, admin)?;
         let patience = tokio::select! {
             patience = signals.wait(&self.settings.shutdown) => patience,
             ended = self.vital.join_next() => return Err(failure(ended)),
@@ -147,12 +146,14 @@ impl App {
         Ok(())
     }
 
-    fn announce(&self, public: SocketAddr, admin: SocketAddr) {
+    fn announce(&self, public: SocketAddr, admin: SocketAddr) -> Result<()> {
         let kind = self.node.broker().0;
-        tracing::info!(http = %public, admin = %admin, broker = kind, version = VERSION, "serving");
-        if self.demo {
-            demo::announce(&self.edge, (public, admin), self.settings.shown_broker());
-        }
+        tracing::info!(
+            http = %public, admin = %admin, broker = kind, version = VERSION, commit = COMMIT,
+            "serving"
+        );
+        let broker = self.settings.shown_broker();
+        banner::announce(&self.edge, (public, admin), &broker, self.demo)
     }
 }
 
@@ -220,5 +221,5 @@ fn failure(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> anyho
 fn identity() -> Identity {
     // Unique enough to tell instances apart in logs and welcomes.
     let instance = format!("{:08x}", fastrand::u32(..));
-    Identity { instance, version: VERSION }
+    Identity { instance, version: VERSION, commit: COMMIT }
 }

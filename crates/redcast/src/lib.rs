@@ -6,12 +6,24 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod banner;
 mod cli;
+mod completions;
 mod demo;
+mod escape;
+mod healthcheck;
 mod layers;
+mod lines;
+mod panics;
+mod printer;
+mod publish;
+mod redis_flags;
 mod settings;
 mod shutdown;
+mod subscribe;
 mod telemetry;
+mod terminal;
+mod version;
 
 use std::process::ExitCode;
 
@@ -26,9 +38,14 @@ const EXIT_CONFIG: u8 = 78;
 
 /// Runs the command line; the whole of the binary.
 pub fn run() -> ExitCode {
-    match Cli::parse().command() {
-        Command::Serve(flags) => report(serve(&flags)),
-    }
+    panics::tell_of_panics();
+    report(match Cli::parse().command() {
+        Command::Serve(flags) => serve(&flags),
+        Command::Publish(flags) => to_its_end(publish::publish(&flags)),
+        Command::Subscribe(flags) => to_its_end(subscribe::subscribe(&flags)),
+        Command::Healthcheck(flags) => to_its_end(healthcheck::healthcheck(&flags)),
+        Command::Completions(flags) => completions::completions(&flags),
+    })
 }
 
 /// Whether `text` would do as a configuration file; the error is the sentence that
@@ -41,7 +58,7 @@ fn report(done: Result<u8>) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("redcast: {error:#}");
+            terminal::say(format_args!("{error:#}"));
             ExitCode::from(if error.is::<BadConfig>() { EXIT_CONFIG } else { 1 })
         }
     }
@@ -50,12 +67,17 @@ fn report(done: Result<u8>) -> ExitCode {
 fn serve(flags: &ServeFlags) -> Result<u8> {
     let settings = layers::load(flags).map_err(BadConfig)?;
     telemetry::start_logging(&settings.log).map_err(BadConfig)?;
+    to_its_end(async { App::build(settings, flags.demo)?.run().await })
+}
+
+fn to_its_end(work: impl Future<Output = Result<u8>>) -> Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the runtime could not be started")?;
-    let code = runtime.block_on(async { App::build(settings, flags.demo)?.run().await });
-    // Connections that outlived the drain are cut here.
+    let code = runtime.block_on(work);
+    // Connections that outlived the drain are cut here, and a read of a terminal is
+    // not waited for.
     runtime.shutdown_background();
     code
 }

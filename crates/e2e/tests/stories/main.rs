@@ -9,6 +9,8 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
+mod cli;
+mod cli_subscribe;
 mod gauge;
 mod http;
 mod interest;
