@@ -62,6 +62,10 @@ pub(crate) async fn obey(
     text: String,
 ) {
     edge.metrics.commands.inc();
+    #[cfg(feature = "echo")]
+    if crate::echo::is_at(edge, endpoint) {
+        return crate::echo::send_back_text(participant.connection(), &text);
+    }
     let mut desk = Desk { endpoint: &edge.config.endpoints[endpoint], participant };
     let request = match Request::parse(&text) {
         Ok(request) => request,

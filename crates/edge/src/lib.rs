@@ -11,6 +11,8 @@ mod admin;
 mod api;
 mod commands;
 mod config;
+#[cfg(feature = "echo")]
+mod echo;
 mod error;
 mod handshake;
 mod listener;

@@ -45,6 +45,9 @@ struct Heard {
     command: Option<String>,
     closed: Option<CloseCode>,
     unsupported: bool,
+    /// Binary messages are sent back instead.
+    #[cfg(feature = "echo")]
+    echoes: bool,
 }
 
 enum Step {
@@ -110,7 +113,10 @@ impl Session {
 
     fn limits(&self) -> Limits {
         let max_message_size = self.edge.config.endpoints[self.endpoint].max_message_size;
-        Limits { max_message_size, ..Limits::default() }
+        let limits = Limits { max_message_size, ..Limits::default() };
+        #[cfg(feature = "echo")]
+        let limits = crate::echo::widen(limits, &self.edge, self.endpoint);
+        limits
     }
 
     /// Says welcome, and joins the endpoint's channels.
@@ -151,6 +157,8 @@ impl Session {
     fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         let limits = self.limits();
         let mut heard = Heard::default();
+        #[cfg(feature = "echo")]
+        heard.listen_at(&self.edge, self.endpoint);
         let connection = self.participant.connection();
         let outcome = self.decoder.resume(&limits, &mut |message| heard.note(message, connection));
         let step = self.conclude(outcome, heard);
@@ -199,6 +207,8 @@ impl Session {
     fn digest(&mut self, bytes: &mut [u8]) -> Poll<Step> {
         let limits = self.limits();
         let mut heard = Heard::default();
+        #[cfg(feature = "echo")]
+        heard.listen_at(&self.edge, self.endpoint);
         let connection = self.participant.connection();
         let outcome =
             self.decoder.feed(bytes, &limits, &mut |message| heard.note(message, connection));
@@ -246,9 +256,19 @@ impl Session {
 }
 
 impl Heard {
+    #[cfg(feature = "echo")]
+    fn listen_at(&mut self, edge: &Edge, endpoint: usize) {
+        self.echoes = crate::echo::is_at(edge, endpoint);
+    }
+
     fn note(&mut self, message: Message<'_>, connection: &Connection<ClientSocket>) -> Flow {
         match message {
             Message::Text(text) => self.command = Some(text.to_owned()),
+            #[cfg(feature = "echo")]
+            Message::Binary(payload) if self.echoes => {
+                crate::echo::send_back_binary(connection, payload);
+                return Flow::Continue;
+            }
             Message::Binary(_) => self.unsupported = true,
             Message::Ping(payload) => {
                 connection.pong(pong_frame(payload));
