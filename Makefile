@@ -38,7 +38,7 @@ test: ## Install what the tests need, then run every check and every test
 	@# Before the tests: it leaves the ordinary gateway behind for them.
 	@$(STAGE) build-2 scripts/build-test-gateway
 	@$(STAGE) autobahn scripts/autobahn
-	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast TEST_GATEWAY_BIN=$(CURDIR)/target/test-gateway/redcast \
+	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \
 		$(STAGE) tests cargo test --workspace --locked --no-fail-fast
 
 .PHONY: autobahn
