@@ -19,7 +19,7 @@ mod participant;
 #[cfg(test)]
 mod testing;
 
-pub use access::ChannelAccess;
+pub use access::{Access, AccessError, ChannelAccess, ConnectionRequest, Grant};
 pub use config::{ChannelRule, NodeConfig};
 pub use fanout::Fanout;
 pub use interest::Reaper;
