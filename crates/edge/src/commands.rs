@@ -93,7 +93,8 @@ impl Desk<'_> {
         wanted: Vec<Subscription>,
         id: Option<&CommandId>,
     ) -> Result<(), Refused> {
-        let stranger = wanted.iter().find(|wish| !self.endpoint.access.permits(&wish.channel));
+        let stranger =
+            wanted.iter().find(|wish| !self.endpoint.access.permits(&wish.channel, None));
         if let Some(Subscription { channel, .. }) = stranger {
             let message = format!("this endpoint does not offer the channel {channel}");
             return Err((ErrorCode::Forbidden, message));

@@ -3,6 +3,8 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use redcast_protocol::CloseCode;
 
+use crate::forward_auth_metrics::ForwardAuthMetrics;
+
 /// The door's metrics; clones share the same counters.
 #[derive(Clone, Debug)]
 pub struct EdgeMetrics {
@@ -18,6 +20,7 @@ pub struct EdgeMetrics {
     pub unknown_fields: IntCounter,
     /// Connections whose task ended in a panic.
     pub panics: IntCounter,
+    pub(crate) forward_auth: ForwardAuthMetrics,
 }
 
 /// Why a handshake was refused: the closed set of the metric's label.
@@ -88,6 +91,7 @@ impl EdgeMetrics {
                 "redcast_connection_panics_total",
                 "Connections whose task ended in a panic.",
             )?,
+            forward_auth: ForwardAuthMetrics::register(registry)?,
         })
     }
 
