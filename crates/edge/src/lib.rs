@@ -7,21 +7,26 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod admin;
 mod api;
 mod commands;
 mod config;
 mod error;
+#[cfg(feature = "faults")]
+mod faults;
 mod forward_auth;
 mod forward_auth_answer;
 mod forward_auth_config;
 mod forward_auth_metrics;
 mod granted;
 mod handshake;
+mod life;
 mod listener;
 mod metrics;
 mod origin;
 mod outgoing;
+mod pace;
 mod page;
 mod query;
 mod router;
@@ -32,7 +37,7 @@ mod upgrade;
 pub use admin::admin_router;
 pub use config::{ApiConfig, ApiKey, ConfigError, EdgeConfig, Endpoint};
 pub use forward_auth_config::{ForwardAuthConfig, ForwardAuthConfigError};
-pub use listener::{ListenerConfig, serve};
+pub use listener::{ListenerConfig, SocketLimits, serve};
 pub use metrics::EdgeMetrics;
 pub use origin::AllowedOrigins;
 pub use router::{Edge, Identity, public_router};
