@@ -22,11 +22,10 @@ pub(crate) struct Granted {
     pub(crate) user: Option<Box<str>>,
     /// What the client may join, instead of what the endpoint offers.
     pub(crate) subscribe: Option<Box<[Pattern]>>,
-    /// When the connection ends.
-    pub(crate) expiry: Option<Expiry>,
 }
 
-/// The moment at which a connection ends.
+/// The moment at which a connection ends. Apart from the rest, because it changes while
+/// a command reads that.
 pub(crate) struct Expiry {
     at: Instant,
     sleep: Pin<Box<Sleep>>,
@@ -35,26 +34,23 @@ pub(crate) struct Expiry {
 impl Granted {
     /// What is to be kept of a grant, if anything.
     pub(crate) fn keep(grant: Grant) -> Option<Box<Self>> {
-        if grant == Grant::default() {
-            return None;
-        }
-        Some(Box::new(Self {
-            user: grant.user.map(String::into_boxed_str),
-            subscribe: grant.subscribe.map(Vec::into_boxed_slice),
-            expiry: grant.expires_at.and_then(Expiry::new),
-        }))
+        let user = grant.user.map(String::into_boxed_str);
+        let subscribe = grant.subscribe.map(Vec::into_boxed_slice);
+        let says_something = user.is_some() || subscribe.is_some();
+        says_something.then(|| Box::new(Self { user, subscribe }))
     }
 }
 
 impl Expiry {
     /// The wall clock is read once: a clock that is set later moves no connection. None
     /// where the clock can't count that far, which is as good as never.
-    fn new(at: SystemTime) -> Option<Self> {
+    pub(crate) fn new(at: SystemTime) -> Option<Box<Self>> {
         // A date that has passed meanwhile is now.
         let left = at.duration_since(SystemTime::now()).unwrap_or_default();
         let now = Instant::now();
         let at = now.checked_add(left)?;
-        Some(Self { at, sleep: Box::pin(sleep_until(at.min(now + LONGEST_SLEEP))) })
+        let sleep = Box::pin(sleep_until(at.min(now + LONGEST_SLEEP)));
+        Some(Box::new(Self { at, sleep }))
     }
 
     /// Ends the connection if it is time; else the task is woken when it is.
@@ -84,11 +80,6 @@ mod tests {
 
     use super::*;
 
-    fn expiring(at: SystemTime) -> Option<Expiry> {
-        let grant = Grant { expires_at: Some(at), ..Grant::default() };
-        Granted::keep(grant).and_then(|granted| granted.expiry)
-    }
-
     #[test]
     fn a_grant_that_says_nothing_is_not_kept() {
         assert!(Granted::keep(Grant::default()).is_none());
@@ -99,7 +90,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_expiry_comes_at_its_time_also_after_more_than_one_timer() {
         for left in [Duration::from_secs(2), LONGEST_SLEEP * 3 + Duration::from_secs(5)] {
-            let mut expiry = expiring(SystemTime::now() + left).unwrap();
+            let mut expiry = Expiry::new(SystemTime::now() + left).unwrap();
             let begun = Instant::now();
             poll_fn(|cx| expiry.poll(cx)).await;
             // Reading the wall clock took real time, which the paused clock does not see.
@@ -110,10 +101,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_date_in_the_past_is_now_and_one_far_away_is_no_trouble() {
-        let mut past = expiring(SystemTime::UNIX_EPOCH).unwrap();
+        let mut past = Expiry::new(SystemTime::UNIX_EPOCH).unwrap();
         assert!(timeout(Duration::from_millis(10), poll_fn(|cx| past.poll(cx))).await.is_ok());
         let year_9999 = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-        let mut far = expiring(year_9999).unwrap();
+        let mut far = Expiry::new(year_9999).unwrap();
         let year = Duration::from_secs(365 * 24 * 3600);
         assert!(timeout(5 * year, poll_fn(|cx| far.poll(cx))).await.is_err());
     }

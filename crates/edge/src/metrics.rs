@@ -35,12 +35,13 @@ pub(crate) enum Rejected {
     Sockets,
     Unauthenticated,
     Forbidden,
+    AuthUnavailable,
     Draining,
     Failed,
 }
 
 impl Rejected {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::BadRequest,
         Self::Origin,
         Self::Limit,
@@ -49,6 +50,7 @@ impl Rejected {
         Self::Sockets,
         Self::Unauthenticated,
         Self::Forbidden,
+        Self::AuthUnavailable,
         Self::Draining,
         Self::Failed,
     ];
@@ -63,6 +65,7 @@ impl Rejected {
             Self::Sockets => "sockets",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
+            Self::AuthUnavailable => "auth_unavailable",
             Self::Draining => "draining",
             Self::Failed => "failed",
         }
