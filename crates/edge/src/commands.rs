@@ -99,7 +99,7 @@ impl Desk<'_> {
     ) -> Result<(), Refused> {
         let stranger = wanted.iter().find(|wish| !self.life.permits(&wish.channel));
         if let Some(Subscription { channel, .. }) = stranger {
-            let message = format!("this endpoint does not offer you the channel {channel}");
+            let message = format!("this endpoint does not offer the channel {channel}");
             return Err((ErrorCode::Forbidden, message));
         }
         let then = self.after_join(&wanted, id);

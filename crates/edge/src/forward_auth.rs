@@ -205,11 +205,10 @@ fn failed(error: &dyn Error) -> HookError {
     HookError::Failed(text)
 }
 
-/// The path and the query of the handshake, as they came. A query may hold the one
-/// byte that a header can't, which has another spelling.
+/// The path and the query of the handshake, as they came.
 fn forwarded_uri(request: &ConnectionRequest) -> String {
     match &request.query {
-        Some(query) => format!("{}?{query}", request.path).replace('\x7f', "%7F"),
+        Some(query) => format!("{}?{query}", request.path),
         None => request.path.clone(),
     }
 }
