@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
+mod forward_auth;
 mod gauge;
 mod http;
 mod interest;
