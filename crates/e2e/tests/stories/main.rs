@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
 mod gauge;
+mod hostile_handshakes;
 mod http;
 mod interest;
 mod interleaved_writes;
