@@ -9,6 +9,7 @@
 
 mod admin;
 mod api;
+mod client_io;
 mod commands;
 mod config;
 mod error;

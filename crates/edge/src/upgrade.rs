@@ -9,13 +9,13 @@ use axum::response::Response;
 use futures_util::FutureExt;
 use http::header::ORIGIN;
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use redcast_hub::Form;
 use redcast_node::ConnectionPermit;
 use redcast_protocol::{Channel, CloseCode, Cursor};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::client_io::ClientIo;
 use crate::config::Endpoint;
 use crate::error::Refusal;
 use crate::handshake::Handshake;
@@ -108,7 +108,7 @@ async fn live(edge: Arc<Edge>, session: Session, since: Vec<(Channel, Cursor)>, 
 /// The TCP socket itself and what was read beyond the request. Any other kind of
 /// connection is refused rather than served by a slower path nobody tests.
 fn into_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let parts = upgraded.downcast::<ClientIo>().ok()?;
     // Copied, because even empty it would hold the HTTP server's 8 KiB buffer.
-    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+    Some((parts.io.into_stream(), parts.read_buf.to_vec()))
 }
