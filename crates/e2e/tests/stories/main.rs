@@ -15,6 +15,7 @@ mod http;
 mod interest;
 mod interleaved_writes;
 mod late_refusal;
+mod limits;
 mod netns;
 mod order;
 mod raw_and_envelope;
