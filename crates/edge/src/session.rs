@@ -130,7 +130,9 @@ impl Session {
 
     async fn obey(&mut self, text: String) {
         #[cfg(feature = "faults")]
-        crate::faults::provoke(&text);
+        if self.connection().socket().fault.obey(&text) {
+            return;
+        }
         let Self { life, participant, pace, .. } = self;
         match pace.command(&life.edge.rates) {
             Verdict::InTime => {}
