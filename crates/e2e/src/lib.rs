@@ -24,6 +24,7 @@ mod namespace;
 mod patience;
 mod raw_client;
 mod redis_server;
+mod siege;
 mod turn;
 mod vitals;
 
@@ -39,5 +40,6 @@ pub use namespace::Namespace;
 pub use patience::{unix_ms, within};
 pub use raw_client::{Dial, Message, RawClient};
 pub use redis_server::{RedisServer, free_port};
+pub use siege::Siege;
 pub use turn::turn;
 pub use vitals::Vitals;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::ORIGIN;
 use http::request::Parts;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use redcast_hub::Form;
@@ -49,8 +48,7 @@ fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Response, 
     let (mut request, _) = request.into_parts();
     let endpoint = &edge.config.endpoints[index];
     let handshake = Handshake::check(&request)?;
-    let origin = request.headers.get(ORIGIN).map(http::HeaderValue::as_bytes);
-    if !endpoint.allowed_origins.permits(origin) {
+    if !endpoint.allowed_origins.permits(&request.headers) {
         return Err(Refusal::OriginForbidden);
     }
     let since = resume_points(request.uri.query())?;

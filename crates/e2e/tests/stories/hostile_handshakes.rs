@@ -3,16 +3,14 @@
 
 use std::time::Duration;
 
-use redcast_e2e::{
-    Bystander, Gateway, GatewayOptions, RawClient, RedisServer, Response, Vitals, request, turn,
-};
+use redcast_e2e::{RawClient, Response, Siege, request, turn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 const PATIENCE: Duration = Duration::from_secs(20);
-const PATH: &str = "/ws/analytics";
-const LINE: &str = "GET /ws/analytics HTTP/1.1\r\n";
+const PATH: &str = Siege::PATH;
+const LINE: &str = "GET /attacked HTTP/1.1\r\n";
 const UPGRADE: &str = "Upgrade: websocket\r\n";
 const CONNECTION: &str = "Connection: Upgrade\r\n";
 const VERSION: &str = "Sec-WebSocket-Version: 13\r\n";
@@ -22,29 +20,11 @@ const HOST: &str = "Host: gateway\r\n";
 /// being read, and what the allocator keeps of them.
 const MEMORY: u64 = 4 << 20;
 
-struct Fixture {
-    _redis: RedisServer,
-    gateway: Gateway,
-    bystander: Bystander,
-}
-
-impl Fixture {
-    async fn new() -> Self {
-        let redis = RedisServer::start();
-        let redis_url = Some(redis.url());
-        let gateway = Gateway::ready(GatewayOptions { redis_url, ..Default::default() }).await;
-        let bystander = Bystander::start(&gateway, &redis, PATH, "analytics").await;
-        Self { _redis: redis, gateway, bystander }
-    }
-
-    /// Nobody was harmed, nobody got in, and the next honest one does.
-    async fn conclude(self, what: &str) {
-        let metrics = self.gateway.metrics().await;
-        assert_eq!(metrics.value("redcast_connections_opened_total"), 1.0, "only the bystander");
-        self.gateway.connect(PATH).await.settled().await;
-        self.bystander.finish(what).await;
-        self.gateway.until_metric("redcast_http_connections", 0.0).await;
-    }
+/// Nobody was harmed, nobody got in, and the next honest one does.
+async fn conclude(siege: Siege, what: &str) {
+    let metrics = siege.gateway.metrics().await;
+    assert_eq!(metrics.value("redcast_connections_opened_total"), 1.0, "only the bystander");
+    siege.end(what).await;
 }
 
 /// A correct handshake.
@@ -116,15 +96,15 @@ fn tricks() -> Vec<(&'static str, String, u16)> {
         ("a length with a sign", and("Content-Length: +1"), 400),
         ("a length that overflows", and("Content-Length: 99999999999999999999"), 400),
         ("HTTP/1.0", with("HTTP/1.1", "HTTP/1.0"), 400),
-        ("HTTP/0.9", "GET /ws/analytics\r\n\r\n".to_owned(), 400),
+        ("HTTP/0.9", "GET /attacked\r\n\r\n".to_owned(), 400),
         ("HTTP/1.2", with("HTTP/1.1", "HTTP/1.2"), 400),
         ("HTTP/2 by its name", with("HTTP/1.1", "HTTP/2.0"), 400),
         ("HTTP/2 by its preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".into(), 0),
         ("TLS", "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03".to_owned(), 400),
-        ("an unknown path", with(PATH, "/ws/analytics/../admin"), 404),
-        ("a path with a NUL", with(PATH, "/ws/analytics\0"), 400),
-        ("a path in percents", with(PATH, "/%77s/analytics"), 404),
-        ("a path in double slashes", with(PATH, "//ws/analytics"), 404),
+        ("an unknown path", with(PATH, "/attacked/../admin"), 404),
+        ("a path with a NUL", with(PATH, "/attacked\0"), 400),
+        ("a path in percents", with(PATH, "/%61ttacked"), 404),
+        ("a path in double slashes", with(PATH, "//attacked"), 404),
         ("an absolute URI of another host", with(PATH, "http://evil.example/x"), 404),
         ("a path of 15 kB", with(PATH, &format!("/{}", "a".repeat(15_000))), 404),
         ("a path of 100 kB", with(PATH, &format!("/{}", "a".repeat(100_000))), 431),
@@ -132,7 +112,7 @@ fn tricks() -> Vec<(&'static str, String, u16)> {
         ("POST", with("GET", "POST"), 405),
         ("HEAD", with("GET", "HEAD"), 405),
         ("OPTIONS", with("GET", "OPTIONS"), 405),
-        ("CONNECT", with("GET /ws/analytics", "CONNECT gateway:443"), 404),
+        ("CONNECT", with("GET /attacked", "CONNECT gateway:443"), 404),
         ("TRACE", with("GET", "TRACE"), 405),
         ("a method of our own", with("GET", "GRAB"), 405),
         ("a method in small letters", with("GET", "get"), 405),
@@ -153,24 +133,24 @@ fn tricks() -> Vec<(&'static str, String, u16)> {
 #[tokio::test]
 async fn each_trick_gets_its_status_and_nobody_else_notices() {
     let _turn = turn().await;
-    let fixture = Fixture::new().await;
-    let vitals = Vitals::watch(&fixture.gateway);
+    let siege = Siege::begin("").await;
+    let vitals = siege.watch();
     let tricks = tricks();
     println!("{} wrong handshakes", tricks.len());
     let mut wrong = Vec::new();
     for (name, head, status) in &tricks {
-        let response = request(fixture.gateway.public(), head).await;
+        let response = request(siege.gateway.public(), head).await;
         let fault = fault(*status, &response);
         wrong.extend(fault.map(|fault| format!("{name}, not {status}: {fault}: {response:?}")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     vitals.assert_flat("wrong handshakes", MEMORY, MEMORY).await;
-    fixture.conclude("wrong handshakes").await;
+    conclude(siege, "wrong handshakes").await;
 }
 
 #[tokio::test]
 async fn what_stands_behind_a_refused_handshake_is_never_answered() {
-    let fixture = Fixture::new().await;
+    let siege = Siege::begin("").await;
     let smuggled = "GET /api/info HTTP/1.1\r\nHost: gateway\r\n\r\n";
     for (name, first, status) in [
         ("wrong version", with("Version: 13", "Version: 12"), 426),
@@ -183,12 +163,12 @@ async fn what_stands_behind_a_refused_handshake_is_never_answered() {
         ("no host", with(HOST, ""), 400),
     ] {
         // In one segment, and after the server had time to read the first.
-        let response = request(fixture.gateway.public(), format!("{first}{smuggled}")).await;
+        let response = request(siege.gateway.public(), format!("{first}{smuggled}")).await;
         assert_eq!(fault(status, &response), None, "{name}: {response:?}");
-        let later = in_two_pieces(fixture.gateway.public(), &first, smuggled).await;
+        let later = in_two_pieces(siege.gateway.public(), &first, smuggled).await;
         assert_eq!(later.matches("HTTP/1.1 ").count(), 1, "{name}: {later}");
     }
-    fixture.conclude("requests behind a refusal").await;
+    conclude(siege, "requests behind a refusal").await;
 }
 
 /// What comes back until the end of the socket.
@@ -206,8 +186,8 @@ async fn in_two_pieces(address: &str, first: &str, second: &str) -> String {
 
 #[tokio::test]
 async fn an_oversized_head_is_answered_so_that_its_sender_can_read_it() {
-    let fixture = Fixture::new().await;
-    let vitals = Vitals::watch(&fixture.gateway);
+    let siege = Siege::begin("").await;
+    let vitals = siege.watch();
     let long = and(&format!("X: {}", "x".repeat(20 << 10)));
     let huge = and(&format!("X: {}", "x".repeat(8 << 20)));
     let many = with(KEY, &"a:b\r\n".repeat(10_000));
@@ -219,11 +199,11 @@ async fn an_oversized_head_is_answered_so_that_its_sender_can_read_it() {
         ("10,000 headers", &many, usize::MAX),
         ("10,000 headers, one by one", &many, 5),
     ] {
-        let answer = written_whole_then_read(fixture.gateway.public(), head, piece).await;
+        let answer = written_whole_then_read(siege.gateway.public(), head, piece).await;
         assert!(answer.starts_with("HTTP/1.1 431 "), "{name}: {answer:?}");
     }
     vitals.assert_flat("oversized heads", MEMORY, MEMORY).await;
-    fixture.conclude("oversized heads").await;
+    conclude(siege, "oversized heads").await;
 }
 
 /// The answer as a program gets it that sends everything before it reads, where a reset
@@ -244,15 +224,15 @@ async fn written_whole_then_read(address: &str, head: &str, piece: usize) -> Str
 
 #[tokio::test]
 async fn a_head_that_comes_byte_by_byte_is_a_head_like_another() {
-    let fixture = Fixture::new().await;
-    let mut socket = TcpStream::connect(fixture.gateway.public()).await.unwrap();
+    let siege = Siege::begin("").await;
+    let mut socket = TcpStream::connect(siege.gateway.public()).await.unwrap();
     socket.set_nodelay(true).unwrap();
-    for byte in RawClient::handshake(fixture.gateway.public(), "/nowhere").as_bytes() {
+    for byte in RawClient::handshake(siege.gateway.public(), "/nowhere").as_bytes() {
         socket.write_all(&[*byte]).await.unwrap();
         sleep(Duration::from_micros(100)).await;
     }
     let mut answer = String::new();
     timeout(PATIENCE, socket.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
-    fixture.conclude("a slow head").await;
+    conclude(siege, "a slow head").await;
 }
