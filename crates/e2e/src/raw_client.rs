@@ -11,15 +11,13 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::canary::canary;
+use crate::client_frame::ClientFrame;
 use crate::frames::{Frame, FrameReader, Opcode};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The sample nonce of RFC 6455 section 1.3, and what a server must answer to it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-/// RFC 6455 wants a fresh mask per frame against proxies that are fooled by a page's
-/// bytes; between a test and its gateway there is none.
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// How to connect.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,7 +59,9 @@ impl RawClient {
     /// Connects; a refusal is an error that holds the server's answer.
     pub async fn dial(address: &str, path: &str, how: Dial) -> io::Result<Self> {
         let mut stream = open(address, how).await?;
-        stream.write_all(handshake(address, path, how.envelope).as_bytes()).await?;
+        let offer = if how.envelope { "Sec-WebSocket-Protocol: redcast.v1\r\n" } else { "" };
+        let headers = format!("Cookie: session={}\r\n{offer}", canary());
+        stream.write_all(handshake(address, path, &headers).as_bytes()).await?;
         let (head, rest) = timeout(PATIENCE, read_head(&mut stream)).await??;
         if !head.starts_with("HTTP/1.1 101 ") || !head.contains(ACCEPT) {
             return Err(io::Error::other(head));
@@ -71,14 +71,15 @@ impl RawClient {
         Ok(Self { stream, reader })
     }
 
-    /// The text of a correct handshake, for a test that sends it itself.
+    /// The text of a correct handshake without a header too many, for a test that sends
+    /// it itself.
     pub fn handshake(address: &str, path: &str) -> String {
-        handshake(address, path, false)
+        handshake(address, path, "")
     }
 
     /// Sends a frame.
     pub async fn send(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
-        self.stream.write_all(&masked(opcode, payload)).await
+        self.stream.write_all(&ClientFrame::new(opcode, payload).bytes()).await
     }
 
     /// Sends a text message.
@@ -91,6 +92,19 @@ impl RawClient {
     pub async fn settled(&mut self) {
         self.say(r#"{"type":"ping"}"#).await;
         assert_eq!(self.message().await, Message::Text(r#"{"type":"pong"}"#.to_owned()));
+    }
+
+    /// The same, with whatever else arrives meanwhile.
+    pub async fn settled_after_all(&mut self) {
+        self.say(r#"{"type":"ping"}"#).await;
+        let pong = Message::Text(r#"{"type":"pong"}"#.to_owned());
+        loop {
+            match self.message().await {
+                message if message == pong => return,
+                Message::Text(_) | Message::Binary(_) => {}
+                ended => panic!("no pong but {ended:?}"),
+            }
+        }
     }
 
     /// Waits for the next frame; none at the end of the socket.
@@ -165,7 +179,7 @@ impl RawClient {
 
     /// A frame as a client sends it.
     pub fn encode(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
-        masked(opcode, payload)
+        ClientFrame::new(opcode, payload).bytes()
     }
 
     /// The client's own port.
@@ -186,13 +200,11 @@ async fn open(address: &str, how: Dial) -> io::Result<TcpStream> {
     timeout(PATIENCE, socket.connect(address)).await?
 }
 
-fn handshake(address: &str, path: &str, envelope: bool) -> String {
-    let offer = if envelope { "Sec-WebSocket-Protocol: redcast.v1\r\n" } else { "" };
+fn handshake(address: &str, path: &str, headers: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: {KEY}\r\nCookie: session={}\r\n{offer}\r\n",
-        canary()
+         Sec-WebSocket-Key: {KEY}\r\n{headers}\r\n"
     )
 }
 
@@ -208,13 +220,4 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-}
-
-fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).ok().filter(|length| *length <= 125);
-    let length = length.expect("a client of ours sends short frames only");
-    let mut frame = vec![0x80 | opcode.bits(), 0x80 | length];
-    frame.extend_from_slice(&MASK);
-    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
 }

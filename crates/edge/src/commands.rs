@@ -1,7 +1,5 @@
 //! From a command to the node's verbs and back to a reply.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 use redcast_hub::Form;
 use redcast_node::{JoinError, Participant};
@@ -11,32 +9,34 @@ use redcast_protocol::{
 };
 use redcast_wire::text_frame;
 
-use crate::config::Endpoint;
-use crate::router::Edge;
+use crate::life::Life;
 use crate::socket::ClientSocket;
 
 /// A refused command: what kind of refusal, and one sentence.
 type Refused = (ErrorCode, String);
 
 struct Desk<'a> {
-    endpoint: &'a Endpoint,
+    life: &'a Life,
     participant: &'a mut Participant<ClientSocket>,
 }
 
 /// Welcomes an envelope connection, and joins the endpoint's channels.
 pub(crate) async fn greet(
-    edge: &Arc<Edge>,
-    endpoint: usize,
+    life: &Life,
     participant: &mut Participant<ClientSocket>,
     since: Vec<(Channel, Cursor)>,
 ) {
-    let endpoint = &edge.config.endpoints[endpoint];
+    let endpoint = life.endpoint();
     if participant.connection().form() == Form::Envelope {
-        let identity = &edge.identity;
+        let identity = &life.edge.identity;
         let welcome = Reply::Welcome { instance: &identity.instance, version: identity.version };
         participant.connection().send(&text_frame(&welcome.encode()));
     }
-    let mut desk = Desk { endpoint, participant };
+    let mut desk = Desk { life, participant };
+    for (stranger, _) in since.iter().filter(|(named, _)| !endpoint.access.join.contains(named)) {
+        let message = format!("`since` names {stranger}, which is not joined on connect");
+        desk.refuse(ErrorCode::BadRequest, &message, None);
+    }
     let since = |channel: &Channel| {
         since.iter().find(|(named, _)| named == channel).map(|(_, cursor)| *cursor)
     };
@@ -55,19 +55,19 @@ pub(crate) async fn greet(
 }
 
 /// Carries out one text message.
-pub(crate) async fn obey(
-    edge: &Arc<Edge>,
-    endpoint: usize,
-    participant: &mut Participant<ClientSocket>,
-    text: String,
-) {
-    edge.metrics.commands.inc();
-    let mut desk = Desk { endpoint: &edge.config.endpoints[endpoint], participant };
+pub(crate) async fn obey(life: &Life, participant: &mut Participant<ClientSocket>, text: String) {
+    let metrics = &life.edge.metrics;
+    metrics.commands.inc();
+    #[cfg(feature = "echo")]
+    if crate::echo::is_at(life) {
+        return crate::echo::send_back_text(participant.connection(), &text);
+    }
+    let mut desk = Desk { life, participant };
     let request = match Request::parse(&text) {
         Ok(request) => request,
         Err(error) => return desk.refuse(error.code, &error.message, error.id.as_ref()),
     };
-    edge.metrics.unknown_fields.inc_by(request.unknown_fields as u64);
+    metrics.unknown_fields.inc_by(request.unknown_fields as u64);
     let id = request.id.as_ref();
     let done = match request.command {
         Command::Subscribe(wanted) => desk.subscribe(wanted, id).await,
@@ -87,13 +87,21 @@ pub(crate) async fn obey(
     }
 }
 
+/// Tells a client that a command came too fast and was not carried out.
+pub(crate) fn refuse_pace(life: &Life, participant: &mut Participant<ClientSocket>, text: &str) {
+    life.edge.metrics.commands.inc();
+    let id = Request::parse(text).map_or_else(|error| error.id, |request| request.id);
+    let desk = Desk { life, participant };
+    desk.refuse(ErrorCode::RateLimited, "too many commands; send fewer a second", id.as_ref());
+}
+
 impl Desk<'_> {
     async fn subscribe(
         &mut self,
         wanted: Vec<Subscription>,
         id: Option<&CommandId>,
     ) -> Result<(), Refused> {
-        let stranger = wanted.iter().find(|wish| !self.endpoint.access.permits(&wish.channel));
+        let stranger = wanted.iter().find(|wish| !self.life.permits(&wish.channel));
         if let Some(Subscription { channel, .. }) = stranger {
             let message = format!("this endpoint does not offer the channel {channel}");
             return Err((ErrorCode::Forbidden, message));
@@ -121,7 +129,7 @@ impl Desk<'_> {
     fn after_join(&self, wanted: &[Subscription], id: Option<&CommandId>) -> Option<Bytes> {
         let mut frames = BytesMut::new();
         frames.extend(self.acknowledgement(id).into_iter().flatten());
-        if self.endpoint.notices || self.acknowledges() {
+        if self.life.endpoint().notices || self.acknowledges() {
             for wish in wanted.iter().filter(|wish| wish.since.is_some()) {
                 let channel = wish.channel.as_str();
                 let reset = Reply::Reset { channel, reason: ResetReason::Unknown };
@@ -142,6 +150,7 @@ impl Desk<'_> {
     }
 
     fn refuse(&self, code: ErrorCode, message: &str, id: Option<&CommandId>) {
+        self.life.edge.metrics.count_refused(code);
         if self.participant.connection().form() != Form::Quiet {
             self.reply(Reply::Error { code, message, id });
         }

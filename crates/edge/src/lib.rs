@@ -7,17 +7,29 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod admin;
 mod api;
+mod client_io;
 mod commands;
 mod config;
+#[cfg(feature = "echo")]
+mod echo;
 mod error;
+#[cfg(feature = "faults")]
+mod faults;
 mod forward_auth;
+mod forward_auth_answer;
+mod forward_auth_config;
+mod forward_auth_metrics;
+mod granted;
 mod handshake;
+mod life;
 mod listener;
 mod metrics;
 mod origin;
 mod outgoing;
+mod pace;
 mod page;
 mod probe;
 mod query;
@@ -28,8 +40,8 @@ mod upgrade;
 
 pub use admin::admin_router;
 pub use config::{ApiConfig, ApiKey, ConfigError, EdgeConfig, Endpoint};
-pub use forward_auth::{ForwardAuthConfig, ForwardAuthConfigError};
-pub use listener::{ListenerConfig, serve};
+pub use forward_auth_config::{ForwardAuthConfig, ForwardAuthConfigError};
+pub use listener::{ListenerConfig, SocketLimits, serve};
 pub use metrics::EdgeMetrics;
 pub use origin::AllowedOrigins;
 pub use probe::{ProbeAnswer, ProbeError, probe};

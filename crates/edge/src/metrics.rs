@@ -1,7 +1,9 @@
 //! What the door counts.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
-use redcast_protocol::CloseCode;
+use redcast_protocol::{CloseCode, ErrorCode};
+
+use crate::forward_auth_metrics::ForwardAuthMetrics;
 
 /// The door's metrics; clones share the same counters.
 #[derive(Clone, Debug)]
@@ -14,10 +16,12 @@ pub struct EdgeMetrics {
     pub http_connections: IntGauge,
     /// Commands that clients sent.
     pub commands: IntCounter,
+    commands_refused: Vec<(ErrorCode, IntCounter)>,
     /// Fields of commands that this version does not know.
     pub unknown_fields: IntCounter,
     /// Connections whose task ended in a panic.
     pub panics: IntCounter,
+    pub(crate) forward_auth: ForwardAuthMetrics,
 }
 
 /// Why a handshake was refused: the closed set of the metric's label.
@@ -26,19 +30,42 @@ pub(crate) enum Rejected {
     BadRequest,
     Origin,
     Limit,
+    AddressLimit,
+    HandshakeRate,
+    Sockets,
+    Unauthenticated,
+    Forbidden,
+    AuthUnavailable,
     Draining,
     Failed,
 }
 
 impl Rejected {
-    const ALL: [Self; 5] =
-        [Self::BadRequest, Self::Origin, Self::Limit, Self::Draining, Self::Failed];
+    const ALL: [Self; 11] = [
+        Self::BadRequest,
+        Self::Origin,
+        Self::Limit,
+        Self::AddressLimit,
+        Self::HandshakeRate,
+        Self::Sockets,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::AuthUnavailable,
+        Self::Draining,
+        Self::Failed,
+    ];
 
     const fn label(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
             Self::Origin => "origin",
             Self::Limit => "limit",
+            Self::AddressLimit => "address_limit",
+            Self::HandshakeRate => "handshake_rate",
+            Self::Sockets => "sockets",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::AuthUnavailable => "auth_unavailable",
             Self::Draining => "draining",
             Self::Failed => "failed",
         }
@@ -63,6 +90,13 @@ impl EdgeMetrics {
         for reason in Rejected::ALL {
             rejected.with_label_values(&[reason.label()]);
         }
+        let refused = labelled(
+            registry,
+            "redcast_commands_refused_total",
+            "Commands that were answered by an error, by its code.",
+            "code",
+        )?;
+        let by_error = |code: ErrorCode| (code, refused.with_label_values(&[code.label()]));
         let by_code = |code: CloseCode| (code, closed.with_label_values(&[code.label()]));
         Ok(Self {
             opened: counter(
@@ -78,6 +112,7 @@ impl EdgeMetrics {
                 "Sockets on the public port that speak plain HTTP.",
             )?,
             commands: counter(registry, "redcast_commands_total", "Commands that clients sent.")?,
+            commands_refused: ErrorCode::ALL.into_iter().map(by_error).collect(),
             unknown_fields: counter(
                 registry,
                 "redcast_command_unknown_fields_total",
@@ -88,6 +123,7 @@ impl EdgeMetrics {
                 "redcast_connection_panics_total",
                 "Connections whose task ended in a panic.",
             )?,
+            forward_auth: ForwardAuthMetrics::register(registry)?,
         })
     }
 
@@ -97,8 +133,18 @@ impl EdgeMetrics {
         }
     }
 
+    pub(crate) fn count_refused(&self, code: ErrorCode) {
+        if let Some((_, counter)) = self.commands_refused.iter().find(|(known, _)| *known == code) {
+            counter.inc();
+        }
+    }
+
     pub(crate) fn count_rejected(&self, reason: Rejected) {
-        self.rejected.with_label_values(&[reason.label()]).inc();
+        self.rejected(reason).inc();
+    }
+
+    pub(crate) fn rejected(&self, reason: Rejected) -> IntCounter {
+        self.rejected.with_label_values(&[reason.label()])
     }
 }
 

@@ -1,24 +1,27 @@
 //! From a request to a session: the checks before 101, and the hand-over of the
 //! socket after it.
 
-use std::panic::AssertUnwindSafe;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use futures_util::FutureExt;
-use http::header::ORIGIN;
+use http::header::HOST;
+use http::request::Parts;
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use redcast_hub::Form;
-use redcast_node::ConnectionPermit;
-use redcast_protocol::{Channel, CloseCode, Cursor};
+use redcast_node::{Access, ConnectionPermit, ConnectionRequest, Grant};
+use redcast_protocol::{Channel, Cursor};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::address::{Peer, client_address};
+use crate::client_io::ClientIo;
 use crate::config::Endpoint;
 use crate::error::Refusal;
+use crate::granted::{Expiry, Granted};
 use crate::handshake::Handshake;
+use crate::life::Life;
 use crate::metrics::Rejected;
 use crate::query::resume_points;
 use crate::router::Edge;
@@ -31,6 +34,7 @@ struct Accepted {
     form: Form,
     since: Vec<(Channel, Cursor)>,
     permit: ConnectionPermit,
+    grant: Grant,
 }
 
 /// Answers a handshake at an endpoint.
@@ -39,35 +43,76 @@ pub(crate) async fn connect(
     endpoint: usize,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let answer = accept(edge, endpoint, request);
+    let answer = accept(edge, endpoint, request).await;
     answer.inspect_err(|refusal| edge.metrics.count_rejected(refusal.rejected()))
 }
 
-fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Response, Refusal> {
+async fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Response, Refusal> {
     let (mut request, _) = request.into_parts();
     let endpoint = &edge.config.endpoints[index];
     let handshake = Handshake::check(&request)?;
-    let origin = request.headers.get(ORIGIN).map(http::HeaderValue::as_bytes);
-    if !endpoint.allowed_origins.permits(origin) {
+    if !endpoint.allowed_origins.permits(&request.headers) {
         return Err(Refusal::OriginForbidden);
     }
     let since = resume_points(request.uri.query())?;
-    let permit = admit(edge)?;
+    check_draining(edge)?;
+    edge.node.admit_handshake()?;
+    let address = address(edge, &request);
+    let grant = match &edge.access {
+        None => Grant::default(),
+        Some(access) => {
+            edge.node.check_room(address)?;
+            let grant = decide(&**access, &request, address).await?;
+            // The decision may have taken a while.
+            check_draining(edge)?;
+            grant
+        }
+    };
+    let permit = edge.node.admit(address)?;
     let upgrade = request.extensions.remove::<OnUpgrade>().ok_or_else(|| {
         Refusal::BadRequest("this connection can't be upgraded to WebSocket".to_owned())
     })?;
     let form = form(&handshake, endpoint);
-    let accepted = Accepted { endpoint: index, form, since, permit };
+    let accepted = Accepted { endpoint: index, form, since, permit, grant };
     edge.sessions.spawn(begin(edge.clone(), upgrade, accepted));
     Ok(handshake.response())
 }
 
-fn admit(edge: &Edge) -> Result<ConnectionPermit, Refusal> {
+fn check_draining(edge: &Edge) -> Result<(), Refusal> {
     if edge.refuses_connections() {
         let text = "this instance is restarting; connect again".to_owned();
         return Err(Refusal::Unavailable(text, Rejected::Draining));
     }
-    edge.node.admit().map_err(|full| Refusal::Unavailable(full.to_string(), Rejected::Limit))
+    Ok(())
+}
+
+/// Asks who decides, in words that are not HTTP's.
+async fn decide(
+    access: &dyn Access,
+    request: &Parts,
+    client_address: IpAddr,
+) -> Result<Grant, Refusal> {
+    let mut headers = Vec::new();
+    for name in access.wanted_headers() {
+        let values = request.headers.get_all(name).into_iter();
+        headers.extend(values.map(|value| (name.clone(), value.as_bytes().to_vec())));
+    }
+    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let request = ConnectionRequest {
+        method: request.method.to_string(),
+        path: request.uri.path().to_owned(),
+        query: request.uri.query().map(str::to_owned),
+        host: host.map(str::to_owned),
+        client_address,
+        headers,
+    };
+    Ok(access.decide(&request).await?)
+}
+
+/// Whose handshake it is. Without an accept loop of ours there is no peer.
+fn address(edge: &Edge, request: &Parts) -> IpAddr {
+    let peer = request.extensions.get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
+    client_address(peer, &request.headers, &edge.config.trusted_proxies)
 }
 
 fn form(handshake: &Handshake, endpoint: &Endpoint) -> Form {
@@ -88,27 +133,21 @@ async fn begin(edge: Arc<Edge>, upgrade: OnUpgrade, accepted: Accepted) {
         edge.metrics.count_rejected(Rejected::Failed);
         return;
     };
-    edge.metrics.opened.inc();
-    let Accepted { endpoint, form, since, permit } = accepted;
+    let Accepted { endpoint, form, since, permit, grant } = accepted;
+    let expiry = grant.expires_at.and_then(Expiry::new);
+    let life = Life::begin(edge.clone(), endpoint, permit.address(), Granted::keep(grant));
     let socket = ClientSocket::new(stream, permit);
     let Ok(participant) = edge.node.connect(socket, form).await else { return };
-    let session = Session::new(edge.clone(), endpoint, participant);
-    edge.sessions.spawn(live(edge.clone(), session, since, read));
-}
-
-/// A panic in here ends this connection alone; the permit falls with the socket
-/// wherever that happens.
-async fn live(edge: Arc<Edge>, session: Session, since: Vec<(Channel, Cursor)>, read: Vec<u8>) {
-    if AssertUnwindSafe(session.run(since, read)).catch_unwind().await.is_err() {
-        edge.metrics.panics.inc();
-        edge.metrics.count_closed(CloseCode::Internal);
-    }
+    let session = Session::new(life, participant, expiry);
+    // A panic in there ends this connection alone: the task is its own, and each
+    // count falls with the struct that holds it.
+    edge.sessions.spawn(session.run(since, read));
 }
 
 /// The TCP socket itself and what was read beyond the request. Any other kind of
 /// connection is refused rather than served by a slower path nobody tests.
 fn into_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let parts = upgraded.downcast::<ClientIo>().ok()?;
     // Copied, because even empty it would hold the HTTP server's 8 KiB buffer.
-    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+    Some((parts.io.into_stream(), parts.read_buf.to_vec()))
 }

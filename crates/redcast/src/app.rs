@@ -5,15 +5,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use prometheus::{IntGauge, Registry};
+use prometheus::{IntCounter, IntGauge, Registry};
 use redcast_broker::{Broker, BrokerMetrics, Deliveries, MemoryBroker, RedisBroker};
 use redcast_edge::{
-    Edge, EdgeMetrics, Identity, ListenerConfig, admin_router, public_router, serve,
+    Edge, EdgeMetrics, Identity, ListenerConfig, SocketLimits, admin_router, public_router, serve,
 };
 use redcast_hub::{Hub, HubMetrics, ShardTask};
 use redcast_node::{Node, NodeMetrics, NodeTasks};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +21,18 @@ use crate::settings::{BrokerSettings, Settings};
 use crate::shutdown::{Drain, EXIT_INTERRUPTED, Signals};
 use crate::version::{COMMIT, VERSION};
 use crate::{banner, demo, telemetry};
+
+/// Descriptors that no client's socket may take: for Redis, metrics and logs. It is
+/// less than what the limit of connections leaves free, so that there is room for
+/// handshakes even then, if only to refuse them.
+const INTERNAL_DESCRIPTORS: u64 = 128;
+/// Scrapers and probes are few.
+const ADMIN_SOCKETS: usize = 64;
+
+/// How many connections the kernel holds that we have not accepted yet; the system's
+/// own limit, `net.core.somaxconn`, counts where it is lower. Over the usual 128, a burst
+/// of clients makes the kernel drop the next one's SYN, which costs it a whole second.
+const BACKLOG: u32 = 4096;
 
 /// A configuration that can't be run: exit code 78 (EX_CONFIG of sysexits.h).
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +42,8 @@ pub(crate) struct BadConfig(pub(crate) anyhow::Error);
 /// The gateway, built and not yet serving.
 pub(crate) struct App {
     settings: Settings,
+    /// How many descriptors the process may hold.
+    descriptors: u64,
     registry: Registry,
     node: Arc<Node>,
     edge: Arc<Edge>,
@@ -70,6 +84,7 @@ impl App {
         let draining = telemetry::draining_gauge(&registry)?;
         Ok(Self {
             settings,
+            descriptors,
             registry,
             node,
             edge,
@@ -85,7 +100,7 @@ impl App {
     /// Serves until a signal or a failure; answers the exit code.
     pub(crate) async fn run(mut self) -> Result<u8> {
         let mut signals = Signals::listen()?;
-        let doors = Doors::open(&self.settings).await?;
+        let doors = Doors::open(&self.settings)?;
         let (public, admin) = (doors.public.local_addr()?, doors.admin.local_addr()?);
         let stop_accepting = CancellationToken::new();
         self.serve(doors, &stop_accepting)?;
@@ -119,8 +134,9 @@ impl App {
         let head_timeout = self.settings.http.handshake_timeout;
         let unsent_limit = u32::try_from(self.settings.http.unsent_limit.as_u64())
             .map_err(|_| BadConfig(anyhow!("http.unsent_limit: at most 4 GiB")))?;
-        let connections = self.edge.http_connections();
-        let config = ListenerConfig { head_timeout, unsent_limit, connections };
+        let descriptors = self.descriptors.saturating_sub(INTERNAL_DESCRIPTORS);
+        let sockets = self.edge.socket_limits(usize::try_from(descriptors).unwrap_or(usize::MAX));
+        let config = ListenerConfig { head_timeout, unsent_limit, sockets };
         let public = serve(
             doors.public,
             public_router(&self.edge),
@@ -138,8 +154,7 @@ impl App {
             "the accept loop"
         });
         // Health and metrics are answered to the very end of a drain.
-        let uncounted = IntGauge::new("admin", "not exposed")?;
-        let config = ListenerConfig { head_timeout, unsent_limit, connections: uncounted };
+        let config = ListenerConfig { head_timeout, unsent_limit, sockets: admin_sockets()? };
         let admin = admin_router(self.edge.clone(), self.registry.clone());
         let admin = serve(doors.admin, admin, config, self.background.clone(), self.stop.clone());
         self.background.spawn(admin);
@@ -158,16 +173,33 @@ impl App {
 }
 
 impl Doors {
-    async fn open(settings: &Settings) -> Result<Self> {
-        let public = listen(settings.http.listen, "http.listen").await?;
-        let admin = listen(settings.admin.listen, "admin.listen").await?;
+    fn open(settings: &Settings) -> Result<Self> {
+        let public = listen(settings.http.listen, "http.listen")?;
+        let admin = listen(settings.admin.listen, "admin.listen")?;
         Ok(Self { public, admin })
     }
 }
 
-async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("{key}: can't listen on {address}"))
+fn admin_sockets() -> Result<SocketLimits> {
+    let uncounted = || IntGauge::new("admin", "not exposed");
+    Ok(SocketLimits {
+        max_http: ADMIN_SOCKETS,
+        max_all: ADMIN_SOCKETS,
+        http: uncounted()?,
+        connections: uncounted()?,
+        refused: IntCounter::new("admin_refused", "not exposed")?,
+    })
+}
+
+fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    let listening = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Without it a restart would have to wait for the sockets of the run before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().with_context(|| format!("{key}: can't listen on {address}"))
 }
 
 fn build_broker(
@@ -210,10 +242,11 @@ fn vital_tasks(shards: Vec<ShardTask>, node: NodeTasks) -> JoinSet<&'static str>
 
 /// A vital task that ended, by itself or by a panic, ends the process: a gateway
 /// that looks alive and delivers nothing is worse than none.
-fn failure(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> anyhow::Error {
-    match ended {
-        Some(Ok(name)) => anyhow!("{name} ended; the process can't go on"),
-        Some(Err(error)) => anyhow!("a vital task failed: {error}"),
+fn failure(ended: Option<Result<&'static str, JoinError>>) -> anyhow::Error {
+    match ended.map(|ended| ended.ok()) {
+        Some(Some(name)) => anyhow!("{name} ended; the process can't go on"),
+        // Not the panic's own words: they may quote what a client sent.
+        Some(None) => anyhow!("a vital task panicked; the line above says where"),
         None => anyhow!("there are no vital tasks"),
     }
 }

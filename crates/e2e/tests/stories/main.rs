@@ -11,11 +11,16 @@
 
 mod cli;
 mod cli_subscribe;
+mod forward_auth;
 mod gauge;
+mod hostile_handshakes;
+mod hostile_origins;
 mod http;
 mod interest;
 mod interleaved_writes;
 mod late_refusal;
+mod limits;
+mod logs;
 mod netns;
 mod order;
 mod raw_and_envelope;
@@ -23,4 +28,5 @@ mod redis_outage;
 mod settings;
 mod shutdown;
 mod slow_consumers;
+mod slowloris;
 mod two_instances;
