@@ -33,7 +33,8 @@ async fn a_slow_hook_costs_its_own_clients_a_503_and_others_nothing() {
     let ((response, took), timed_out) = tokio::join!(slow, others);
     assert_eq!(timed_out, 0.0);
     assert_eq!((response.status, response.header("retry-after")), (503, Some("5")));
-    assert!(took >= Duration::from_secs(1), "{took:?}");
+    let in_time = Duration::from_secs(1)..Duration::from_secs(7);
+    assert!(in_time.contains(&took), "{took:?}");
     assert_eq!(refused(&gateway, "/ws/analytics?trickle", "").await.status, 503);
     assert_eq!(asked(&gateway, "timed_out").await, 2.0);
     assert_eq!(rejected(&gateway, "auth_unavailable").await, 2.0);
