@@ -10,8 +10,11 @@
 mod address;
 mod admin;
 mod api;
+mod client_io;
 mod commands;
 mod config;
+#[cfg(feature = "echo")]
+mod echo;
 mod error;
 #[cfg(feature = "faults")]
 mod faults;

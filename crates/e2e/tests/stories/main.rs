@@ -11,6 +11,8 @@
 
 mod forward_auth;
 mod gauge;
+mod hostile_handshakes;
+mod hostile_origins;
 mod http;
 mod interest;
 mod interleaved_writes;
@@ -23,4 +25,5 @@ mod redis_outage;
 mod settings;
 mod shutdown;
 mod slow_consumers;
+mod slowloris;
 mod two_instances;
