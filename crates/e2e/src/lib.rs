@@ -25,7 +25,7 @@ mod redis_server;
 
 pub use client::{Client, Incoming};
 pub use frames::{Frame, FrameReader, Opcode};
-pub use gateway::{Gateway, GatewayOptions, run};
+pub use gateway::{Gateway, GatewayOptions, run, run_unprivileged};
 pub use http::{Response, get, post, request};
 pub use kernel::{established, raise_descriptor_limit, unacknowledged};
 pub use metrics::Metrics;

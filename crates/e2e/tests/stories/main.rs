@@ -9,11 +9,13 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
+mod config_commands;
 mod gauge;
 mod http;
 mod interest;
 mod interleaved_writes;
 mod late_refusal;
+mod limits;
 mod netns;
 mod order;
 mod raw_and_envelope;

@@ -106,6 +106,7 @@ impl Settings {
             max_event_size: bytes(self.limits.max_event_size),
             handshake_timeout: *self.http.handshake_timeout,
             trusted_proxies: self.http.trusted_proxies.iter().map(|network| network.0).collect(),
+            max_http_connections: count(self.limits.max_http_connections),
             commands_per_second: self.limits.commands_per_second,
             forward_auth: None,
         }
