@@ -123,7 +123,7 @@ const WRONG_FILES: &[(&str, &str)] = &[
     ),
     (
         "[auth]\nforward_headers = [\"cookie:\"]",
-        "auth.forward_headers[0]: \"cookie:\" is not the name of an HTTP header such as \"authorization\": leave out the colon",
+        "auth.forward_headers[0]: \"cookie:\" is not the name of a header to pass on, such as \"authorization\": leave out the colon",
     ),
     (
         "[http]\ntrusted_proxies = [\"10.0.0.0/8\",\n\"10.0.0.0/33\"]",

@@ -86,21 +86,6 @@ impl Settings {
                 ),
             ]));
         }
-        let (auth, handshake) = (self.auth.forward_timeout, self.http.handshake_timeout);
-        if self.asks() && *auth >= *handshake {
-            let why = "or an answer in time would come too late";
-            let (auth, handshake) = (auth.write(), handshake.write());
-            findings.push(Finding::between([
-                (
-                    "auth.forward_timeout",
-                    format!("must be shorter than http.handshake_timeout ({handshake}), {why}"),
-                ),
-                (
-                    "http.handshake_timeout",
-                    format!("must be longer than auth.forward_timeout ({auth}), {why}"),
-                ),
-            ]));
-        }
     }
 
     fn check_addresses(&self, findings: &mut Vec<Finding>) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
+use redcast_edge::{ForwardAuthConfig, ForwardAuthConfigError};
 use redcast_protocol::{Channel, Pattern};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -150,16 +151,20 @@ impl Written for Pattern {
 
 impl Written for HeaderName {
     const NAME: &'static str = "header name";
-    const EXPECTED: &'static str = "the name of an HTTP header such as \"authorization\"";
+    const EXPECTED: &'static str = "the name of a header to pass on, such as \"authorization\"";
 
     fn read(text: &str) -> Result<Self, String> {
-        // A token of RFC 9110 section 5.6.2.
-        let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
-        match text.chars().find(|c| !token(*c)) {
-            Some(':') => Err("leave out the colon and the value".to_owned()),
-            Some(bad) => Err(format!("no header has {bad:?} in its name")),
-            None if text.is_empty() => Err(String::new()),
-            None => Ok(Self(text.to_owned())),
+        if text.contains(':') {
+            return Err("leave out the colon and the value".to_owned());
+        }
+        // The door knows which headers it passes on; the URL is none that is asked.
+        let name = [text.to_owned()];
+        match ForwardAuthConfig::new("http://127.0.0.1/", Duration::from_secs(1), &name) {
+            Err(ForwardAuthConfigError::NotForwarded(_)) => Err("this one can't be passed on: it \
+                 is the connection's own, or set by Redcast"
+                .to_owned()),
+            Err(_) => Err(String::new()),
+            Ok(_) => Ok(Self(text.to_owned())),
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use redcast_broker::{BrokerConfigError, RedisConfig};
-use redcast_edge::ForwardAuthConfig;
+use redcast_edge::{ForwardAuthConfig, ForwardAuthConfigError};
 
 use super::parsed::Written;
 
@@ -53,6 +53,7 @@ impl Written for ForwardUrl {
     fn read(text: &str) -> Result<Self, String> {
         match ForwardAuthConfig::new(text, Duration::from_secs(1), &[]) {
             Ok(_) => Ok(Self(text.to_owned())),
+            Err(ForwardAuthConfigError::BadUrl) => Err(String::new()),
             Err(error) => {
                 let why = error.to_string();
                 Err(why.strip_prefix("forward_url: ").unwrap_or(&why).to_owned())
