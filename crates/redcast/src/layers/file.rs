@@ -35,7 +35,7 @@ pub(super) fn read_text(path: &Path) -> Result<String, String> {
 
 /// Reads `text` as TOML. `name` is what the places are in.
 pub(super) fn parse(name: &str, text: &str) -> Result<Map<String, Value>, Problem> {
-    // Some editors begin a file with a byte order mark.
+    // Some editors begin a file with a byte order mark; no one counts it as a column.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let places = Places::new(name, text);
     let table = DeTable::parse(text).map_err(|error| {
@@ -127,6 +127,7 @@ mod tests {
     fn what_is_no_toml_is_told_with_its_place() {
         for (text, place) in [
             ("nonsense", "f.toml:1:9: "),
+            ("\u{feff}nonsense", "f.toml:1:9: "),
             ("[http]\nlisten = \"1\nx = 1", "f.toml:2:"),
             ("[http]\na = 1\n[http]", "f.toml:3:"),
             ("a = 1\na = 2", "f.toml:2:1: "),

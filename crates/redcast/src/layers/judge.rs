@@ -85,7 +85,7 @@ fn judge_table(value: &Value, schema: &Json, path: &str, problems: &mut Vec<Prob
                     format!("known here: {all}")
                 }
             };
-            let shown = at(&key.escape_debug().to_string());
+            let shown = at(quoted(key).trim_matches('"'));
             let message = format!("there is no such {what}; {hint}");
             problems.push(Problem::at(source, shown, message));
         }

@@ -1,5 +1,6 @@
 //! The layers together: who wins, what each layer is told, and what doesn't fit.
 
+use super::blame::origin_of;
 use super::*;
 use crate::settings::BrokerSettings;
 use std::io::Write;

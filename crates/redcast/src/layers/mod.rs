@@ -2,6 +2,7 @@
 //! layer is judged by itself, so that what is wrong is told with its place; then they
 //! are merged, every value keeps its origin, and the whole is checked once more.
 
+mod blame;
 mod file;
 mod judge;
 mod problem;
@@ -15,6 +16,7 @@ use anyhow::Result;
 use config::{Config, ConfigError, Map, Source, Value, ValueKind};
 use serde_json::Value as Json;
 
+use self::blame::blamed;
 pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::variables::variable_of;
 use self::variables::{CONFIG_VARIABLE, Variables};
@@ -230,47 +232,6 @@ fn from_json(json: &Json) -> Value {
         Json::Null => ValueKind::Nil,
     };
     Value::new(None, kind)
-}
-
-/// Of all the keys that could mend it, the one that the strongest layer set.
-fn blamed(finding: &Finding, values: &Value) -> Problem {
-    let placed = finding.0.iter().map(|(key, message)| (origin_of(values, key), key, message));
-    // The first of equals.
-    let strongest = placed.reduce(|one, other| match strength(&other.0) > strength(&one.0) {
-        true => other,
-        false => one,
-    });
-    let (source, key, message) = match strongest {
-        Some((source, key, message)) => (source, key.clone(), message.clone()),
-        None => (None, String::new(), String::new()),
-    };
-    Problem::at(source.unwrap_or_else(|| "built-in defaults".to_owned()), key, message)
-}
-
-fn strength(source: &Option<String>) -> u8 {
-    match source {
-        None => 0,
-        Some(source) if source.starts_with("--") => 3,
-        Some(source) if source.contains(':') => 1,
-        Some(_) => 2,
-    }
-}
-
-/// Where a key such as `endpoints[1].path` was set; where it was not, the table that
-/// it would be in.
-fn origin_of(values: &Value, key: &str) -> Option<String> {
-    let (mut value, mut origin) = (values, None);
-    for part in key.split(['.', '[']) {
-        let index = part.strip_suffix(']').and_then(|digits| digits.parse::<usize>().ok());
-        let inner = match (&value.kind, index) {
-            (ValueKind::Array(items), Some(index)) => items.get(index),
-            (ValueKind::Table(table), _) => table.get(part),
-            _ => None,
-        };
-        let Some(inner) = inner else { break };
-        (value, origin) = (inner, inner.origin().or(origin));
-    }
-    origin.map(str::to_owned)
 }
 
 /// What the schema says of a key that is no list of tables and in none.
