@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
+mod config_commands;
 mod forward_auth;
 mod gauge;
 mod hostile_handshakes;
