@@ -35,7 +35,7 @@ pub use canary::canary;
 pub use client::{Client, Incoming};
 pub use client_frame::ClientFrame;
 pub use frames::{Frame, FrameReader, Opcode};
-pub use gateway::{Gateway, GatewayOptions, redcast, run};
+pub use gateway::{Gateway, GatewayOptions, redcast, run, run_unprivileged};
 pub use http::{Response, get, post, request};
 pub use kernel::{established, raise_descriptor_limit, unacknowledged};
 pub use listener::Listener;

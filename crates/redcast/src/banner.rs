@@ -45,7 +45,7 @@ pub(crate) fn announce(
         line("publish", &command);
     }
     line("stop", "Ctrl-C");
-    Ok(print(text.as_bytes())?)
+    Ok(print(text)?)
 }
 
 /// A command that works as it stands; none where it would need a key.

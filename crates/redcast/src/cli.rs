@@ -4,8 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::check_config::CheckConfigFlags;
 use crate::completions::CompletionsFlags;
+use crate::config_schema::ConfigSchemaFlags;
 use crate::healthcheck::HealthcheckFlags;
+use crate::print_config::PrintConfigFlags;
 use crate::publish::PublishFlags;
 use crate::subscribe::SubscribeFlags;
 use crate::version;
@@ -45,6 +48,12 @@ pub(crate) enum Command {
     Healthcheck(HealthcheckFlags),
     /// Print what a shell needs to complete commands and flags.
     Completions(CompletionsFlags),
+    /// Judge the configuration, as `serve` would read it.
+    CheckConfig(CheckConfigFlags),
+    /// Print the effective configuration and where each value comes from.
+    PrintConfig(PrintConfigFlags),
+    /// Print the JSON Schema of the configuration file.
+    ConfigSchema(ConfigSchemaFlags),
 }
 
 /// Flags of `serve`; each wins over file and environment.
@@ -78,15 +87,15 @@ impl Cli {
 }
 
 impl ServeFlags {
-    /// The settings that these flags set.
-    pub(crate) fn overrides(&self) -> impl Iterator<Item = (&'static str, String)> {
+    /// The settings that these flags set: flag, key and value.
+    pub(crate) fn overrides(&self) -> Vec<(&'static str, &'static str, String)> {
         let flags = [
-            ("http.listen", &self.listen),
-            ("admin.listen", &self.admin_listen),
-            ("redis.url", &self.redis_url),
-            ("log.level", &self.log_level),
+            ("--listen", "http.listen", &self.listen),
+            ("--admin-listen", "admin.listen", &self.admin_listen),
+            ("--redis-url", "redis.url", &self.redis_url),
+            ("--log-level", "log.level", &self.log_level),
         ];
-        let set = flags.map(|(key, value)| value.clone().map(|value| (key, value)));
-        set.into_iter().flatten()
+        let set = flags.map(|(flag, key, value)| Some((flag, key, value.clone()?)));
+        set.into_iter().flatten().collect()
     }
 }

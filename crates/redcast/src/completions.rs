@@ -26,6 +26,6 @@ pub(crate) fn completions(flags: &CompletionsFlags) -> Result<u8> {
     // Into memory first: the library panics when its writer fails.
     let mut script = Vec::new();
     generate(flags.shell, &mut <Cli as CommandFactory>::command(), "redcast", &mut script);
-    print(&script)?;
+    print(script)?;
     Ok(0)
 }

@@ -49,7 +49,7 @@ pub(crate) async fn healthcheck(flags: &HealthcheckFlags) -> Result<u8> {
     if answer.status != 200 {
         bail!("not {good}: {url} answered {}: {}", answer.status, answer.body.trim());
     }
-    print(format!("{good}: {url} answered 200\n").as_bytes())?;
+    print(format!("{good}: {url} answered 200\n"))?;
     Ok(0)
 }
 
@@ -59,5 +59,5 @@ fn admin_address(flags: &HealthcheckFlags) -> Result<SocketAddr> {
         admin_listen: flags.admin_listen.clone(),
         ..ServeFlags::default()
     };
-    Ok(layers::load(&flags).map_err(BadConfig)?.admin.listen)
+    Ok(*layers::load(&flags).map_err(BadConfig)?.admin.listen)
 }

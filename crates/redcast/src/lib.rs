@@ -7,14 +7,17 @@
 
 mod app;
 mod banner;
+mod check_config;
 mod cli;
 mod completions;
+mod config_schema;
 mod demo;
 mod escape;
 mod healthcheck;
 mod layers;
 mod lines;
 mod panics;
+mod print_config;
 mod printer;
 mod publish;
 mod redis_flags;
@@ -41,6 +44,9 @@ pub fn run() -> ExitCode {
     panics::tell_of_panics();
     report(match Cli::parse().command() {
         Command::Serve(flags) => serve(&flags),
+        Command::CheckConfig(flags) => check_config::run(&flags),
+        Command::PrintConfig(flags) => print_config::run(&flags),
+        Command::ConfigSchema(flags) => config_schema::run(&flags),
         Command::Publish(flags) => to_its_end(publish::publish(&flags)),
         Command::Subscribe(flags) => to_its_end(subscribe::subscribe(&flags)),
         Command::Healthcheck(flags) => to_its_end(healthcheck::healthcheck(&flags)),
@@ -51,14 +57,17 @@ pub fn run() -> ExitCode {
 /// Whether `text` would do as a configuration file; the error is the sentence that
 /// an operator would read.
 pub fn check_config_text(text: &str) -> Result<(), String> {
-    layers::check_text(text).map_err(|error| format!("{error:#}"))
+    layers::check_text(text).map_err(|problems| problems.to_string())
 }
 
 fn report(done: Result<u8>) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            terminal::say(format_args!("{error:#}"));
+            // A configuration may be wrong in several ways, one a line.
+            for line in format!("{error:#}").lines() {
+                terminal::say(line);
+            }
             ExitCode::from(if error.is::<BadConfig>() { EXIT_CONFIG } else { 1 })
         }
     }

@@ -66,9 +66,9 @@ pub(crate) async fn publish(flags: &PublishFlags) -> Result<u8> {
     };
     if flags.json {
         let error = done.as_ref().err().map(|error| format!("{error:#}"));
-        print(producer.as_json(error.as_deref()).as_bytes())?;
+        print(producer.as_json(error.as_deref()))?;
     } else if done.is_ok() {
-        print(producer.as_sentence().as_bytes())?;
+        print(producer.as_sentence())?;
     }
     done.map(|()| 0)
 }

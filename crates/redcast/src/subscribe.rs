@@ -73,7 +73,7 @@ pub(crate) async fn subscribe(flags: &SubscribeFlags) -> Result<u8> {
                 let code = ErrorCode::Forbidden;
                 let mut line = Reply::Error { code, message: &message, id: None }.encode();
                 line.push(b'\n');
-                print(&line)?;
+                print(line)?;
             }
             Err(anyhow!(message))
         }

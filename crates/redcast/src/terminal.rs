@@ -13,9 +13,9 @@ pub(crate) fn say(text: impl Display) {
 }
 
 /// A result, on standard output. A pipe that was closed has had enough.
-pub(crate) fn print(text: &[u8]) -> io::Result<()> {
+pub(crate) fn print(text: impl AsRef<[u8]>) -> io::Result<()> {
     let mut out = stdout().lock();
-    let printed = out.write_all(text).and_then(|()| out.flush());
+    let printed = out.write_all(text.as_ref()).and_then(|()| out.flush());
     match printed {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         printed => printed,

@@ -11,6 +11,7 @@
 
 mod cli;
 mod cli_subscribe;
+mod config_commands;
 mod forward_auth;
 mod gauge;
 mod hostile_handshakes;
@@ -30,3 +31,4 @@ mod shutdown;
 mod slow_consumers;
 mod slowloris;
 mod two_instances;
+mod vital_tasks;
