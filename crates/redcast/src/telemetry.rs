@@ -6,11 +6,11 @@
 use std::io::{self, IsTerminal, Write, stderr};
 use std::{env, fmt};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
 use tracing::{Dispatch, Level, Metadata};
 use tracing_subscriber::field::MakeExt;
-use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -29,24 +29,14 @@ enum Lines {
 
 /// Starts logging to standard error.
 pub(crate) fn start_logging(log: &Log) -> Result<()> {
-    let filter = filter(&log.level)?;
+    // The settings have judged it already.
+    let filter = EnvFilter::try_new(&log.level).context("log.level")?;
     let lines = match (log.format, stderr().is_terminal()) {
         (LogFormat::Json, _) | (LogFormat::Auto, false) => Lines::Json,
         (_, terminal) => Lines::Pretty { colours: terminal && colours_wanted() },
     };
     let started = dispatch(lines, filter, stderr).try_init();
     started.map_err(|error| anyhow::anyhow!("logging was started twice: {error}"))
-}
-
-/// Reads `log.level`.
-fn filter(text: &str) -> Result<EnvFilter> {
-    let wrong = || format!("log.level: {text:?} is no level and no filter");
-    // The library would take a misspelt level for a module's name, and log nothing.
-    let levels = text.split(',').filter_map(|part| part.rsplit('=').next()).map(str::trim);
-    for level in levels {
-        ensure!(!level.is_empty() && level.parse::<LevelFilter>().is_ok(), wrong());
-    }
-    EnvFilter::try_new(text).with_context(wrong)
 }
 
 /// <https://no-color.org>: set to anything at all means none.

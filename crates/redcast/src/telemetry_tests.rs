@@ -25,7 +25,7 @@ impl Write for Kept {
 fn logged(lines: Lines, level: &str, work: impl FnOnce()) -> String {
     let kept = Kept::default();
     let writer = kept.clone();
-    let dispatch = dispatch(lines, filter(level).unwrap(), move || writer.clone());
+    let dispatch = dispatch(lines, EnvFilter::new(level), move || writer.clone());
     with_default(&dispatch, work);
     let bytes = std::mem::take(&mut *kept.0.lock().unwrap());
     String::from_utf8(bytes).unwrap()
@@ -84,17 +84,6 @@ fn no_level_makes_a_library_log_what_it_hears() {
         tracing::trace!(target: "redcast_edge::session", "ours");
     });
     assert!(text.contains("ours"), "{text}");
-}
-
-#[test]
-fn a_level_that_is_none_is_refused() {
-    for wrong in ["loud", "", "redcast=", "info,redcast=loud"] {
-        let error = filter(wrong).unwrap_err();
-        assert!(error.to_string().contains("log.level"), "{error}");
-    }
-    for right in ["off", "info", "info,redcast_edge=debug", "warn,redcast=trace"] {
-        assert!(filter(right).is_ok(), "{right}");
-    }
 }
 
 #[test]

@@ -30,5 +30,6 @@ mod settings;
 mod shutdown;
 mod slow_consumers;
 mod slowloris;
+mod terminal;
 mod two_instances;
 mod vital_tasks;
