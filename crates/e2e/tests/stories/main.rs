@@ -16,6 +16,7 @@ mod interleaved_writes;
 mod late_refusal;
 mod netns;
 mod order;
+mod protocol_doc;
 mod raw_and_envelope;
 mod redis_outage;
 mod settings;
