@@ -1,7 +1,5 @@
 //! From a command to the node's verbs and back to a reply.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
 use redcast_hub::Form;
 use redcast_node::{JoinError, Participant};
@@ -12,7 +10,8 @@ use redcast_protocol::{
 use redcast_wire::text_frame;
 
 use crate::config::Endpoint;
-use crate::router::Edge;
+use crate::life::Life;
+use crate::metrics::EdgeMetrics;
 use crate::socket::ClientSocket;
 
 /// A refused command: what kind of refusal, and one sentence.
@@ -20,23 +19,27 @@ type Refused = (ErrorCode, String);
 
 struct Desk<'a> {
     endpoint: &'a Endpoint,
+    metrics: &'a EdgeMetrics,
     participant: &'a mut Participant<ClientSocket>,
 }
 
 /// Welcomes an envelope connection, and joins the endpoint's channels.
 pub(crate) async fn greet(
-    edge: &Arc<Edge>,
-    endpoint: usize,
+    life: &Life,
     participant: &mut Participant<ClientSocket>,
     since: Vec<(Channel, Cursor)>,
 ) {
-    let endpoint = &edge.config.endpoints[endpoint];
+    let endpoint = life.endpoint();
     if participant.connection().form() == Form::Envelope {
-        let identity = &edge.identity;
+        let identity = &life.edge.identity;
         let welcome = Reply::Welcome { instance: &identity.instance, version: identity.version };
         participant.connection().send(&text_frame(&welcome.encode()));
     }
-    let mut desk = Desk { endpoint, participant };
+    let mut desk = Desk { endpoint, metrics: &life.edge.metrics, participant };
+    for (stranger, _) in since.iter().filter(|(named, _)| !endpoint.access.join.contains(named)) {
+        let message = format!("`since` names {stranger}, which is not joined on connect");
+        desk.refuse(ErrorCode::BadRequest, &message, None);
+    }
     let since = |channel: &Channel| {
         since.iter().find(|(named, _)| named == channel).map(|(_, cursor)| *cursor)
     };
@@ -55,19 +58,15 @@ pub(crate) async fn greet(
 }
 
 /// Carries out one text message.
-pub(crate) async fn obey(
-    edge: &Arc<Edge>,
-    endpoint: usize,
-    participant: &mut Participant<ClientSocket>,
-    text: String,
-) {
-    edge.metrics.commands.inc();
-    let mut desk = Desk { endpoint: &edge.config.endpoints[endpoint], participant };
+pub(crate) async fn obey(life: &Life, participant: &mut Participant<ClientSocket>, text: String) {
+    let metrics = &life.edge.metrics;
+    metrics.commands.inc();
+    let mut desk = Desk { endpoint: life.endpoint(), metrics, participant };
     let request = match Request::parse(&text) {
         Ok(request) => request,
         Err(error) => return desk.refuse(error.code, &error.message, error.id.as_ref()),
     };
-    edge.metrics.unknown_fields.inc_by(request.unknown_fields as u64);
+    metrics.unknown_fields.inc_by(request.unknown_fields as u64);
     let id = request.id.as_ref();
     let done = match request.command {
         Command::Subscribe(wanted) => desk.subscribe(wanted, id).await,
@@ -85,6 +84,15 @@ pub(crate) async fn obey(
     if let Err((code, message)) = done {
         desk.refuse(code, &message, id);
     }
+}
+
+/// Tells a client that a command came too fast and was not carried out.
+pub(crate) fn refuse_pace(life: &Life, participant: &mut Participant<ClientSocket>, text: &str) {
+    let metrics = &life.edge.metrics;
+    metrics.commands.inc();
+    let id = Request::parse(text).map_or_else(|error| error.id, |request| request.id);
+    let desk = Desk { endpoint: life.endpoint(), metrics, participant };
+    desk.refuse(ErrorCode::RateLimited, "too many commands; send fewer a second", id.as_ref());
 }
 
 impl Desk<'_> {
@@ -142,6 +150,7 @@ impl Desk<'_> {
     }
 
     fn refuse(&self, code: ErrorCode, message: &str, id: Option<&CommandId>) {
+        self.metrics.count_refused(code);
         if self.participant.connection().form() != Form::Quiet {
             self.reply(Reply::Error { code, message, id });
         }

@@ -24,6 +24,8 @@ pub struct EdgeConfig {
     pub handshake_timeout: Duration,
     /// Networks whose `X-Forwarded-For` is believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
+    /// Sockets of the public port that may speak plain HTTP at a time. Default 4,096.
+    pub max_http_connections: usize,
     /// Commands one connection may send per second; 0 means no limit. Default 50.
     pub commands_per_second: u32,
     /// Who is asked whether to admit a handshake; none means that all are admitted.

@@ -6,11 +6,17 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use redcast_node::PublishError;
+use redcast_node::{NotAdmitted, PublishError};
 
 use crate::metrics::Rejected;
 
 const SEC_WEBSOCKET_VERSION: HeaderName = HeaderName::from_static("sec-websocket-version");
+
+/// The whole answer to a socket that there is no room for: it is sent before a byte of
+/// the request was read.
+pub(crate) const NO_ROOM_FOR_SOCKET: &str = "HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n\
+    content-length: 51\r\n\r\n{\"error\":\"too many sockets are open here just now\"}";
 
 /// Why a request is refused, in the client's terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +41,8 @@ pub(crate) enum Refusal {
     TooLarge(String),
     /// Full, draining or without its broker: worth another try later.
     Unavailable(String, Rejected),
+    /// The client itself asks for too much: worth another try later, by fewer.
+    TooMany(String, Rejected),
 }
 
 impl Refusal {
@@ -49,16 +57,17 @@ impl Refusal {
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
         }
     }
 
     /// Under which reason a refused handshake is counted.
     pub(crate) fn rejected(&self) -> Rejected {
         match self {
-            Self::OriginForbidden | Self::Forbidden(_) | Self::Unauthenticated(_) => {
-                Rejected::Origin
-            }
-            Self::Unavailable(_, reason) => *reason,
+            Self::OriginForbidden => Rejected::Origin,
+            Self::Forbidden(_) => Rejected::Forbidden,
+            Self::Unauthenticated(_) => Rejected::Unauthenticated,
+            Self::Unavailable(_, reason) | Self::TooMany(_, reason) => *reason,
             Self::UpgradeRequired(_)
             | Self::BadRequest(_)
             | Self::NotFound
@@ -76,7 +85,8 @@ impl fmt::Display for Refusal {
             Self::BadRequest(text)
             | Self::Forbidden(text)
             | Self::TooLarge(text)
-            | Self::Unavailable(text, _) => f.write_str(text),
+            | Self::Unavailable(text, _)
+            | Self::TooMany(text, _) => f.write_str(text),
             Self::OriginForbidden => f.write_str("this origin may not connect to this endpoint"),
             Self::NotFound => f.write_str("nothing lives at this path"),
             Self::TooSlow => f.write_str("the body did not arrive in time"),
@@ -101,7 +111,7 @@ impl IntoResponse for Refusal {
                 headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
                 headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
             }
-            Self::Unavailable(..) => {
+            Self::Unavailable(..) | Self::TooMany(..) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
             }
             Self::Unauthenticated(_) => {
@@ -119,6 +129,17 @@ impl IntoResponse for Refusal {
     }
 }
 
+impl From<NotAdmitted> for Refusal {
+    fn from(error: NotAdmitted) -> Self {
+        let text = error.to_string();
+        match error {
+            NotAdmitted::Full { .. } => Self::Unavailable(text, Rejected::Limit),
+            NotAdmitted::TooFast => Self::Unavailable(text, Rejected::HandshakeRate),
+            NotAdmitted::AddressFull { .. } => Self::TooMany(text, Rejected::AddressLimit),
+        }
+    }
+}
+
 impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
         match error {
@@ -126,5 +147,17 @@ impl From<PublishError> for Refusal {
             PublishError::Unavailable(_) => Self::Unavailable(error.to_string(), Rejected::Failed),
             PublishError::Refused(_) => Self::Forbidden(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_answer_without_a_request_says_how_long_it_is() {
+        let (head, body) = NO_ROOM_FOR_SOCKET.split_once("\r\n\r\n").unwrap();
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{head}");
+        assert!(serde_json::from_str::<serde_json::Value>(body).unwrap()["error"].is_string());
     }
 }

@@ -7,17 +7,22 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod admin;
 mod api;
 mod commands;
 mod config;
 mod error;
+#[cfg(feature = "faults")]
+mod faults;
 mod forward_auth;
 mod handshake;
+mod life;
 mod listener;
 mod metrics;
 mod origin;
 mod outgoing;
+mod pace;
 mod page;
 mod query;
 mod router;
@@ -28,7 +33,7 @@ mod upgrade;
 pub use admin::admin_router;
 pub use config::{ApiConfig, ApiKey, ConfigError, EdgeConfig, Endpoint};
 pub use forward_auth::{ForwardAuthConfig, ForwardAuthConfigError};
-pub use listener::{ListenerConfig, serve};
+pub use listener::{ListenerConfig, SocketLimits, serve};
 pub use metrics::EdgeMetrics;
 pub use origin::AllowedOrigins;
 pub use router::{Edge, Identity, public_router};

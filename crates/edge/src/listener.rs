@@ -2,6 +2,7 @@
 //! deadline, the header limits and the socket options are ours to set.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -11,18 +12,28 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntGauge};
 use socket2::SockRef;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::sleep;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
+
+use crate::address::Peer;
+use crate::error::NO_ROOM_FOR_SOCKET;
 
 /// The most that a request's head may take, bytes.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// How long to wait after a failed accept: descriptors come back as others leave.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
+
+/// How many sockets that are being turned away may linger, and for how long, so that
+/// the answer is read before the socket is gone.
+const MAX_LINGERING: usize = 32;
+const LINGER: Duration = Duration::from_secs(1);
 
 /// What a listener does with its sockets.
 #[derive(Clone, Debug)]
@@ -32,8 +43,32 @@ pub struct ListenerConfig {
     /// Unsent bytes the kernel may hold per socket (`TCP_NOTSENT_LOWAT`). Without
     /// it a silent client's socket swallows megabytes before the outbox sees one.
     pub unsent_limit: u32,
-    /// Counts the sockets that speak plain HTTP.
+    /// How many it takes.
+    pub sockets: SocketLimits,
+}
+
+/// How many sockets a listener takes; one more is answered 503 and closed, unread.
+#[derive(Clone, Debug)]
+pub struct SocketLimits {
+    /// The most that may speak plain HTTP at a time: handshakes under way, the page,
+    /// the API, and who only pretends.
+    pub max_http: usize,
+    /// The most in all, WebSocket connections included.
+    pub max_all: usize,
+    /// Counts those that speak plain HTTP.
+    pub http: IntGauge,
+    /// Counts the WebSocket connections.
     pub connections: IntGauge,
+    /// Counts those that were turned away.
+    pub refused: IntCounter,
+}
+
+impl SocketLimits {
+    fn have_room(&self) -> bool {
+        let http = usize::try_from(self.http.get()).unwrap_or(0);
+        let connections = usize::try_from(self.connections.get()).unwrap_or(0);
+        http < self.max_http && http + connections < self.max_all
+    }
 }
 
 struct Counted(IntGauge);
@@ -51,6 +86,13 @@ impl Drop for Counted {
     }
 }
 
+/// A socket that there is room for.
+struct Accepted {
+    stream: TcpStream,
+    peer: Peer,
+    counted: Counted,
+}
+
 /// Accepts and serves until `stop`; then lets each request in progress finish.
 pub async fn serve(
     listener: TcpListener,
@@ -59,11 +101,21 @@ pub async fn serve(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
+    let lingering = Arc::new(Semaphore::new(MAX_LINGERING));
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, _)) => {
-                let serving = serve_socket(stream, router.clone(), config.clone(), stop.clone());
+            Ok((stream, address)) if config.sockets.have_room() => {
+                // Counted before the next accept, or a burst would pass the limit.
+                let counted = Counted::new(&config.sockets.http);
+                let socket = Accepted { stream, peer: Peer(address.ip()), counted };
+                let serving = serve_socket(socket, router.clone(), config.clone(), stop.clone());
                 tasks.spawn(serving);
+            }
+            Ok((stream, _)) => {
+                config.sockets.refused.inc();
+                if let Ok(place) = lingering.clone().try_acquire_owned() {
+                    tasks.spawn(turn_away(stream, place));
+                }
             }
             Err(error) => {
                 tracing::warn!(%error, "can't accept a connection");
@@ -73,18 +125,34 @@ pub async fn serve(
     }
 }
 
+/// Answers without having read anything. Only the end of what the client sends, or a
+/// moment's patience, makes sure that the answer is not lost to a reset.
+async fn turn_away(mut stream: TcpStream, _place: OwnedSemaphorePermit) {
+    let goodbye = async {
+        stream.write_all(NO_ROOM_FOR_SOCKET.as_bytes()).await?;
+        stream.shutdown().await?;
+        let mut rest = [0; 1024];
+        while stream.read(&mut rest).await? > 0 {}
+        io::Result::Ok(())
+    };
+    // Whether it was heard or not, the socket goes.
+    let _ = timeout(LINGER, goodbye).await;
+}
+
 async fn serve_socket(
-    stream: TcpStream,
+    Accepted { stream, peer, counted: _counted }: Accepted,
     router: Router,
     config: ListenerConfig,
     stop: CancellationToken,
 ) {
-    let _counted = Counted::new(&config.connections);
     if let Err(error) = set_options(&stream, config.unsent_limit) {
         tracing::debug!(%error, "a client's socket refused its options");
         return;
     }
-    let service = router.map_request(|request: Request<Incoming>| request.map(Body::new));
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        request.map(Body::new)
+    });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.head_timeout)

@@ -1,7 +1,7 @@
 //! What the door counts.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
-use redcast_protocol::CloseCode;
+use redcast_protocol::{CloseCode, ErrorCode};
 
 /// The door's metrics; clones share the same counters.
 #[derive(Clone, Debug)]
@@ -14,6 +14,7 @@ pub struct EdgeMetrics {
     pub http_connections: IntGauge,
     /// Commands that clients sent.
     pub commands: IntCounter,
+    commands_refused: Vec<(ErrorCode, IntCounter)>,
     /// Fields of commands that this version does not know.
     pub unknown_fields: IntCounter,
     /// Connections whose task ended in a panic.
@@ -26,19 +27,39 @@ pub(crate) enum Rejected {
     BadRequest,
     Origin,
     Limit,
+    AddressLimit,
+    HandshakeRate,
+    Sockets,
+    Unauthenticated,
+    Forbidden,
     Draining,
     Failed,
 }
 
 impl Rejected {
-    const ALL: [Self; 5] =
-        [Self::BadRequest, Self::Origin, Self::Limit, Self::Draining, Self::Failed];
+    const ALL: [Self; 10] = [
+        Self::BadRequest,
+        Self::Origin,
+        Self::Limit,
+        Self::AddressLimit,
+        Self::HandshakeRate,
+        Self::Sockets,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::Draining,
+        Self::Failed,
+    ];
 
     const fn label(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
             Self::Origin => "origin",
             Self::Limit => "limit",
+            Self::AddressLimit => "address_limit",
+            Self::HandshakeRate => "handshake_rate",
+            Self::Sockets => "sockets",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
             Self::Draining => "draining",
             Self::Failed => "failed",
         }
@@ -63,6 +84,13 @@ impl EdgeMetrics {
         for reason in Rejected::ALL {
             rejected.with_label_values(&[reason.label()]);
         }
+        let refused = labelled(
+            registry,
+            "redcast_commands_refused_total",
+            "Commands that were answered by an error, by its code.",
+            "code",
+        )?;
+        let by_error = |code: ErrorCode| (code, refused.with_label_values(&[code.label()]));
         let by_code = |code: CloseCode| (code, closed.with_label_values(&[code.label()]));
         Ok(Self {
             opened: counter(
@@ -78,6 +106,7 @@ impl EdgeMetrics {
                 "Sockets on the public port that speak plain HTTP.",
             )?,
             commands: counter(registry, "redcast_commands_total", "Commands that clients sent.")?,
+            commands_refused: ErrorCode::ALL.into_iter().map(by_error).collect(),
             unknown_fields: counter(
                 registry,
                 "redcast_command_unknown_fields_total",
@@ -97,8 +126,18 @@ impl EdgeMetrics {
         }
     }
 
+    pub(crate) fn count_refused(&self, code: ErrorCode) {
+        if let Some((_, counter)) = self.commands_refused.iter().find(|(known, _)| *known == code) {
+            counter.inc();
+        }
+    }
+
     pub(crate) fn count_rejected(&self, reason: Rejected) {
-        self.rejected.with_label_values(&[reason.label()]).inc();
+        self.rejected(reason).inc();
+    }
+
+    pub(crate) fn rejected(&self, reason: Rejected) -> IntCounter {
+        self.rejected.with_label_values(&[reason.label()])
     }
 }
 

@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::routing::{get, post};
-use prometheus::IntGauge;
 use redcast_node::Node;
 use tokio_util::task::TaskTracker;
 
 use crate::config::EdgeConfig;
 use crate::error::Refusal;
-use crate::metrics::EdgeMetrics;
+use crate::listener::SocketLimits;
+use crate::metrics::{EdgeMetrics, Rejected};
+use crate::pace::Rates;
 use crate::{api, page, upgrade};
 
 /// What every handler of the public listener can reach.
@@ -20,6 +21,7 @@ pub struct Edge {
     pub(crate) config: EdgeConfig,
     pub(crate) metrics: EdgeMetrics,
     pub(crate) identity: Identity,
+    pub(crate) rates: Rates,
     /// Holds every session, so that shutdown can wait for them.
     pub(crate) sessions: TaskTracker,
     leaving: AtomicBool,
@@ -45,7 +47,8 @@ impl Edge {
         sessions: TaskTracker,
     ) -> Arc<Self> {
         let (leaving, closed) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { node, config, metrics, identity, sessions, leaving, closed })
+        let rates = Rates::new(config.commands_per_second);
+        Arc::new(Self { node, config, metrics, identity, rates, sessions, leaving, closed })
     }
 
     /// From now on this instance is not ready; it still takes connections, because
@@ -64,9 +67,16 @@ impl Edge {
         self.leaving.load(Ordering::Relaxed)
     }
 
-    /// Counts the sockets of the public port that speak plain HTTP.
-    pub fn http_connections(&self) -> IntGauge {
-        self.metrics.http_connections.clone()
+    /// How many sockets the public port takes, where the process may hold
+    /// `descriptors` for them.
+    pub fn socket_limits(&self, descriptors: usize) -> SocketLimits {
+        SocketLimits {
+            max_http: self.config.max_http_connections,
+            max_all: descriptors,
+            http: self.metrics.http_connections.clone(),
+            connections: self.node.connections_gauge(),
+            refused: self.metrics.rejected(Rejected::Sockets),
+        }
     }
 
     /// The paths that accept WebSocket connections.

@@ -9,6 +9,7 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use redcast_hub::{Connection, Form, Loss};
 use redcast_node::Participant;
@@ -16,8 +17,9 @@ use redcast_protocol::{Channel, CloseCode, Cursor, GapReason, Reply};
 use redcast_wire::{Decoder, Flow, Limits, Message, WireError, pong_frame, text_frame};
 
 use crate::commands;
+use crate::life::Life;
 use crate::outgoing::{self, Outgoing};
-use crate::router::Edge;
+use crate::pace::{Pace, PaceError, Rates, Verdict};
 use crate::socket::ClientSocket;
 
 /// The most that one session reads before others get their turn.
@@ -29,10 +31,11 @@ thread_local! {
 
 /// One connection.
 pub(crate) struct Session {
-    edge: Arc<Edge>,
-    endpoint: usize,
+    // First, so that its permit is given back before the end is told.
     participant: Participant<ClientSocket>,
+    life: Life,
     decoder: Decoder,
+    pace: Pace,
     /// The decoder was stopped at a command and may hold more.
     unread: bool,
     /// What the client's own close frame said.
@@ -45,6 +48,14 @@ struct Heard {
     command: Option<String>,
     closed: Option<CloseCode>,
     unsupported: bool,
+    flood: Option<PaceError>,
+}
+
+/// What listens to the decoder's messages.
+struct Ear<'a> {
+    connection: &'a Connection<ClientSocket>,
+    rates: &'a Rates,
+    pace: &'a mut Pace,
 }
 
 enum Step {
@@ -53,16 +64,12 @@ enum Step {
 }
 
 impl Session {
-    pub(crate) fn new(
-        edge: Arc<Edge>,
-        endpoint: usize,
-        participant: Participant<ClientSocket>,
-    ) -> Self {
+    pub(crate) fn new(life: Life, participant: Participant<ClientSocket>) -> Self {
         Self {
-            edge,
-            endpoint,
             participant,
+            life,
             decoder: Decoder::new(),
+            pace: Pace::default(),
             unread: false,
             peer_code: None,
         }
@@ -89,9 +96,7 @@ impl Session {
         }
         // Boxed: a second of the session's hours.
         Box::pin(outgoing::say_goodbye(self.participant.connection())).await;
-        let code = self.final_code();
-        self.edge.metrics.count_closed(code);
-        tracing::debug!(code = code.label(), "connection closed");
+        self.life.code = Some(self.final_code());
     }
 
     fn connection(&self) -> &Arc<Connection<ClientSocket>> {
@@ -109,24 +114,34 @@ impl Session {
     }
 
     fn limits(&self) -> Limits {
-        let max_message_size = self.edge.config.endpoints[self.endpoint].max_message_size;
+        let max_message_size = self.life.endpoint().max_message_size;
         Limits { max_message_size, ..Limits::default() }
     }
 
     /// Says welcome, and joins the endpoint's channels.
     async fn greet(&mut self, since: Vec<(Channel, Cursor)>) {
-        let Self { edge, endpoint, participant, .. } = self;
+        let Self { life, participant, .. } = self;
         let connection = participant.connection().clone();
         // Boxed: it lives for a moment, the session for hours.
-        let work = Box::pin(commands::greet(edge, *endpoint, participant, since));
+        let work = Box::pin(commands::greet(life, participant, since));
         let losses = outgoing::pumping(&connection, work).await;
         self.tell(losses);
     }
 
     async fn obey(&mut self, text: String) {
-        let Self { edge, endpoint, participant, .. } = self;
+        #[cfg(feature = "faults")]
+        crate::faults::provoke(&text);
+        let Self { life, participant, pace, .. } = self;
+        match pace.command(&life.edge.rates) {
+            Verdict::InTime => {}
+            Verdict::TooFast => return commands::refuse_pace(life, participant, &text),
+            Verdict::Flood => {
+                let code = CloseCode::TooManyCommands;
+                return participant.connection().close(code, code.reason());
+            }
+        }
         let connection = participant.connection().clone();
-        let work = Box::pin(commands::obey(edge, *endpoint, participant, text));
+        let work = Box::pin(commands::obey(life, participant, text));
         let losses = outgoing::pumping(&connection, work).await;
         self.tell(losses);
     }
@@ -151,8 +166,9 @@ impl Session {
     fn poll_unread(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         let limits = self.limits();
         let mut heard = Heard::default();
-        let connection = self.participant.connection();
-        let outcome = self.decoder.resume(&limits, &mut |message| heard.note(message, connection));
+        let Self { participant, life, pace, decoder, .. } = self;
+        let mut ear = Ear { connection: participant.connection(), rates: &life.edge.rates, pace };
+        let outcome = decoder.resume(&limits, &mut |message| ear.hear(message, &mut heard));
         let step = self.conclude(outcome, heard);
         // Nothing in what was kept: go on with the socket.
         if step.is_pending() { self.poll_read(cx) } else { step }
@@ -199,14 +215,16 @@ impl Session {
     fn digest(&mut self, bytes: &mut [u8]) -> Poll<Step> {
         let limits = self.limits();
         let mut heard = Heard::default();
-        let connection = self.participant.connection();
-        let outcome =
-            self.decoder.feed(bytes, &limits, &mut |message| heard.note(message, connection));
+        let Self { participant, life, pace, decoder, .. } = self;
+        let mut ear = Ear { connection: participant.connection(), rates: &life.edge.rates, pace };
+        let outcome = decoder.feed(bytes, &limits, &mut |message| ear.hear(message, &mut heard));
         self.conclude(outcome, heard)
     }
 
     fn conclude(&mut self, outcome: Result<Flow, WireError>, heard: Heard) -> Poll<Step> {
         self.unread = matches!(outcome, Ok(Flow::Stop));
+        let (completed, incomplete) = (heard.command.is_some(), !self.decoder.is_idle());
+        let in_time = self.pace.bytes_came(Instant::now(), completed, incomplete);
         let connection = self.participant.connection();
         if let Some(code) = heard.closed {
             self.peer_code = Some(code);
@@ -218,6 +236,8 @@ impl Session {
             connection.close(CloseCode::UnsupportedData, CloseCode::UnsupportedData.reason());
         } else if let Err(error) = outcome {
             connection.close(error.close_code(), &error.to_string());
+        } else if let Err(error) = heard.flood.map_or(in_time, Err) {
+            connection.close(PaceError::CLOSE_CODE, &error.to_string());
         } else if let Some(text) = heard.command {
             return Poll::Ready(Step::Command(text));
         } else {
@@ -245,18 +265,22 @@ impl Session {
     }
 }
 
-impl Heard {
-    fn note(&mut self, message: Message<'_>, connection: &Connection<ClientSocket>) -> Flow {
+impl Ear<'_> {
+    fn hear(&mut self, message: Message<'_>, heard: &mut Heard) -> Flow {
         match message {
-            Message::Text(text) => self.command = Some(text.to_owned()),
-            Message::Binary(_) => self.unsupported = true,
-            Message::Ping(payload) => {
-                connection.pong(pong_frame(payload));
-                return Flow::Continue;
+            Message::Text(text) => heard.command = Some(text.to_owned()),
+            Message::Binary(_) => heard.unsupported = true,
+            Message::Ping(_) | Message::Pong(_) => {
+                heard.flood = self.pace.control_frame(self.rates).err();
+                if heard.flood.is_none() {
+                    if let Message::Ping(payload) = message {
+                        self.connection.pong(pong_frame(payload));
+                    }
+                    return Flow::Continue;
+                }
             }
-            Message::Pong(_) => return Flow::Continue,
-            Message::Close(None) => self.closed = Some(CloseCode::NoStatus),
-            Message::Close(Some((code, _))) => self.closed = Some(CloseCode::from_code(code)),
+            Message::Close(None) => heard.closed = Some(CloseCode::NoStatus),
+            Message::Close(Some((code, _))) => heard.closed = Some(CloseCode::from_code(code)),
         }
         Flow::Stop
     }

@@ -1,24 +1,26 @@
 //! From a request to a session: the checks before 101, and the hand-over of the
 //! socket after it.
 
-use std::panic::AssertUnwindSafe;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use futures_util::FutureExt;
 use http::header::ORIGIN;
+use http::request::Parts;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use redcast_hub::Form;
 use redcast_node::ConnectionPermit;
-use redcast_protocol::{Channel, CloseCode, Cursor};
+use redcast_protocol::{Channel, Cursor};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::address::{Peer, client_address};
 use crate::config::Endpoint;
 use crate::error::Refusal;
 use crate::handshake::Handshake;
+use crate::life::Life;
 use crate::metrics::Rejected;
 use crate::query::resume_points;
 use crate::router::Edge;
@@ -52,7 +54,12 @@ fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Response, 
         return Err(Refusal::OriginForbidden);
     }
     let since = resume_points(request.uri.query())?;
-    let permit = admit(edge)?;
+    if edge.refuses_connections() {
+        let text = "this instance is restarting; connect again".to_owned();
+        return Err(Refusal::Unavailable(text, Rejected::Draining));
+    }
+    edge.node.admit_handshake()?;
+    let permit = edge.node.admit(address(edge, &request))?;
     let upgrade = request.extensions.remove::<OnUpgrade>().ok_or_else(|| {
         Refusal::BadRequest("this connection can't be upgraded to WebSocket".to_owned())
     })?;
@@ -62,12 +69,10 @@ fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Response, 
     Ok(handshake.response())
 }
 
-fn admit(edge: &Edge) -> Result<ConnectionPermit, Refusal> {
-    if edge.refuses_connections() {
-        let text = "this instance is restarting; connect again".to_owned();
-        return Err(Refusal::Unavailable(text, Rejected::Draining));
-    }
-    edge.node.admit().map_err(|full| Refusal::Unavailable(full.to_string(), Rejected::Limit))
+/// Whose handshake it is. Without an accept loop of ours there is no peer.
+fn address(edge: &Edge, request: &Parts) -> IpAddr {
+    let peer = request.extensions.get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
+    client_address(peer, &request.headers, &edge.config.trusted_proxies)
 }
 
 fn form(handshake: &Handshake, endpoint: &Endpoint) -> Form {
@@ -88,21 +93,14 @@ async fn begin(edge: Arc<Edge>, upgrade: OnUpgrade, accepted: Accepted) {
         edge.metrics.count_rejected(Rejected::Failed);
         return;
     };
-    edge.metrics.opened.inc();
     let Accepted { endpoint, form, since, permit } = accepted;
+    let life = Life::begin(edge.clone(), endpoint, permit.address());
     let socket = ClientSocket::new(stream, permit);
     let Ok(participant) = edge.node.connect(socket, form).await else { return };
-    let session = Session::new(edge.clone(), endpoint, participant);
-    edge.sessions.spawn(live(edge.clone(), session, since, read));
-}
-
-/// A panic in here ends this connection alone; the permit falls with the socket
-/// wherever that happens.
-async fn live(edge: Arc<Edge>, session: Session, since: Vec<(Channel, Cursor)>, read: Vec<u8>) {
-    if AssertUnwindSafe(session.run(since, read)).catch_unwind().await.is_err() {
-        edge.metrics.panics.inc();
-        edge.metrics.count_closed(CloseCode::Internal);
-    }
+    let session = Session::new(life, participant);
+    // A panic in there ends this connection alone: the task is its own, and each
+    // count falls with the struct that holds it.
+    edge.sessions.spawn(session.run(since, read));
 }
 
 /// The TCP socket itself and what was read beyond the request. Any other kind of

@@ -16,6 +16,7 @@ mod limits;
 mod metrics;
 mod node;
 mod participant;
+mod rate;
 #[cfg(test)]
 mod testing;
 
@@ -23,8 +24,9 @@ pub use access::ChannelAccess;
 pub use config::{ChannelRule, NodeConfig};
 pub use fanout::Fanout;
 pub use interest::Reaper;
-pub use limits::{ConnectionPermit, Full};
+pub use limits::{ConnectionPermit, NotAdmitted};
 pub use metrics::NodeMetrics;
 pub use node::{Node, NodeTasks};
 pub use participant::{JoinError, Participant};
+pub use rate::{Bucket, Rate};
 pub use redcast_broker::{Health, PublishError};

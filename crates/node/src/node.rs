@@ -1,9 +1,11 @@
 //! The product's verbs: admit, connect, publish; joining and leaving are verbs of
 //! the [`Participant`] that connecting gives.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use prometheus::IntGauge;
 use redcast_broker::{Broker, Deliveries, Health, PublishError};
 use redcast_hub::{Form, Hub, HubClosed, Socket};
 use redcast_protocol::Channel;
@@ -11,7 +13,7 @@ use redcast_protocol::Channel;
 use crate::config::NodeConfig;
 use crate::fanout::Fanout;
 use crate::interest::{Interest, Reaper};
-use crate::limits::{ConnectionPermit, Connections, Full};
+use crate::limits::{ConnectionPermit, Connections, NotAdmitted};
 use crate::metrics::NodeMetrics;
 use crate::participant::Participant;
 
@@ -40,9 +42,9 @@ impl Node {
         (broker, deliveries): (Arc<dyn Broker>, Deliveries),
         hub: Hub,
     ) -> (Arc<Self>, NodeTasks) {
-        let max_connections = config.max_connections;
-        metrics.connections_limit.set(i64::try_from(max_connections).unwrap_or(i64::MAX));
-        let connections = Connections::new(max_connections, metrics.connections.clone());
+        let limit = i64::try_from(config.max_connections).unwrap_or(i64::MAX);
+        metrics.connections_limit.set(limit);
+        let connections = Connections::new(&config, metrics.connections.clone());
         let max_subscriptions = config.max_subscriptions;
         let interest = Interest::new(broker.clone(), config, metrics, hub.shards());
         let fanout = Fanout { deliveries, interest: interest.clone(), hub: hub.clone() };
@@ -51,9 +53,19 @@ impl Node {
         (Arc::new(node), NodeTasks { fanout, reaper })
     }
 
-    /// Counts one more connection, if there is room.
-    pub fn admit(&self) -> Result<ConnectionPermit, Full> {
-        self.connections.admit()
+    /// Counts one more handshake, if they don't come too fast.
+    pub fn admit_handshake(&self) -> Result<(), NotAdmitted> {
+        self.connections.admit_handshake()
+    }
+
+    /// Counts one more connection of `address`, if there is room.
+    pub fn admit(&self, address: IpAddr) -> Result<ConnectionPermit, NotAdmitted> {
+        self.connections.admit(address)
+    }
+
+    /// The gauge of open connections.
+    pub fn connections_gauge(&self) -> IntGauge {
+        self.connections.gauge()
     }
 
     /// How many connections are open.

@@ -90,6 +90,32 @@ pub enum GapReason {
     TooLarge,
 }
 
+impl ErrorCode {
+    /// Every kind of refusal.
+    pub const ALL: [Self; 7] = [
+        Self::BadRequest,
+        Self::Forbidden,
+        Self::UnknownChannel,
+        Self::RateLimited,
+        Self::TooLarge,
+        Self::NotSupported,
+        Self::Internal,
+    ];
+
+    /// The value of the `code` label in the metrics, the same as on the wire.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::BadRequest => "bad_request",
+            Self::Forbidden => "forbidden",
+            Self::UnknownChannel => "unknown_channel",
+            Self::RateLimited => "rate_limited",
+            Self::TooLarge => "too_large",
+            Self::NotSupported => "not_supported",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 impl GapReason {
     /// The value of the `reason` label in the metrics, the same as on the wire.
     pub const fn label(self) -> &'static str {
@@ -186,6 +212,15 @@ mod tests {
         check(&error, &json!({"type":"error","code":"not_supported","message":"m"}));
         let reset = Reply::Reset { channel: "c", reason: ResetReason::Unknown };
         check(&reset, &json!({"type":"reset","channel":"c","reason":"unknown"}));
+    }
+
+    #[test]
+    fn an_error_has_one_name_on_the_wire_and_in_the_metrics() {
+        for code in ErrorCode::ALL {
+            let label = code.label();
+            let error = Reply::Error { code, message: "m", id: None };
+            check(&error, &json!({"type":"error","code":label,"message":"m"}));
+        }
     }
 
     #[test]

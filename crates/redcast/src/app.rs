@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
-use prometheus::{IntGauge, Registry};
+use prometheus::{IntCounter, IntGauge, Registry};
 use redcast_broker::{Broker, BrokerMetrics, Deliveries, MemoryBroker, RedisBroker};
 use redcast_edge::{
-    Edge, EdgeMetrics, Identity, ListenerConfig, admin_router, public_router, serve,
+    Edge, EdgeMetrics, Identity, ListenerConfig, SocketLimits, admin_router, public_router, serve,
 };
 use redcast_hub::{Hub, HubMetrics, ShardTask};
 use redcast_node::{Node, NodeMetrics, NodeTasks};
@@ -21,6 +21,13 @@ use crate::settings::{BrokerSettings, Settings};
 use crate::shutdown::{Drain, EXIT_INTERRUPTED, Signals};
 use crate::{demo, telemetry};
 
+/// Descriptors that no client's socket may take: for Redis, metrics and logs. It is
+/// less than what the limit of connections leaves free, so that there is room for
+/// handshakes even then, if only to refuse them.
+const INTERNAL_DESCRIPTORS: u64 = 128;
+/// Scrapers and probes are few.
+const ADMIN_SOCKETS: usize = 64;
+
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A configuration that can't be run: exit code 78 (EX_CONFIG of sysexits.h).
@@ -31,6 +38,8 @@ pub(crate) struct BadConfig(pub(crate) anyhow::Error);
 /// The gateway, built and not yet serving.
 pub(crate) struct App {
     settings: Settings,
+    /// How many descriptors the process may hold.
+    descriptors: u64,
     registry: Registry,
     node: Arc<Node>,
     edge: Arc<Edge>,
@@ -71,6 +80,7 @@ impl App {
         let draining = telemetry::draining_gauge(&registry)?;
         Ok(Self {
             settings,
+            descriptors,
             registry,
             node,
             edge,
@@ -120,8 +130,9 @@ impl App {
         let head_timeout = self.settings.http.handshake_timeout;
         let unsent_limit = u32::try_from(self.settings.http.unsent_limit.as_u64())
             .map_err(|_| BadConfig(anyhow!("http.unsent_limit: at most 4 GiB")))?;
-        let connections = self.edge.http_connections();
-        let config = ListenerConfig { head_timeout, unsent_limit, connections };
+        let descriptors = self.descriptors.saturating_sub(INTERNAL_DESCRIPTORS);
+        let sockets = self.edge.socket_limits(usize::try_from(descriptors).unwrap_or(usize::MAX));
+        let config = ListenerConfig { head_timeout, unsent_limit, sockets };
         let public = serve(
             doors.public,
             public_router(&self.edge),
@@ -139,8 +150,7 @@ impl App {
             "the accept loop"
         });
         // Health and metrics are answered to the very end of a drain.
-        let uncounted = IntGauge::new("admin", "not exposed")?;
-        let config = ListenerConfig { head_timeout, unsent_limit, connections: uncounted };
+        let config = ListenerConfig { head_timeout, unsent_limit, sockets: admin_sockets()? };
         let admin = admin_router(self.edge.clone(), self.registry.clone());
         let admin = serve(doors.admin, admin, config, self.background.clone(), self.stop.clone());
         self.background.spawn(admin);
@@ -162,6 +172,17 @@ impl Doors {
         let admin = listen(settings.admin.listen, "admin.listen").await?;
         Ok(Self { public, admin })
     }
+}
+
+fn admin_sockets() -> Result<SocketLimits> {
+    let uncounted = || IntGauge::new("admin", "not exposed");
+    Ok(SocketLimits {
+        max_http: ADMIN_SOCKETS,
+        max_all: ADMIN_SOCKETS,
+        http: uncounted()?,
+        connections: uncounted()?,
+        refused: IntCounter::new("admin_refused", "not exposed")?,
+    })
 }
 
 async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {

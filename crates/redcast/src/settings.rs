@@ -295,6 +295,7 @@ impl Settings {
             max_event_size: bytes(self.limits.max_event_size),
             handshake_timeout: self.http.handshake_timeout,
             trusted_proxies: self.trusted_proxies()?,
+            max_http_connections: self.limits.max_http_connections,
             commands_per_second: self.limits.commands_per_second,
             forward_auth: self.forward_auth()?,
         };

@@ -14,6 +14,7 @@ mod http;
 mod interest;
 mod interleaved_writes;
 mod late_refusal;
+mod limits;
 mod netns;
 mod order;
 mod protocol_doc;
