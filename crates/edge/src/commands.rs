@@ -61,6 +61,10 @@ pub(crate) async fn greet(
 pub(crate) async fn obey(life: &Life, participant: &mut Participant<ClientSocket>, text: String) {
     let metrics = &life.edge.metrics;
     metrics.commands.inc();
+    #[cfg(feature = "echo")]
+    if crate::echo::is_at(life) {
+        return crate::echo::send_back_text(participant.connection(), &text);
+    }
     let mut desk = Desk { endpoint: life.endpoint(), metrics, participant };
     let request = match Request::parse(&text) {
         Ok(request) => request,

@@ -12,6 +12,8 @@ mod admin;
 mod api;
 mod commands;
 mod config;
+#[cfg(feature = "echo")]
+mod echo;
 mod error;
 #[cfg(feature = "faults")]
 mod faults;

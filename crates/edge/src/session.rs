@@ -19,7 +19,7 @@ use redcast_wire::{Decoder, Flow, Limits, Message, WireError, pong_frame, text_f
 use crate::commands;
 use crate::life::Life;
 use crate::outgoing::{self, Outgoing};
-use crate::pace::{Pace, PaceError, Rates, Verdict};
+use crate::pace::{Pace, PaceError, Verdict};
 use crate::socket::ClientSocket;
 
 /// The most that one session reads before others get their turn.
@@ -54,7 +54,7 @@ struct Heard {
 /// What listens to the decoder's messages.
 struct Ear<'a> {
     connection: &'a Connection<ClientSocket>,
-    rates: &'a Rates,
+    life: &'a Life,
     pace: &'a mut Pace,
 }
 
@@ -115,7 +115,10 @@ impl Session {
 
     fn limits(&self) -> Limits {
         let max_message_size = self.life.endpoint().max_message_size;
-        Limits { max_message_size, ..Limits::default() }
+        let limits = Limits { max_message_size, ..Limits::default() };
+        #[cfg(feature = "echo")]
+        let limits = crate::echo::widen(limits, &self.life);
+        limits
     }
 
     /// Says welcome, and joins the endpoint's channels.
@@ -130,7 +133,9 @@ impl Session {
 
     async fn obey(&mut self, text: String) {
         #[cfg(feature = "faults")]
-        crate::faults::provoke(&text);
+        if self.connection().socket().fault.obey(&text) {
+            return;
+        }
         let Self { life, participant, pace, .. } = self;
         match pace.command(&life.edge.rates) {
             Verdict::InTime => {}
@@ -167,7 +172,7 @@ impl Session {
         let limits = self.limits();
         let mut heard = Heard::default();
         let Self { participant, life, pace, decoder, .. } = self;
-        let mut ear = Ear { connection: participant.connection(), rates: &life.edge.rates, pace };
+        let mut ear = Ear { connection: participant.connection(), life, pace };
         let outcome = decoder.resume(&limits, &mut |message| ear.hear(message, &mut heard));
         let step = self.conclude(outcome, heard);
         // Nothing in what was kept: go on with the socket.
@@ -216,7 +221,7 @@ impl Session {
         let limits = self.limits();
         let mut heard = Heard::default();
         let Self { participant, life, pace, decoder, .. } = self;
-        let mut ear = Ear { connection: participant.connection(), rates: &life.edge.rates, pace };
+        let mut ear = Ear { connection: participant.connection(), life, pace };
         let outcome = decoder.feed(bytes, &limits, &mut |message| ear.hear(message, &mut heard));
         self.conclude(outcome, heard)
     }
@@ -269,9 +274,14 @@ impl Ear<'_> {
     fn hear(&mut self, message: Message<'_>, heard: &mut Heard) -> Flow {
         match message {
             Message::Text(text) => heard.command = Some(text.to_owned()),
+            #[cfg(feature = "echo")]
+            Message::Binary(payload) if crate::echo::is_at(self.life) => {
+                crate::echo::send_back_binary(self.connection, payload);
+                return Flow::Continue;
+            }
             Message::Binary(_) => heard.unsupported = true,
             Message::Ping(_) | Message::Pong(_) => {
-                heard.flood = self.pace.control_frame(self.rates).err();
+                heard.flood = self.pace.control_frame(&self.life.edge.rates).err();
                 if heard.flood.is_none() {
                     if let Message::Ping(payload) = message {
                         self.connection.pong(pong_frame(payload));

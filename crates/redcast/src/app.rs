@@ -13,7 +13,7 @@ use redcast_edge::{
 use redcast_hub::{Hub, HubMetrics, ShardTask};
 use redcast_node::{Node, NodeMetrics, NodeTasks};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -230,10 +230,11 @@ fn vital_tasks(shards: Vec<ShardTask>, node: NodeTasks) -> JoinSet<&'static str>
 
 /// A vital task that ended, by itself or by a panic, ends the process: a gateway
 /// that looks alive and delivers nothing is worse than none.
-fn failure(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> anyhow::Error {
-    match ended {
-        Some(Ok(name)) => anyhow!("{name} ended; the process can't go on"),
-        Some(Err(error)) => anyhow!("a vital task failed: {error}"),
+fn failure(ended: Option<Result<&'static str, JoinError>>) -> anyhow::Error {
+    match ended.map(|ended| ended.ok()) {
+        Some(Some(name)) => anyhow!("{name} ended; the process can't go on"),
+        // Not the panic's own words: they may quote what a client sent.
+        Some(None) => anyhow!("a vital task panicked; the line above says where"),
         None => anyhow!("there are no vital tasks"),
     }
 }
