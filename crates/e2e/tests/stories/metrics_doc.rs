@@ -68,9 +68,9 @@ fn read_series(families: &mut Families, line: &str) {
     let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
     // The parts of a histogram belong to it.
     let parts = ["_bucket", "_sum", "_count"];
-    let whole = parts.iter().filter_map(|part| name.strip_suffix(part));
-    let whole = whole.filter(|whole| families.get(*whole).is_some_and(|f| f.kind == "histogram"));
-    let whole = whole.last().unwrap_or(name).to_owned();
+    let mut whole = parts.iter().filter_map(|part| name.strip_suffix(part));
+    let whole = whole.find(|whole| families.get(*whole).is_some_and(|f| f.kind == "histogram"));
+    let whole = whole.unwrap_or(name).to_owned();
     let family = families.get_mut(&whole).unwrap_or_else(|| panic!("no type: {line}"));
     let labels = labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty());
     for (label, value) in labels.map(|label| label.split_once('=').expect("a label's value")) {

@@ -212,7 +212,7 @@ fn quoted(text: &str) -> (Vec<u8>, &str) {
                 rest = &rest[2..];
             }
             _ => {
-                word.extend_from_slice(rest[..first.len_utf8()].as_bytes());
+                word.extend_from_slice(&rest.as_bytes()[..first.len_utf8()]);
                 rest = &rest[first.len_utf8()..];
             }
         }
