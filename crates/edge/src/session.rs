@@ -17,6 +17,7 @@ use redcast_protocol::{Channel, CloseCode, Cursor, GapReason, Reply};
 use redcast_wire::{Decoder, Flow, Limits, Message, WireError, pong_frame, text_frame};
 
 use crate::commands;
+use crate::granted::Expiry;
 use crate::life::Life;
 use crate::outgoing::{self, Outgoing};
 use crate::pace::{Pace, PaceError, Verdict};
@@ -36,6 +37,7 @@ pub(crate) struct Session {
     life: Life,
     decoder: Decoder,
     pace: Pace,
+    expiry: Option<Box<Expiry>>,
     /// The decoder was stopped at a command and may hold more.
     unread: bool,
     /// What the client's own close frame said.
@@ -64,12 +66,17 @@ enum Step {
 }
 
 impl Session {
-    pub(crate) fn new(life: Life, participant: Participant<ClientSocket>) -> Self {
+    pub(crate) fn new(
+        life: Life,
+        participant: Participant<ClientSocket>,
+        expiry: Option<Box<Expiry>>,
+    ) -> Self {
         Self {
             participant,
             life,
             decoder: Decoder::new(),
             pace: Pace::default(),
+            expiry,
             unread: false,
             peer_code: None,
         }
@@ -123,11 +130,11 @@ impl Session {
 
     /// Says welcome, and joins the endpoint's channels.
     async fn greet(&mut self, since: Vec<(Channel, Cursor)>) {
-        let Self { life, participant, .. } = self;
+        let Self { life, participant, expiry, .. } = self;
         let connection = participant.connection().clone();
         // Boxed: it lives for a moment, the session for hours.
         let work = Box::pin(commands::greet(life, participant, since));
-        let losses = outgoing::pumping(&connection, work).await;
+        let losses = outgoing::pumping(&connection, expiry.as_deref_mut(), work).await;
         self.tell(losses);
     }
 
@@ -136,7 +143,7 @@ impl Session {
         if self.connection().socket().fault.obey(&text) {
             return;
         }
-        let Self { life, participant, pace, .. } = self;
+        let Self { life, participant, pace, expiry, .. } = self;
         match pace.command(&life.edge.rates) {
             Verdict::InTime => {}
             Verdict::TooFast => return commands::refuse_pace(life, participant, &text),
@@ -147,12 +154,15 @@ impl Session {
         }
         let connection = participant.connection().clone();
         let work = Box::pin(commands::obey(life, participant, text));
-        let losses = outgoing::pumping(&connection, work).await;
+        let losses = outgoing::pumping(&connection, expiry.as_deref_mut(), work).await;
         self.tell(losses);
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         self.connection().register(cx.waker());
+        if let Some(expiry) = &mut self.expiry {
+            expiry.poll_end(self.participant.connection(), cx);
+        }
         let outgoing = outgoing::poll_flush(self.connection(), cx);
         match outgoing {
             Outgoing::Drained(losses) => self.tell(losses),

@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
 mod docs_links;
+mod forward_auth;
 mod gauge;
 mod http;
 mod interest;
