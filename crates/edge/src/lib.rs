@@ -10,6 +10,7 @@
 mod address;
 mod admin;
 mod api;
+mod client_io;
 mod commands;
 mod config;
 #[cfg(feature = "echo")]

@@ -6,10 +6,9 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::{HOST, ORIGIN};
+use http::header::HOST;
 use http::request::Parts;
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use redcast_hub::Form;
 use redcast_node::{Access, ConnectionPermit, ConnectionRequest, Grant};
 use redcast_protocol::{Channel, Cursor};
@@ -17,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::address::{Peer, client_address};
+use crate::client_io::ClientIo;
 use crate::config::Endpoint;
 use crate::error::Refusal;
 use crate::granted::{Expiry, Granted};
@@ -51,8 +51,7 @@ async fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Resp
     let (mut request, _) = request.into_parts();
     let endpoint = &edge.config.endpoints[index];
     let handshake = Handshake::check(&request)?;
-    let origin = request.headers.get(ORIGIN).map(http::HeaderValue::as_bytes);
-    if !endpoint.allowed_origins.permits(origin) {
+    if !endpoint.allowed_origins.permits(&request.headers) {
         return Err(Refusal::OriginForbidden);
     }
     let since = resume_points(request.uri.query())?;
@@ -148,7 +147,7 @@ async fn begin(edge: Arc<Edge>, upgrade: OnUpgrade, accepted: Accepted) {
 /// The TCP socket itself and what was read beyond the request. Any other kind of
 /// connection is refused rather than served by a slower path nobody tests.
 fn into_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let parts = upgraded.downcast::<ClientIo>().ok()?;
     // Copied, because even empty it would hold the HTTP server's 8 KiB buffer.
-    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+    Some((parts.io.into_stream(), parts.read_buf.to_vec()))
 }

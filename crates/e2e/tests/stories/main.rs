@@ -12,6 +12,8 @@
 mod docs_links;
 mod forward_auth;
 mod gauge;
+mod hostile_handshakes;
+mod hostile_origins;
 mod http;
 mod interest;
 mod interleaved_writes;
@@ -27,4 +29,5 @@ mod security_doc;
 mod settings;
 mod shutdown;
 mod slow_consumers;
+mod slowloris;
 mod two_instances;
