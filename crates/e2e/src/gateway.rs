@@ -208,7 +208,7 @@ pub async fn run_unprivileged(flags: &[&str], env: &[(&str, &str)]) -> std::proc
     command.args(["--net", "setpriv"]);
     command.arg("--bounding-set=-dac_override,-dac_read_search,-net_bind_service");
     // Nothing but what is given here, and where Debian keeps these programs.
-    command.arg(binary()).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.arg(binary(false)).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.args(flags).envs(env.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
     timeout(PATIENCE, command.output()).await.expect("it ends").expect("it starts")
 }

@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
 mod config_commands;
+mod docs_links;
 mod forward_auth;
 mod gauge;
 mod hostile_handshakes;
@@ -19,10 +20,13 @@ mod interest;
 mod interleaved_writes;
 mod late_refusal;
 mod limits;
+mod metrics_doc;
 mod netns;
 mod order;
+mod protocol_doc;
 mod raw_and_envelope;
 mod redis_outage;
+mod security_doc;
 mod settings;
 mod shutdown;
 mod slow_consumers;
