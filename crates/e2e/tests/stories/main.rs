@@ -9,7 +9,10 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
+mod descriptors;
 mod gauge;
+mod hostile_commands;
+mod hostile_frames;
 mod hostile_handshakes;
 mod hostile_origins;
 mod http;
@@ -19,6 +22,7 @@ mod late_refusal;
 mod limits;
 mod netns;
 mod order;
+mod panics;
 mod raw_and_envelope;
 mod redis_outage;
 mod settings;
