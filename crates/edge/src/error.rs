@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
-use redcast_node::{NotAdmitted, PublishError};
+use redcast_node::{AccessError, NotAdmitted, PublishError};
 
 use crate::metrics::Rejected;
 
@@ -27,6 +27,9 @@ pub(crate) enum Refusal {
     BadRequest(String),
     /// No key, or a wrong one.
     Unauthenticated(&'static str),
+    /// Whoever decides who may connect wants other credentials; what they say about
+    /// which ones is passed on.
+    BadCredentials(Vec<String>),
     /// The page's origin is not allowed.
     OriginForbidden,
     /// This is not offered here.
@@ -50,7 +53,7 @@ impl Refusal {
         match self {
             Self::UpgradeRequired(_) => StatusCode::UPGRADE_REQUIRED,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated(_) | Self::BadCredentials(_) => StatusCode::UNAUTHORIZED,
             Self::OriginForbidden | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -66,7 +69,7 @@ impl Refusal {
         match self {
             Self::OriginForbidden => Rejected::Origin,
             Self::Forbidden(_) => Rejected::Forbidden,
-            Self::Unauthenticated(_) => Rejected::Unauthenticated,
+            Self::Unauthenticated(_) | Self::BadCredentials(_) => Rejected::Unauthenticated,
             Self::Unavailable(_, reason) | Self::TooMany(_, reason) => *reason,
             Self::UpgradeRequired(_)
             | Self::BadRequest(_)
@@ -87,6 +90,7 @@ impl fmt::Display for Refusal {
             | Self::TooLarge(text)
             | Self::Unavailable(text, _)
             | Self::TooMany(text, _) => f.write_str(text),
+            Self::BadCredentials(_) => f.write_str("no valid credentials for this endpoint"),
             Self::OriginForbidden => f.write_str("this origin may not connect to this endpoint"),
             Self::NotFound => f.write_str("nothing lives at this path"),
             Self::TooSlow => f.write_str("the body did not arrive in time"),
@@ -117,6 +121,12 @@ impl IntoResponse for Refusal {
             Self::Unauthenticated(_) => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
+            Self::BadCredentials(challenges) => {
+                let values = challenges.into_iter().map(HeaderValue::try_from);
+                for challenge in values.filter_map(Result::ok) {
+                    headers.append(WWW_AUTHENTICATE, challenge);
+                }
+            }
             Self::BadRequest(_)
             | Self::OriginForbidden
             | Self::Forbidden(_)
@@ -136,6 +146,17 @@ impl From<NotAdmitted> for Refusal {
             NotAdmitted::Full { .. } => Self::Unavailable(text, Rejected::Limit),
             NotAdmitted::TooFast => Self::Unavailable(text, Rejected::HandshakeRate),
             NotAdmitted::AddressFull { .. } => Self::TooMany(text, Rejected::AddressLimit),
+        }
+    }
+}
+
+impl From<AccessError> for Refusal {
+    fn from(error: AccessError) -> Self {
+        let text = error.to_string();
+        match error {
+            AccessError::Unauthenticated { challenges } => Self::BadCredentials(challenges),
+            AccessError::Forbidden => Self::Forbidden(text),
+            AccessError::Unavailable(_) => Self::Unavailable(text, Rejected::AuthUnavailable),
         }
     }
 }

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
+#[cfg(not(debug_assertions))]
+compile_error!("the feature \"faults\" is for tests and never for a release");
+
 /// Longer than `/livez` lets a shard be silent.
 const STUCK: Duration = Duration::from_secs(14);
 

@@ -47,7 +47,7 @@ async fn operator(gateway: &Gateway, over: &AtomicBool) -> (usize, Duration) {
     while !over.load(Ordering::Relaxed) {
         let began = Instant::now();
         let metrics = gateway.metrics().await;
-        assert_eq!(metrics.value("redcast_broker_connected"), 1.0, "Redis is reached");
+        assert_eq!(metrics.value("redcast_redis_up"), 1.0, "Redis is reached");
         assert!(metrics.value("process_open_fds") <= f64::from(DESCRIPTORS));
         assert_eq!(gateway.ask("/readyz").await.status, 200);
         longest = longest.max(began.elapsed());

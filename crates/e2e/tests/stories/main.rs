@@ -10,6 +10,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
 mod descriptors;
+mod forward_auth;
 mod gauge;
 mod hostile_commands;
 mod hostile_frames;
