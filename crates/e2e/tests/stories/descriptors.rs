@@ -95,7 +95,7 @@ async fn two_thousand_connects_to_512_descriptors_harm_nobody() {
     println!("CPU: {coming:.2} s while they came, {standing:.2} s of the {STANDS:?} after");
     println!("operators were answered {asked} times, at the longest after {longest:.1?}");
     assert_eq!(admitted + refused + cut, FLOOD / 2);
-    assert!(refused > 0, "nobody was told when to come back");
+    assert!(refused > cut * 9, "nearly all are told when to come back");
     assert!(standing < STANDS.as_secs_f64() / 4.0, "a busy loop: {standing} s of CPU");
     // Who was there before is there still.
     for client in &mut existing {
