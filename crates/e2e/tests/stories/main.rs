@@ -31,3 +31,4 @@ mod shutdown;
 mod slow_consumers;
 mod slowloris;
 mod two_instances;
+mod vital_tasks;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redcast_e2e::{free_port, get};
 use tokio::io::AsyncReadExt;
 
-use super::hook::{Hook, Reply};
+use super::hook::{Hook, Question, Reply};
 use super::{PATH, admitted, asked, guarded, knock, refused, rejected};
 
 #[tokio::test]
@@ -33,7 +33,8 @@ async fn a_slow_hook_costs_its_own_clients_a_503_and_others_nothing() {
     let ((response, took), timed_out) = tokio::join!(slow, others);
     assert_eq!(timed_out, 0.0);
     assert_eq!((response.status, response.header("retry-after")), (503, Some("5")));
-    assert!(took >= Duration::from_secs(1), "{took:?}");
+    let in_time = Duration::from_secs(1)..Duration::from_secs(7);
+    assert!(in_time.contains(&took), "{took:?}");
     assert_eq!(refused(&gateway, "/ws/analytics?trickle", "").await.status, 503);
     assert_eq!(asked(&gateway, "timed_out").await, 2.0);
     assert_eq!(rejected(&gateway, "auth_unavailable").await, 2.0);
@@ -101,15 +102,16 @@ async fn while_the_hook_is_down_nobody_gets_in_and_when_it_is_back_everybody_doe
     assert_eq!(asked(&gateway, "failed").await, 3.0);
 }
 
-#[tokio::test]
-async fn an_answer_that_is_neither_yes_nor_no_admits_nobody() {
+/// Everything a hook could say that is no answer; each with a word that no log and no
+/// client may get to see.
+fn nonsense(question: &Question) -> Reply {
     let chunked = |bytes: usize| {
         let body = format!("{{\"user\":\"{}", "canary".repeat(bytes / 6));
         let length = body.len();
         format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{body}\r\n")
     };
     let canary = |status: &str| Reply::new(status, &[("X-Canary", "canary")], "canary");
-    let hook = Hook::start(move |question| match question.query() {
+    match question.query() {
         "500" => canary("500 Internal Server Error"),
         "404" => canary("404 Not Found"),
         "429" => canary("429 Too Many Requests"),
@@ -128,8 +130,12 @@ async fn an_answer_that_is_neither_yes_nor_no_admits_nobody() {
         "head" => Reply::SayAndClose(format!("HTTP/1.1 200 OK\r\nA: {}\r\n", "b".repeat(99_999))),
         "largest" => Reply::admit(&format!("{{\"user\":null}}{}", " ".repeat((64 << 10) - 13))),
         query => panic!("{query:?}"),
-    })
-    .await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_neither_yes_nor_no_admits_nobody() {
+    let hook = Hook::start(nonsense).await;
     let gateway = guarded(&hook.address, "").await;
     let cases = [
         ("bad_status", &["500", "404", "429", "407", "302", "304", "101"][..]),
