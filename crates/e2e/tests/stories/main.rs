@@ -10,9 +10,12 @@
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
 mod config_commands;
+mod descriptors;
 mod docs_links;
 mod forward_auth;
 mod gauge;
+mod hostile_commands;
+mod hostile_frames;
 mod hostile_handshakes;
 mod hostile_origins;
 mod http;
@@ -23,6 +26,7 @@ mod limits;
 mod metrics_doc;
 mod netns;
 mod order;
+mod panics;
 mod protocol_doc;
 mod raw_and_envelope;
 mod redis_outage;
