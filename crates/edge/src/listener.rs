@@ -114,6 +114,8 @@ pub async fn serve(
             }
             Ok((stream, _)) => {
                 config.sockets.refused.inc();
+                // Past the runtime, which does not know yet that a new socket has room.
+                let _ = SockRef::from(&stream).send(NO_ROOM_FOR_SOCKET.as_bytes());
                 if let Ok(place) = lingering.clone().try_acquire_owned() {
                     tasks.spawn(turn_away(stream, place));
                 }
@@ -126,11 +128,11 @@ pub async fn serve(
     }
 }
 
-/// Answers without having read anything. Only the end of what the client sends, or a
-/// moment's patience, makes sure that the answer is not lost to a reset.
+/// Ends a socket that was answered before anything was read of it. Only the end of what
+/// the client sends, or a moment's patience, makes sure that the answer is not lost to a
+/// reset.
 async fn turn_away(mut stream: TcpStream, _place: OwnedSemaphorePermit) {
     let goodbye = async {
-        stream.write_all(NO_ROOM_FOR_SOCKET.as_bytes()).await?;
         stream.shutdown().await?;
         let mut rest = [0; 1024];
         while stream.read(&mut rest).await? > 0 {}

@@ -157,7 +157,7 @@ async fn publish_without_a_redis_is_wrong_configuration_and_with_one_that_is_awa
         let output = run_with(&[command, "a"], &[], b"").await;
         check_failed(&output, 78, &[command, "--redis-url", "REDCAST_REDIS__URL", "file"]);
         let wrong = run_with(&[command, "a", "--redis-url", "localhost:6379"], &[], b"").await;
-        check_failed(&wrong, 78, &["redis.url"]);
+        check_failed(&wrong, 78, &["--redis-url"]);
         let missing = run_with(&[command, "a", "--config", "/nowhere/x.toml"], &[], b"").await;
         check_failed(&missing, 78, &["/nowhere/x.toml"]);
     }
@@ -209,7 +209,7 @@ async fn healthcheck_tells_alive_and_ready_from_not() {
     gateway.exit().await;
     check_failed(&run(&["healthcheck"], &by_variable).await, 1, &["no answer", "refused"]);
     let wrong = run(&["healthcheck", "--admin-listen", "9464"], &[]).await;
-    check_failed(&wrong, 78, &["admin.listen"]);
+    check_failed(&wrong, 78, &["--admin-listen"]);
 }
 
 #[tokio::test]
