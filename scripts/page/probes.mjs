@@ -24,7 +24,8 @@ export function install() {
   });
   document.addEventListener("DOMContentLoaded", () => {
     for (const region of document.querySelectorAll('[role="status"], [role="alert"], [aria-live]')) {
-      const heard = () => probe.spoken.push({ region: region.id, text: region.textContent });
+      const heard = () =>
+        probe.spoken.push({ at: performance.now(), region: region.id, text: region.textContent });
       new MutationObserver(heard).observe(region, { childList: true, characterData: true, subtree: true });
     }
   });

@@ -173,7 +173,8 @@ function paintInfo(info) {
   const endpoint = info.endpoints[0];
   const channel = info.channel ?? endpoint.split("/").pop();
   write("broker", redis ? "Redis" : "memory");
-  write("broker-detail", redis ? "shared by all instances" : "this process alone");
+  const reach = redis ? "shared by all instances" : "this process alone";
+  write("broker-detail", brokerConnected ? reach : "out of reach");
   write("endpoint", endpoint);
   write("channel", channel);
   write("instance", info.instance);

@@ -27,8 +27,8 @@ function say(kind, what, more) {
 }
 
 // The beginning of a value as JSON. JSON.stringify would print a megabyte to show a
-// line of it, and fail where values are nested deeper than the stack; here each level
-// takes a character of the room, so the room bounds the depth too.
+// line of it, and may throw where values are nested very deep; here each level takes a
+// character of the room, so the room bounds the depth too.
 function preview(value, room) {
   if (typeof value === "string") return JSON.stringify(value.slice(0, room));
   if (typeof value !== "object" || value === null) return String(value);
