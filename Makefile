@@ -51,6 +51,12 @@ first-minute: ## Prove that Python, Node and a browser receive what redis-cli pu
 	@cargo build --release --locked -p redcast
 	@scripts/first-minute/run
 
+.PHONY: page
+page: ## Prove the page in a browser: silent, under load, attacked, without gateway or Redis
+	@scripts/install-first-minute-tools
+	@cargo build --locked -p redcast
+	@scripts/page/run
+
 .PHONY: bench
 bench: ## Measure cost per delivery, throughput and memory against the floor
 	@cargo build --release --locked -p redcast -p redcast-bench
