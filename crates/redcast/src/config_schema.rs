@@ -11,7 +11,7 @@ use crate::layers::{check_text, variable_of};
 use crate::settings::{Section, catalogue, schema};
 
 /// The hand-written part of docs/CONFIGURATION.md.
-const TEMPLATE: &str = include_str!("configuration.md");
+const TEMPLATE: &str = include_str!("configuration.md.in");
 
 /// Mistakes that are easily made: in words, and as the file that makes them.
 const MISTAKES: &[(&str, &str)] = &[
