@@ -50,6 +50,10 @@ mutants: ## Break protocol, wire and hub on purpose and list what no test notice
 	@$(STAGE) tools scripts/install-cargo-tool cargo-mutants 27.1.0
 	@scripts/mutants $(MUTANTS)
 
+.PHONY: fuzz
+fuzz: ## Feed frames, commands, cursors and configurations with what nobody meant (FUZZ_SECONDS=60 each)
+	@scripts/fuzz
+
 .PHONY: fmt
 fmt: ## Format the code
 	@cargo fmt --all
