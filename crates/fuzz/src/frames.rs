@@ -118,6 +118,12 @@ impl RawHeader {
         self.opcode() >= CLOSE
     }
 
+    /// Whether the length is written in as few bytes as possible.
+    pub(crate) fn is_minimal(&self) -> bool {
+        let key = self.key.map_or(0, |key| key.len());
+        header(self.first, self.declared).len() + key == self.len
+    }
+
     /// Where the frame ends, counted from its first byte.
     pub(crate) fn end(&self) -> usize {
         usize::try_from(self.declared).unwrap_or(usize::MAX).saturating_add(self.len)
@@ -127,6 +133,22 @@ impl RawHeader {
 /// The `N` bytes from `at` on, if they are there.
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..)?.first_chunk().copied()
+}
+
+/// Whether a close frame may carry `code` (7.4, and the registry as of today).
+pub(crate) fn is_close_code(code: u16) -> bool {
+    let registered = (1000..=1014).contains(&code) && ![1004, 1005, 1006].contains(&code);
+    registered || (3000..=4999).contains(&code)
+}
+
+/// The headers of `stream`, as far as each frame is where the one before it ends.
+pub(crate) fn headers(stream: &[u8]) -> impl Iterator<Item = RawHeader> {
+    let mut rest = stream;
+    std::iter::from_fn(move || {
+        let header = RawHeader::read(rest)?;
+        rest = rest.get(header.end()..).unwrap_or_default();
+        Some(header)
+    })
 }
 
 /// What a stream amounts to if nobody judges it.

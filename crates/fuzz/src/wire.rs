@@ -139,8 +139,7 @@ fn check_close(payload: &[u8]) {
         return;
     };
     let code = u16::from_be_bytes(*code);
-    let registered = (1000..=1014).contains(&code) && ![1004, 1005, 1006].contains(&code);
-    assert!(registered || (3000..=4999).contains(&code), "{code} may not be sent");
+    assert!(frames::is_close_code(code), "{code} may not be sent");
     assert!(std::str::from_utf8(reason).is_ok());
 }
 
