@@ -11,6 +11,8 @@ MUTANTS := $(TOOLS)/bin/cargo-mutants
 STAGE := scripts/stage
 
 CLIPPY := cargo clippy --workspace --all-targets --locked -- -D warnings
+# The few lines that only tests may have.
+CLIPPY_TESTS := cargo clippy --workspace --all-targets --locked --features redcast/echo,redcast/faults -- -D warnings
 # An allowed arrow that nobody has drawn yet is no finding.
 CHECK_DENY := $(DENY) --locked check -A unused-wrapper bans licenses sources
 
@@ -29,10 +31,19 @@ test: ## Install what the tests need, then run every check and every test
 	@$(STAGE) tools scripts/install-cargo-tool cargo-deny 0.20.2
 	@$(STAGE) format cargo fmt --all --check
 	@$(STAGE) clippy $(CLIPPY)
+	@$(STAGE) clippy-2 $(CLIPPY_TESTS)
 	@$(STAGE) deny $(CHECK_DENY)
 	@# All targets at once, so that each dependency is compiled with one set of features.
 	@$(STAGE) build cargo build --workspace --all-targets --locked
-	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast $(STAGE) tests cargo test --workspace --locked --no-fail-fast
+	@# Before the tests: it leaves the ordinary gateway behind for them.
+	@$(STAGE) build-2 scripts/build-test-gateway
+	@$(STAGE) autobahn scripts/autobahn
+	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \
+		$(STAGE) tests cargo test --workspace --locked --no-fail-fast
+
+.PHONY: autobahn
+autobahn: ## Run the conformance suite of RFC 6455 against the gateway, and name what differs
+	@scripts/autobahn
 
 .PHONY: first-minute
 first-minute: ## Prove that Python, Node and a browser receive what redis-cli publishes
@@ -54,6 +65,12 @@ mutants: ## Break protocol, wire and hub on purpose and list what no test notice
 fuzz: ## Feed frames, commands, cursors and configurations with what nobody meant (FUZZ_SECONDS=60 each)
 	@scripts/fuzz
 
+.PHONY: docs
+docs: ## Renew the documents that are made of the code
+	@cargo build --locked -p redcast
+	@target/debug/redcast config-schema > docs/config.schema.json
+	@target/debug/redcast config-schema --markdown > docs/CONFIGURATION.md
+
 .PHONY: fmt
 fmt: ## Format the code
 	@cargo fmt --all
@@ -61,6 +78,7 @@ fmt: ## Format the code
 .PHONY: lint
 lint: ## Run clippy as the tests do
 	@$(CLIPPY)
+	@$(CLIPPY_TESTS)
 
 .PHONY: deny
 deny: ## Check walls between rooms, licences and sources

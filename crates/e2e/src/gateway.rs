@@ -1,6 +1,6 @@
 //! A whole gateway: the real binary in a process of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -30,6 +30,11 @@ pub struct GatewayOptions {
     pub env: Vec<(String, String)>,
     /// More command-line flags.
     pub flags: Vec<String>,
+    /// How many descriptors the process may have, soft and hard limit alike; none
+    /// means as many as this process.
+    pub descriptors: Option<u32>,
+    /// Run the build in which a command makes a session panic (feature `faults`).
+    pub faults: bool,
 }
 
 /// A running gateway, stopped by pid when dropped.
@@ -46,7 +51,10 @@ impl Gateway {
     pub async fn start(options: GatewayOptions) -> Self {
         let config = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(config.path(), &options.config).expect("the configuration is written");
-        let mut command = redcast();
+        let mut command = match options.descriptors {
+            None => redcast(binary(options.faults)),
+            Some(limit) => redcast_limited(binary(options.faults), limit),
+        };
         command
             .arg("serve")
             .args(&options.flags)
@@ -188,7 +196,19 @@ impl Gateway {
 
 /// Runs the binary to its end; for commands and for configurations that are wrong.
 pub async fn run(flags: &[&str], env: &[(&str, &str)]) -> std::process::Output {
-    let mut command = redcast();
+    let mut command = redcast(binary(false));
+    command.args(flags).envs(env.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
+    timeout(PATIENCE, command.output()).await.expect("it ends").expect("it starts")
+}
+
+/// [`run`] where root has no more power over files and ports than anybody: in a
+/// network of its own, so that no setting of this machine opens the low ports.
+pub async fn run_unprivileged(flags: &[&str], env: &[(&str, &str)]) -> std::process::Output {
+    let mut command = Command::new("unshare");
+    command.args(["--net", "setpriv"]);
+    command.arg("--bounding-set=-dac_override,-dac_read_search,-net_bind_service");
+    // Nothing but what is given here, and where Debian keeps these programs.
+    command.arg(binary(false)).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     command.args(flags).envs(env.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
     timeout(PATIENCE, command.output()).await.expect("it ends").expect("it starts")
 }
@@ -206,8 +226,8 @@ async fn first_line(lines: &mut Lines<BufReader<ChildStderr>>) -> (Value, Vec<St
 }
 
 /// The binary, without the settings of whoever runs the tests.
-fn redcast() -> Command {
-    let mut command = Command::new(binary());
+fn redcast(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"REDCAST_") {
             command.env_remove(name);
@@ -216,22 +236,55 @@ fn redcast() -> Command {
     command
 }
 
-/// The binary under test: `$GATEWAY_BIN`, else built now, in this test's profile.
-fn binary() -> &'static PathBuf {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(path) = std::env::var_os("GATEWAY_BIN") {
-            return path.into();
-        }
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = std::process::Command::new(cargo)
-            .args(["build", "--locked", "--quiet", "--package", "redcast"])
-            .status()
-            .expect("cargo runs");
-        assert!(built.success(), "the gateway does not build");
-        // target/debug/deps/this-test → target/debug/redcast
-        let test = std::env::current_exe().expect("this test has a path");
-        let folder = test.ancestors().nth(2).expect("tests live in target/debug/deps");
-        folder.join("redcast")
-    })
+/// The same under a limit of descriptors: a shell sets it and becomes the gateway,
+/// because setting it between fork and exec ourselves would take unsafe code.
+fn redcast_limited(program: &Path, descriptors: u32) -> Command {
+    let mut command = redcast(Path::new("sh"));
+    command.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")).arg(program);
+    command
+}
+
+/// The binary under test: `$GATEWAY_BIN`, or `$GATEWAY_FAULTS_BIN` for the build with
+/// the feature `faults`; else built now, in this test's profile.
+fn binary(faults: bool) -> &'static Path {
+    static PLAIN: OnceLock<PathBuf> = OnceLock::new();
+    static FAULTS: OnceLock<PathBuf> = OnceLock::new();
+    if faults {
+        // In a folder of its own: the other stories run the binary without it.
+        let more = ["--features", "faults", "--target-dir"];
+        FAULTS.get_or_init(|| {
+            named("GATEWAY_FAULTS_BIN").unwrap_or_else(|| {
+                let folder = target_folder().join("faults");
+                build(&[&more[..], &[folder.to_str().expect("a path that is text")]].concat());
+                folder.join("debug/redcast")
+            })
+        })
+    } else {
+        PLAIN.get_or_init(|| {
+            named("GATEWAY_BIN").unwrap_or_else(|| {
+                build(&[]);
+                target_folder().join("debug/redcast")
+            })
+        })
+    }
+}
+
+fn named(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from)
+}
+
+fn build(more: &[&str]) {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = std::process::Command::new(cargo)
+        .args(["build", "--locked", "--quiet", "--package", "redcast"])
+        .args(more)
+        .status()
+        .expect("cargo runs");
+    assert!(built.success(), "the gateway does not build");
+}
+
+/// Where cargo builds: this test is target/debug/deps/NAME.
+fn target_folder() -> PathBuf {
+    let test = std::env::current_exe().expect("this test has a path");
+    test.ancestors().nth(3).expect("tests live in target/debug/deps").to_owned()
 }

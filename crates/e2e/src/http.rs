@@ -31,11 +31,8 @@ impl Response {
 
 /// `GET path`.
 pub async fn get(address: &str, path: &str) -> Response {
-    request(
-        address,
-        &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"),
-    )
-    .await
+    request(address, format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
+        .await
 }
 
 /// `POST path`, with an API key or without one.
@@ -46,18 +43,21 @@ pub async fn post(address: &str, path: &str, key: Option<&str>, body: &str) -> R
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
          {key}Content-Length: {length}\r\n\r\n"
     );
-    request(address, &(head + body)).await
+    request(address, head + body).await
 }
 
-/// Sends `text` and reads until the server closes.
-pub async fn request(address: &str, text: &str) -> Response {
+/// Sends `text` and reads until the server closes or changes to another protocol.
+pub async fn request(address: &str, text: impl AsRef<[u8]>) -> Response {
     let asking = async {
         let mut socket = TcpStream::connect(address).await.expect("the server accepts");
         // A server may refuse before it has read everything; its answer tells.
-        let _ = socket.write_all(text.as_bytes()).await;
+        let _ = socket.write_all(text.as_ref()).await;
         let mut answer = Vec::new();
-        // A reset after the answer is no concern of the test's.
-        let _ = socket.read_to_end(&mut answer).await;
+        // A reset after the answer is no concern of the test's, and what follows a 101 is
+        // no HTTP any more.
+        while !answer.starts_with(b"HTTP/1.1 101")
+            && socket.read_buf(&mut answer).await.is_ok_and(|count| count > 0)
+        {}
         answer
     };
     let answer = timeout(PATIENCE, asking).await.expect("the server answers");

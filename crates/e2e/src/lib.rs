@@ -12,7 +12,9 @@
     reason = "a test harness fails by panicking, and its tasks end with the test"
 )]
 
+mod bystander;
 mod client;
+mod client_frame;
 mod frames;
 mod gateway;
 mod http;
@@ -22,10 +24,15 @@ mod namespace;
 mod patience;
 mod raw_client;
 mod redis_server;
+mod siege;
+mod turn;
+mod vitals;
 
+pub use bystander::{Bystander, Witness};
 pub use client::{Client, Incoming};
+pub use client_frame::ClientFrame;
 pub use frames::{Frame, FrameReader, Opcode};
-pub use gateway::{Gateway, GatewayOptions, run};
+pub use gateway::{Gateway, GatewayOptions, run, run_unprivileged};
 pub use http::{Response, get, post, request};
 pub use kernel::{established, raise_descriptor_limit, unacknowledged};
 pub use metrics::Metrics;
@@ -33,3 +40,6 @@ pub use namespace::Namespace;
 pub use patience::{unix_ms, within};
 pub use raw_client::{Dial, Message, RawClient};
 pub use redis_server::{RedisServer, free_port};
+pub use siege::Siege;
+pub use turn::turn;
+pub use vitals::Vitals;

@@ -27,6 +27,13 @@ impl Metrics {
         self.get(name).unwrap_or_else(|| panic!("no series {name}"))
     }
 
+    /// The names of all series with their labels, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.0.keys().cloned().collect();
+        names.sort();
+        names
+    }
+
     /// How many series there are.
     pub fn len(&self) -> usize {
         self.0.len()

@@ -10,15 +10,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use crate::client_frame::ClientFrame;
 use crate::frames::{Frame, FrameReader, Opcode};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The sample nonce of RFC 6455 section 1.3, and what a server must answer to it.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-/// RFC 6455 wants a fresh mask per frame against proxies that are fooled by a page's
-/// bytes; between a test and its gateway there is none.
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// How to connect.
 #[derive(Debug, Clone, Copy, Default)]
@@ -77,7 +75,7 @@ impl RawClient {
 
     /// Sends a frame.
     pub async fn send(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
-        self.stream.write_all(&masked(opcode, payload)).await
+        self.stream.write_all(&ClientFrame::new(opcode, payload).bytes()).await
     }
 
     /// Sends a text message.
@@ -164,7 +162,7 @@ impl RawClient {
 
     /// A frame as a client sends it.
     pub fn encode(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
-        masked(opcode, payload)
+        ClientFrame::new(opcode, payload).bytes()
     }
 
     /// The client's own port.
@@ -206,13 +204,4 @@ async fn read_head(stream: &mut TcpStream) -> io::Result<(String, Vec<u8>)> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-}
-
-fn masked(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(payload.len()).ok().filter(|length| *length <= 125);
-    let length = length.expect("a client of ours sends short frames only");
-    let mut frame = vec![0x80 | opcode.bits(), 0x80 | length];
-    frame.extend_from_slice(&MASK);
-    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
 }

@@ -54,9 +54,14 @@ impl RedisServer {
         self.dir.path()
     }
 
+    /// A client of it, which connects when it is asked to.
+    pub fn client(&self) -> redis::Client {
+        redis::Client::open(self.url()).expect("a Redis URL")
+    }
+
     /// A connection for publishing and for looking at the server.
     pub async fn connection(&self) -> redis::aio::MultiplexedConnection {
-        let client = redis::Client::open(self.url()).expect("a Redis URL");
+        let client = self.client();
         // The library's own time-outs are too short for a test with a thousand clients
         // on a busy machine.
         let patient = redis::AsyncConnectionConfig::new()

@@ -9,17 +9,14 @@ use redcast_protocol::{
 };
 use redcast_wire::text_frame;
 
-use crate::config::Endpoint;
 use crate::life::Life;
-use crate::metrics::EdgeMetrics;
 use crate::socket::ClientSocket;
 
 /// A refused command: what kind of refusal, and one sentence.
 type Refused = (ErrorCode, String);
 
 struct Desk<'a> {
-    endpoint: &'a Endpoint,
-    metrics: &'a EdgeMetrics,
+    life: &'a Life,
     participant: &'a mut Participant<ClientSocket>,
 }
 
@@ -35,7 +32,7 @@ pub(crate) async fn greet(
         let welcome = Reply::Welcome { instance: &identity.instance, version: identity.version };
         participant.connection().send(&text_frame(&welcome.encode()));
     }
-    let mut desk = Desk { endpoint, metrics: &life.edge.metrics, participant };
+    let mut desk = Desk { life, participant };
     for (stranger, _) in since.iter().filter(|(named, _)| !endpoint.access.join.contains(named)) {
         let message = format!("`since` names {stranger}, which is not joined on connect");
         desk.refuse(ErrorCode::BadRequest, &message, None);
@@ -61,7 +58,11 @@ pub(crate) async fn greet(
 pub(crate) async fn obey(life: &Life, participant: &mut Participant<ClientSocket>, text: String) {
     let metrics = &life.edge.metrics;
     metrics.commands.inc();
-    let mut desk = Desk { endpoint: life.endpoint(), metrics, participant };
+    #[cfg(feature = "echo")]
+    if crate::echo::is_at(life) {
+        return crate::echo::send_back_text(participant.connection(), &text);
+    }
+    let mut desk = Desk { life, participant };
     let request = match Request::parse(&text) {
         Ok(request) => request,
         Err(error) => return desk.refuse(error.code, &error.message, error.id.as_ref()),
@@ -88,10 +89,9 @@ pub(crate) async fn obey(life: &Life, participant: &mut Participant<ClientSocket
 
 /// Tells a client that a command came too fast and was not carried out.
 pub(crate) fn refuse_pace(life: &Life, participant: &mut Participant<ClientSocket>, text: &str) {
-    let metrics = &life.edge.metrics;
-    metrics.commands.inc();
+    life.edge.metrics.commands.inc();
     let id = Request::parse(text).map_or_else(|error| error.id, |request| request.id);
-    let desk = Desk { endpoint: life.endpoint(), metrics, participant };
+    let desk = Desk { life, participant };
     desk.refuse(ErrorCode::RateLimited, "too many commands; send fewer a second", id.as_ref());
 }
 
@@ -101,7 +101,7 @@ impl Desk<'_> {
         wanted: Vec<Subscription>,
         id: Option<&CommandId>,
     ) -> Result<(), Refused> {
-        let stranger = wanted.iter().find(|wish| !self.endpoint.access.permits(&wish.channel));
+        let stranger = wanted.iter().find(|wish| !self.life.permits(&wish.channel));
         if let Some(Subscription { channel, .. }) = stranger {
             let message = format!("this endpoint does not offer the channel {channel}");
             return Err((ErrorCode::Forbidden, message));
@@ -129,7 +129,7 @@ impl Desk<'_> {
     fn after_join(&self, wanted: &[Subscription], id: Option<&CommandId>) -> Option<Bytes> {
         let mut frames = BytesMut::new();
         frames.extend(self.acknowledgement(id).into_iter().flatten());
-        if self.endpoint.notices || self.acknowledges() {
+        if self.life.endpoint().notices || self.acknowledges() {
             for wish in wanted.iter().filter(|wish| wish.since.is_some()) {
                 let channel = wish.channel.as_str();
                 let reset = Reply::Reset { channel, reason: ResetReason::Unknown };
@@ -150,7 +150,7 @@ impl Desk<'_> {
     }
 
     fn refuse(&self, code: ErrorCode, message: &str, id: Option<&CommandId>) {
-        self.metrics.count_refused(code);
+        self.life.edge.metrics.count_refused(code);
         if self.participant.connection().form() != Form::Quiet {
             self.reply(Reply::Error { code, message, id });
         }

@@ -3,7 +3,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, request};
 use redcast_wire::accept_key;
@@ -35,6 +35,9 @@ impl Handshake {
         }
         if request.version != Version::HTTP_11 {
             return Err(bad("a WebSocket handshake is an HTTP/1.1 request"));
+        }
+        if single(headers, &HOST).is_none() {
+            return Err(bad("a handshake names its host once, in a Host header"));
         }
         if !has_token(headers, &CONNECTION, "upgrade") {
             return Err(bad("the Connection header must hold \"Upgrade\""));
@@ -111,6 +114,7 @@ mod tests {
 
     fn request(changes: &[(&str, Option<&str>)]) -> request::Parts {
         let mut headers = vec![
+            ("host", "gateway"),
             ("upgrade", "websocket"),
             ("connection", "Upgrade"),
             ("sec-websocket-version", "13"),
@@ -152,6 +156,7 @@ mod tests {
         for (change, status) in [
             (("upgrade", None), 426),
             (("upgrade", Some("h2c")), 426),
+            (("host", None), 400),
             (("connection", None), 400),
             (("connection", Some("close")), 400),
             (("sec-websocket-version", None), 426),

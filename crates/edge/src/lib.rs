@@ -10,12 +10,16 @@
 mod address;
 mod admin;
 mod api;
+mod client_io;
 mod commands;
 mod config;
+#[cfg(feature = "echo")]
+mod echo;
 mod error;
 #[cfg(feature = "faults")]
 mod faults;
 mod forward_auth;
+mod granted;
 mod handshake;
 mod life;
 mod listener;

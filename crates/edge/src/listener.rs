@@ -10,7 +10,7 @@ use axum::body::Body;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use prometheus::{IntCounter, IntGauge};
 use socket2::SockRef;
@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::address::Peer;
+use crate::client_io::ClientIo;
 use crate::error::NO_ROOM_FOR_SOCKET;
 
 /// The most that a request's head may take, bytes.
@@ -113,6 +114,8 @@ pub async fn serve(
             }
             Ok((stream, _)) => {
                 config.sockets.refused.inc();
+                // Past the runtime, which does not know yet that a new socket has room.
+                let _ = SockRef::from(&stream).send(NO_ROOM_FOR_SOCKET.as_bytes());
                 if let Ok(place) = lingering.clone().try_acquire_owned() {
                     tasks.spawn(turn_away(stream, place));
                 }
@@ -125,11 +128,11 @@ pub async fn serve(
     }
 }
 
-/// Answers without having read anything. Only the end of what the client sends, or a
-/// moment's patience, makes sure that the answer is not lost to a reset.
+/// Ends a socket that was answered before anything was read of it. Only the end of what
+/// the client sends, or a moment's patience, makes sure that the answer is not lost to a
+/// reset.
 async fn turn_away(mut stream: TcpStream, _place: OwnedSemaphorePermit) {
     let goodbye = async {
-        stream.write_all(NO_ROOM_FOR_SOCKET.as_bytes()).await?;
         stream.shutdown().await?;
         let mut rest = [0; 1024];
         while stream.read(&mut rest).await? > 0 {}
@@ -157,7 +160,7 @@ async fn serve_socket(
         .timer(TokioTimer::new())
         .header_read_timeout(config.head_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(ClientIo::new(stream), TowerToHyperService::new(service))
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {

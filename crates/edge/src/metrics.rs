@@ -3,6 +3,8 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use redcast_protocol::{CloseCode, ErrorCode};
 
+use crate::forward_auth::ForwardAuthMetrics;
+
 /// The door's metrics; clones share the same counters.
 #[derive(Clone, Debug)]
 pub struct EdgeMetrics {
@@ -19,6 +21,7 @@ pub struct EdgeMetrics {
     pub unknown_fields: IntCounter,
     /// Connections whose task ended in a panic.
     pub panics: IntCounter,
+    pub(crate) forward_auth: ForwardAuthMetrics,
 }
 
 /// Why a handshake was refused: the closed set of the metric's label.
@@ -32,12 +35,13 @@ pub(crate) enum Rejected {
     Sockets,
     Unauthenticated,
     Forbidden,
+    AuthUnavailable,
     Draining,
     Failed,
 }
 
 impl Rejected {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::BadRequest,
         Self::Origin,
         Self::Limit,
@@ -46,6 +50,7 @@ impl Rejected {
         Self::Sockets,
         Self::Unauthenticated,
         Self::Forbidden,
+        Self::AuthUnavailable,
         Self::Draining,
         Self::Failed,
     ];
@@ -60,6 +65,7 @@ impl Rejected {
             Self::Sockets => "sockets",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
+            Self::AuthUnavailable => "auth_unavailable",
             Self::Draining => "draining",
             Self::Failed => "failed",
         }
@@ -117,6 +123,7 @@ impl EdgeMetrics {
                 "redcast_connection_panics_total",
                 "Connections whose task ended in a panic.",
             )?,
+            forward_auth: ForwardAuthMetrics::register(registry)?,
         })
     }
 

@@ -4,6 +4,9 @@
 //! programs send what they like or nothing. So this protects a user's browser
 //! against other people's pages, and nothing else.
 
+use http::header::ORIGIN;
+use http::{HeaderMap, HeaderValue};
+
 /// Origins a handshake may come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowedOrigins {
@@ -22,15 +25,19 @@ impl AllowedOrigins {
         Self::Only(origins.iter().map(|origin| origin.to_ascii_lowercase()).collect())
     }
 
-    /// Whether a handshake with this `Origin` header may go on. A program that
-    /// sends no origin is no page of somebody else's.
-    pub(crate) fn permits(&self, origin: Option<&[u8]>) -> bool {
-        match (self, origin) {
-            (Self::Any, _) | (_, None) => true,
-            (Self::Only(allowed), Some(origin)) => {
+    /// Whether a handshake with this `Origin` header may go on. A program that sends
+    /// no origin is no page of somebody else's; no browser sends two, and which of
+    /// them a proxy in front has judged is not known.
+    pub(crate) fn permits(&self, headers: &HeaderMap) -> bool {
+        let Self::Only(allowed) = self else { return true };
+        let mut origins = headers.get_all(ORIGIN).into_iter().map(HeaderValue::as_bytes);
+        match (origins.next(), origins.next()) {
+            (None, _) => true,
+            (Some(origin), None) => {
                 // Scheme and host are case-insensitive (RFC 6454 section 4).
                 allowed.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin))
             }
+            (Some(_), Some(_)) => false,
         }
     }
 }
@@ -39,26 +46,40 @@ impl AllowedOrigins {
 mod tests {
     use super::*;
 
+    fn headers(origins: &[&str]) -> HeaderMap {
+        origins.iter().map(|origin| (ORIGIN, HeaderValue::from_str(origin).unwrap())).collect()
+    }
+
     #[test]
     fn compares_whole_origins() {
         let allowed = AllowedOrigins::new(&["https://Good.example".to_owned()]);
         for (origin, permitted) in [
-            (Some("https://good.example"), true),
-            (Some("HTTPS://GOOD.EXAMPLE"), true),
-            (Some("https://good.example.evil"), false),
-            (Some("https://evil-good.example"), false),
-            (Some("http://good.example"), false),
-            (Some("https://good.example:8443"), false),
-            (Some("https://good.example."), false),
-            (Some("https://good.example/"), false),
-            (Some("null"), false),
-            (Some("file://"), false),
-            (Some(""), false),
-            (None, true),
+            ("https://good.example", true),
+            ("HTTPS://GOOD.EXAMPLE", true),
+            ("https://good.example.evil", false),
+            ("https://evil-good.example", false),
+            ("http://good.example", false),
+            ("https://good.example:8443", false),
+            ("https://good.example.", false),
+            ("https://good.example/", false),
+            ("null", false),
+            ("file://", false),
+            ("", false),
         ] {
-            assert_eq!(allowed.permits(origin.map(str::as_bytes)), permitted, "{origin:?}");
+            assert_eq!(allowed.permits(&headers(&[origin])), permitted, "{origin:?}");
         }
-        assert!(AllowedOrigins::new(&["*".to_owned()]).permits(Some(b"https://any.example")));
-        assert!(!AllowedOrigins::new(&[]).permits(Some(b"https://any.example")));
+        let evil = headers(&["https://any.example"]);
+        assert!(AllowedOrigins::new(&["*".to_owned()]).permits(&evil));
+        assert!(!AllowedOrigins::new(&[]).permits(&evil));
+    }
+
+    #[test]
+    fn none_is_a_program_and_two_are_a_trick() {
+        let allowed = AllowedOrigins::new(&["https://good.example".to_owned()]);
+        assert!(allowed.permits(&headers(&[])));
+        for second in ["https://evil.example", "https://good.example", ""] {
+            assert!(!allowed.permits(&headers(&["https://good.example", second])), "{second}");
+            assert!(!allowed.permits(&headers(&[second, "https://good.example"])), "{second}");
+        }
     }
 }

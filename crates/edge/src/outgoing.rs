@@ -11,6 +11,7 @@ use redcast_hub::{Connection, Flush, Loss};
 use redcast_protocol::CloseCode;
 use tokio::time::timeout;
 
+use crate::granted::Expiry;
 use crate::socket::ClientSocket;
 
 /// How long what waits may take to reach a client that is being closed.
@@ -53,9 +54,11 @@ pub(crate) fn poll_flush(connection: &Connection<ClientSocket>, cx: &mut Context
     Outgoing::Broken
 }
 
-/// Runs `work` while the writing side goes on; answers the losses to tell.
+/// Runs `work` while the writing side goes on and time passes; answers the losses to
+/// tell.
 pub(crate) async fn pumping<F>(
     connection: &Arc<Connection<ClientSocket>>,
+    mut expiry: Option<&mut Expiry>,
     mut work: Pin<Box<F>>,
 ) -> Vec<Loss>
 where
@@ -66,6 +69,9 @@ where
         connection.register(cx.waker());
         if let Outgoing::Drained(losses) = poll_flush(connection, cx) {
             untold.extend(losses);
+        }
+        if let Some(expiry) = &mut expiry {
+            expiry.poll_end(connection, cx);
         }
         if connection.closing().is_some() {
             return Poll::Ready(());

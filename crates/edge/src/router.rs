@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::routing::{get, post};
-use redcast_node::Node;
+use redcast_node::{Access, Node};
 use tokio_util::task::TaskTracker;
 
 use crate::config::EdgeConfig;
 use crate::error::Refusal;
+use crate::forward_auth::ForwardAuth;
 use crate::listener::SocketLimits;
 use crate::metrics::{EdgeMetrics, Rejected};
 use crate::pace::Rates;
@@ -22,6 +23,8 @@ pub struct Edge {
     pub(crate) metrics: EdgeMetrics,
     pub(crate) identity: Identity,
     pub(crate) rates: Rates,
+    /// Who decides about each handshake; none means that all are admitted.
+    pub(crate) access: Option<Box<dyn Access>>,
     /// Holds every session, so that shutdown can wait for them.
     pub(crate) sessions: TaskTracker,
     leaving: AtomicBool,
@@ -48,7 +51,11 @@ impl Edge {
     ) -> Arc<Self> {
         let (leaving, closed) = (AtomicBool::new(false), AtomicBool::new(false));
         let rates = Rates::new(config.commands_per_second);
-        Arc::new(Self { node, config, metrics, identity, rates, sessions, leaving, closed })
+        let access = config.forward_auth.clone().map(|config| {
+            let hook = ForwardAuth::new(config, metrics.forward_auth.clone());
+            Box::new(hook) as Box<dyn Access>
+        });
+        Arc::new(Self { node, config, metrics, identity, rates, access, sessions, leaving, closed })
     }
 
     /// From now on this instance is not ready; it still takes connections, because

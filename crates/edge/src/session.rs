@@ -17,9 +17,10 @@ use redcast_protocol::{Channel, CloseCode, Cursor, GapReason, Reply};
 use redcast_wire::{Decoder, Flow, Limits, Message, WireError, pong_frame, text_frame};
 
 use crate::commands;
+use crate::granted::Expiry;
 use crate::life::Life;
 use crate::outgoing::{self, Outgoing};
-use crate::pace::{Pace, PaceError, Rates, Verdict};
+use crate::pace::{Pace, PaceError, Verdict};
 use crate::socket::ClientSocket;
 
 /// The most that one session reads before others get their turn.
@@ -36,6 +37,7 @@ pub(crate) struct Session {
     life: Life,
     decoder: Decoder,
     pace: Pace,
+    expiry: Option<Box<Expiry>>,
     /// The decoder was stopped at a command and may hold more.
     unread: bool,
     /// What the client's own close frame said.
@@ -54,7 +56,7 @@ struct Heard {
 /// What listens to the decoder's messages.
 struct Ear<'a> {
     connection: &'a Connection<ClientSocket>,
-    rates: &'a Rates,
+    life: &'a Life,
     pace: &'a mut Pace,
 }
 
@@ -64,12 +66,17 @@ enum Step {
 }
 
 impl Session {
-    pub(crate) fn new(life: Life, participant: Participant<ClientSocket>) -> Self {
+    pub(crate) fn new(
+        life: Life,
+        participant: Participant<ClientSocket>,
+        expiry: Option<Box<Expiry>>,
+    ) -> Self {
         Self {
             participant,
             life,
             decoder: Decoder::new(),
             pace: Pace::default(),
+            expiry,
             unread: false,
             peer_code: None,
         }
@@ -115,23 +122,28 @@ impl Session {
 
     fn limits(&self) -> Limits {
         let max_message_size = self.life.endpoint().max_message_size;
-        Limits { max_message_size, ..Limits::default() }
+        let limits = Limits { max_message_size, ..Limits::default() };
+        #[cfg(feature = "echo")]
+        let limits = crate::echo::widen(limits, &self.life);
+        limits
     }
 
     /// Says welcome, and joins the endpoint's channels.
     async fn greet(&mut self, since: Vec<(Channel, Cursor)>) {
-        let Self { life, participant, .. } = self;
+        let Self { life, participant, expiry, .. } = self;
         let connection = participant.connection().clone();
         // Boxed: it lives for a moment, the session for hours.
         let work = Box::pin(commands::greet(life, participant, since));
-        let losses = outgoing::pumping(&connection, work).await;
+        let losses = outgoing::pumping(&connection, expiry.as_deref_mut(), work).await;
         self.tell(losses);
     }
 
     async fn obey(&mut self, text: String) {
         #[cfg(feature = "faults")]
-        crate::faults::provoke(&text);
-        let Self { life, participant, pace, .. } = self;
+        if self.connection().socket().fault.obey(&text) {
+            return;
+        }
+        let Self { life, participant, pace, expiry, .. } = self;
         match pace.command(&life.edge.rates) {
             Verdict::InTime => {}
             Verdict::TooFast => return commands::refuse_pace(life, participant, &text),
@@ -142,12 +154,15 @@ impl Session {
         }
         let connection = participant.connection().clone();
         let work = Box::pin(commands::obey(life, participant, text));
-        let losses = outgoing::pumping(&connection, work).await;
+        let losses = outgoing::pumping(&connection, expiry.as_deref_mut(), work).await;
         self.tell(losses);
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         self.connection().register(cx.waker());
+        if let Some(expiry) = &mut self.expiry {
+            expiry.poll_end(self.participant.connection(), cx);
+        }
         let outgoing = outgoing::poll_flush(self.connection(), cx);
         match outgoing {
             Outgoing::Drained(losses) => self.tell(losses),
@@ -167,7 +182,7 @@ impl Session {
         let limits = self.limits();
         let mut heard = Heard::default();
         let Self { participant, life, pace, decoder, .. } = self;
-        let mut ear = Ear { connection: participant.connection(), rates: &life.edge.rates, pace };
+        let mut ear = Ear { connection: participant.connection(), life, pace };
         let outcome = decoder.resume(&limits, &mut |message| ear.hear(message, &mut heard));
         let step = self.conclude(outcome, heard);
         // Nothing in what was kept: go on with the socket.
@@ -216,7 +231,7 @@ impl Session {
         let limits = self.limits();
         let mut heard = Heard::default();
         let Self { participant, life, pace, decoder, .. } = self;
-        let mut ear = Ear { connection: participant.connection(), rates: &life.edge.rates, pace };
+        let mut ear = Ear { connection: participant.connection(), life, pace };
         let outcome = decoder.feed(bytes, &limits, &mut |message| ear.hear(message, &mut heard));
         self.conclude(outcome, heard)
     }
@@ -269,9 +284,14 @@ impl Ear<'_> {
     fn hear(&mut self, message: Message<'_>, heard: &mut Heard) -> Flow {
         match message {
             Message::Text(text) => heard.command = Some(text.to_owned()),
+            #[cfg(feature = "echo")]
+            Message::Binary(payload) if crate::echo::is_at(self.life) => {
+                crate::echo::send_back_binary(self.connection, payload);
+                return Flow::Continue;
+            }
             Message::Binary(_) => heard.unsupported = true,
             Message::Ping(_) | Message::Pong(_) => {
-                heard.flood = self.pace.control_frame(self.rates).err();
+                heard.flood = self.pace.control_frame(&self.life.edge.rates).err();
                 if heard.flood.is_none() {
                     if let Message::Ping(payload) = message {
                         self.connection.pong(pong_frame(payload));

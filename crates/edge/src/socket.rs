@@ -13,11 +13,18 @@ use tokio::net::TcpStream;
 pub(crate) struct ClientSocket {
     pub(crate) stream: TcpStream,
     _permit: ConnectionPermit,
+    #[cfg(feature = "faults")]
+    pub(crate) fault: crate::faults::Armed,
 }
 
 impl ClientSocket {
     pub(crate) fn new(stream: TcpStream, permit: ConnectionPermit) -> Self {
-        Self { stream, _permit: permit }
+        Self {
+            stream,
+            _permit: permit,
+            #[cfg(feature = "faults")]
+            fault: crate::faults::Armed::default(),
+        }
     }
 
     /// Says that nothing more will be written. Closing with unread input would
@@ -29,10 +36,14 @@ impl ClientSocket {
 
 impl Socket for ClientSocket {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(feature = "faults")]
+        self.fault.strike();
         self.stream.try_write(bytes)
     }
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        #[cfg(feature = "faults")]
+        self.fault.strike();
         self.stream.try_write_vectored(slices)
     }
 }

@@ -6,19 +6,20 @@ use std::sync::Arc;
 
 use axum::extract::Request;
 use axum::response::Response;
-use http::header::ORIGIN;
+use http::header::HOST;
 use http::request::Parts;
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::TokioIo;
 use redcast_hub::Form;
-use redcast_node::ConnectionPermit;
+use redcast_node::{Access, ConnectionPermit, ConnectionRequest, Grant};
 use redcast_protocol::{Channel, Cursor};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::address::{Peer, client_address};
+use crate::client_io::ClientIo;
 use crate::config::Endpoint;
 use crate::error::Refusal;
+use crate::granted::{Expiry, Granted};
 use crate::handshake::Handshake;
 use crate::life::Life;
 use crate::metrics::Rejected;
@@ -33,6 +34,7 @@ struct Accepted {
     form: Form,
     since: Vec<(Channel, Cursor)>,
     permit: ConnectionPermit,
+    grant: Grant,
 }
 
 /// Answers a handshake at an endpoint.
@@ -41,32 +43,70 @@ pub(crate) async fn connect(
     endpoint: usize,
     request: Request,
 ) -> Result<Response, Refusal> {
-    let answer = accept(edge, endpoint, request);
+    let answer = accept(edge, endpoint, request).await;
     answer.inspect_err(|refusal| edge.metrics.count_rejected(refusal.rejected()))
 }
 
-fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Response, Refusal> {
+async fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Response, Refusal> {
     let (mut request, _) = request.into_parts();
     let endpoint = &edge.config.endpoints[index];
     let handshake = Handshake::check(&request)?;
-    let origin = request.headers.get(ORIGIN).map(http::HeaderValue::as_bytes);
-    if !endpoint.allowed_origins.permits(origin) {
+    if !endpoint.allowed_origins.permits(&request.headers) {
         return Err(Refusal::OriginForbidden);
     }
     let since = resume_points(request.uri.query())?;
-    if edge.refuses_connections() {
-        let text = "this instance is restarting; connect again".to_owned();
-        return Err(Refusal::Unavailable(text, Rejected::Draining));
-    }
+    check_draining(edge)?;
     edge.node.admit_handshake()?;
-    let permit = edge.node.admit(address(edge, &request))?;
+    let address = address(edge, &request);
+    let grant = match &edge.access {
+        None => Grant::default(),
+        Some(access) => {
+            edge.node.check_room(address)?;
+            let grant = decide(&**access, &request, address).await?;
+            // The decision may have taken a while.
+            check_draining(edge)?;
+            grant
+        }
+    };
+    let permit = edge.node.admit(address)?;
     let upgrade = request.extensions.remove::<OnUpgrade>().ok_or_else(|| {
         Refusal::BadRequest("this connection can't be upgraded to WebSocket".to_owned())
     })?;
     let form = form(&handshake, endpoint);
-    let accepted = Accepted { endpoint: index, form, since, permit };
+    let accepted = Accepted { endpoint: index, form, since, permit, grant };
     edge.sessions.spawn(begin(edge.clone(), upgrade, accepted));
     Ok(handshake.response())
+}
+
+fn check_draining(edge: &Edge) -> Result<(), Refusal> {
+    if edge.refuses_connections() {
+        let text = "this instance is restarting; connect again".to_owned();
+        return Err(Refusal::Unavailable(text, Rejected::Draining));
+    }
+    Ok(())
+}
+
+/// Asks who decides, in words that are not HTTP's.
+async fn decide(
+    access: &dyn Access,
+    request: &Parts,
+    client_address: IpAddr,
+) -> Result<Grant, Refusal> {
+    let mut headers = Vec::new();
+    for name in access.wanted_headers() {
+        let values = request.headers.get_all(name).into_iter();
+        headers.extend(values.map(|value| (name.clone(), value.as_bytes().to_vec())));
+    }
+    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
+    let request = ConnectionRequest {
+        method: request.method.to_string(),
+        path: request.uri.path().to_owned(),
+        query: request.uri.query().map(str::to_owned),
+        host: host.map(str::to_owned),
+        client_address,
+        headers,
+    };
+    Ok(access.decide(&request).await?)
 }
 
 /// Whose handshake it is. Without an accept loop of ours there is no peer.
@@ -93,11 +133,12 @@ async fn begin(edge: Arc<Edge>, upgrade: OnUpgrade, accepted: Accepted) {
         edge.metrics.count_rejected(Rejected::Failed);
         return;
     };
-    let Accepted { endpoint, form, since, permit } = accepted;
-    let life = Life::begin(edge.clone(), endpoint, permit.address());
+    let Accepted { endpoint, form, since, permit, grant } = accepted;
+    let expiry = grant.expires_at.and_then(Expiry::new);
+    let life = Life::begin(edge.clone(), endpoint, permit.address(), Granted::keep(grant));
     let socket = ClientSocket::new(stream, permit);
     let Ok(participant) = edge.node.connect(socket, form).await else { return };
-    let session = Session::new(life, participant);
+    let session = Session::new(life, participant, expiry);
     // A panic in there ends this connection alone: the task is its own, and each
     // count falls with the struct that holds it.
     edge.sessions.spawn(session.run(since, read));
@@ -106,7 +147,7 @@ async fn begin(edge: Arc<Edge>, upgrade: OnUpgrade, accepted: Accepted) {
 /// The TCP socket itself and what was read beyond the request. Any other kind of
 /// connection is refused rather than served by a slower path nobody tests.
 fn into_socket(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    let parts = upgraded.downcast::<TokioIo<TcpStream>>().ok()?;
+    let parts = upgraded.downcast::<ClientIo>().ok()?;
     // Copied, because even empty it would hold the HTTP server's 8 KiB buffer.
-    Some((parts.io.into_inner(), parts.read_buf.to_vec()))
+    Some((parts.io.into_stream(), parts.read_buf.to_vec()))
 }

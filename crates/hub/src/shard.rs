@@ -51,8 +51,11 @@ impl ShardTask {
         desk: Arc<Desk>,
         waiting: mpsc::Receiver<Message>,
     ) -> Self {
+        // The slots that fill first are the farthest from their ping: who has just
+        // come has shown that it lives.
+        let phase = common.config.ping_phases() / 2;
         let shard = Shard { common, members: Slab::new(), channels: HashMap::new() };
-        Self { desk, waiting, shard, ping: ping_frame(&[]), phase: 0 }
+        Self { desk, waiting, shard, ping: ping_frame(&[]), phase }
     }
 
     /// Works until the hub is gone.

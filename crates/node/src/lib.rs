@@ -20,7 +20,7 @@ mod rate;
 #[cfg(test)]
 mod testing;
 
-pub use access::ChannelAccess;
+pub use access::{Access, AccessError, ChannelAccess, ConnectionRequest, Grant};
 pub use config::{ChannelRule, NodeConfig};
 pub use fanout::Fanout;
 pub use interest::Reaper;

@@ -96,6 +96,20 @@ impl Connections {
         Ok(ConnectionPermit { connections: self.clone(), address })
     }
 
+    /// Whether one more connection of `address` would be taken now. Nothing is counted,
+    /// so it may be full when the connection comes.
+    pub(crate) fn check_room(&self, address: IpAddr) -> Result<(), NotAdmitted> {
+        let addresses = self.addresses.lock();
+        let of_address = addresses.get(&subscriber(address)).copied().unwrap_or_default();
+        if self.per_address != 0 && of_address >= self.per_address {
+            return Err(NotAdmitted::AddressFull { limit: self.per_address });
+        }
+        if self.open() >= self.limit {
+            return Err(NotAdmitted::Full { limit: self.limit });
+        }
+        Ok(())
+    }
+
     pub(crate) fn gauge(&self) -> IntGauge {
         self.gauge.clone()
     }

@@ -58,6 +58,12 @@ impl Node {
         self.connections.admit_handshake()
     }
 
+    /// Whether there is room for one more connection of `address`; nobody has to decide
+    /// about a client that would be turned away all the same.
+    pub fn check_room(&self, address: IpAddr) -> Result<(), NotAdmitted> {
+        self.connections.check_room(address)
+    }
+
     /// Counts one more connection of `address`, if there is room.
     pub fn admit(&self, address: IpAddr) -> Result<ConnectionPermit, NotAdmitted> {
         self.connections.admit(address)

@@ -12,8 +12,8 @@ use redcast_edge::{
 };
 use redcast_hub::{Hub, HubMetrics, ShardTask};
 use redcast_node::{Node, NodeMetrics, NodeTasks};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +28,10 @@ const INTERNAL_DESCRIPTORS: u64 = 128;
 /// Scrapers and probes are few.
 const ADMIN_SOCKETS: usize = 64;
 
+/// How many connections the kernel holds that we have not accepted yet; the system's
+/// own limit, `net.core.somaxconn`, counts where it is lower. Over the usual 128, a burst
+/// of clients makes the kernel drop the next one's SYN, which costs it a whole second.
+const BACKLOG: u32 = 4096;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A configuration that can't be run: exit code 78 (EX_CONFIG of sysexits.h).
@@ -69,11 +73,11 @@ impl App {
         let broker = build_broker(&settings, &registry, (&background, &stop))?;
         let (hub, shards) = Hub::new(settings.hub(), HubMetrics::register(&registry)?);
         let descriptors = rlimit::increase_nofile_limit(u64::MAX).context("descriptor limit")?;
-        let node_config = settings.node(descriptors).map_err(BadConfig)?;
+        let node_config = settings.node(descriptors);
         let node_metrics = NodeMetrics::register(&registry)?;
         let (node, node_tasks) = Node::new(node_config, node_metrics, broker, hub);
         let sessions = TaskTracker::new();
-        let edge_config = settings.edge(demo).map_err(BadConfig)?;
+        let edge_config = settings.edge(demo).map_err(|error| BadConfig(error.into()))?;
         let edge_metrics = EdgeMetrics::register(&registry)?;
         let edge = Edge::new(node.clone(), edge_config, edge_metrics, identity(), sessions.clone());
         let vital = vital_tasks(shards, node_tasks);
@@ -96,7 +100,7 @@ impl App {
     /// Serves until a signal or a failure; answers the exit code.
     pub(crate) async fn run(mut self) -> Result<u8> {
         let mut signals = Signals::listen()?;
-        let doors = Doors::open(&self.settings).await?;
+        let doors = Doors::open(&self.settings)?;
         let (public, admin) = (doors.public.local_addr()?, doors.admin.local_addr()?);
         let stop_accepting = CancellationToken::new();
         self.serve(doors, &stop_accepting)?;
@@ -127,7 +131,7 @@ impl App {
     }
 
     fn serve(&mut self, doors: Doors, stop_accepting: &CancellationToken) -> Result<()> {
-        let head_timeout = self.settings.http.handshake_timeout;
+        let head_timeout = *self.settings.http.handshake_timeout;
         let unsent_limit = u32::try_from(self.settings.http.unsent_limit.as_u64())
             .map_err(|_| BadConfig(anyhow!("http.unsent_limit: at most 4 GiB")))?;
         let descriptors = self.descriptors.saturating_sub(INTERNAL_DESCRIPTORS);
@@ -167,9 +171,9 @@ impl App {
 }
 
 impl Doors {
-    async fn open(settings: &Settings) -> Result<Self> {
-        let public = listen(settings.http.listen, "http.listen").await?;
-        let admin = listen(settings.admin.listen, "admin.listen").await?;
+    fn open(settings: &Settings) -> Result<Self> {
+        let public = listen(*settings.http.listen, "http.listen")?;
+        let admin = listen(*settings.admin.listen, "admin.listen")?;
         Ok(Self { public, admin })
     }
 }
@@ -185,9 +189,15 @@ fn admin_sockets() -> Result<SocketLimits> {
     })
 }
 
-async fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
-    let listener = TcpListener::bind(address).await;
-    listener.with_context(|| format!("{key}: can't listen on {address}"))
+fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
+    let listening = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Without it a restart would have to wait for the sockets of the run before.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listening().with_context(|| format!("{key}: can't listen on {address}"))
 }
 
 fn build_broker(
@@ -230,10 +240,11 @@ fn vital_tasks(shards: Vec<ShardTask>, node: NodeTasks) -> JoinSet<&'static str>
 
 /// A vital task that ended, by itself or by a panic, ends the process: a gateway
 /// that looks alive and delivers nothing is worse than none.
-fn failure(ended: Option<Result<&'static str, tokio::task::JoinError>>) -> anyhow::Error {
-    match ended {
-        Some(Ok(name)) => anyhow!("{name} ended; the process can't go on"),
-        Some(Err(error)) => anyhow!("a vital task failed: {error}"),
+fn failure(ended: Option<Result<&'static str, JoinError>>) -> anyhow::Error {
+    match ended.map(|ended| ended.ok()) {
+        Some(Some(name)) => anyhow!("{name} ended; the process can't go on"),
+        // Not the panic's own words: they may quote what a client sent.
+        Some(None) => anyhow!("a vital task panicked; the line above says where"),
         None => anyhow!("there are no vital tasks"),
     }
 }

@@ -9,17 +9,31 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
+mod config_commands;
+mod descriptors;
+mod docs_links;
+mod forward_auth;
 mod gauge;
+mod hostile_commands;
+mod hostile_frames;
+mod hostile_handshakes;
+mod hostile_origins;
 mod http;
 mod interest;
 mod interleaved_writes;
 mod late_refusal;
 mod limits;
+mod metrics_doc;
 mod netns;
 mod order;
+mod panics;
+mod protocol_doc;
 mod raw_and_envelope;
 mod redis_outage;
+mod security_doc;
 mod settings;
 mod shutdown;
 mod slow_consumers;
+mod slowloris;
 mod two_instances;
+mod vital_tasks;
