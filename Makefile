@@ -67,6 +67,10 @@ mutants: ## Break protocol, wire and hub on purpose and list what no test notice
 	@$(STAGE) tools scripts/install-cargo-tool cargo-mutants 27.1.0
 	@scripts/mutants $(MUTANTS)
 
+.PHONY: fuzz
+fuzz: ## Feed frames, commands, cursors and configurations with what nobody meant (FUZZ_SECONDS=60 each)
+	@scripts/fuzz
+
 .PHONY: docs
 docs: ## Renew the documents that are made of the code
 	@cargo build --locked -p redcast
