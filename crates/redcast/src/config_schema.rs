@@ -12,7 +12,7 @@ use crate::settings::{Section, catalogue, schema};
 use crate::terminal::print;
 
 /// The hand-written part of docs/CONFIGURATION.md.
-const TEMPLATE: &str = include_str!("configuration.md");
+const TEMPLATE: &str = include_str!("configuration.md.in");
 
 /// Mistakes that are easily made: in words, and as the file that makes them.
 const MISTAKES: &[(&str, &str)] = &[
