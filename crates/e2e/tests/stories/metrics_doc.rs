@@ -36,14 +36,16 @@ fn read_page(page: &str) -> Vec<(String, Family)> {
     .collect()
 }
 
-/// Reads `` `label`: `value`, `value` ``, or `` `label`: any ``.
+/// Reads `` `label`: `value`, `value` ``, or `` `label`: any ``; several stand behind
+/// semicolons.
 fn read_labels(cell: &str) -> BTreeMap<String, BTreeSet<String>> {
-    let Some((label, values)) = cell.split_once(": ") else {
-        assert_eq!(cell, "", "labels are told as `label`: `value`, `value`");
-        return BTreeMap::new();
-    };
     let bare = |text: &str| text.trim_matches('`').to_owned();
-    BTreeMap::from([(bare(label), values.split(", ").map(bare).collect())])
+    let labels = cell.split("; ").filter(|label| !label.is_empty()).map(|label| {
+        let told = "labels are told as `label`: `value`, `value`";
+        let (label, values) = label.split_once(": ").expect(told);
+        (bare(label), values.split(", ").map(bare).collect())
+    });
+    labels.collect()
 }
 
 /// Reads the text format, as far as the page tells of it.
