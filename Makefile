@@ -61,6 +61,12 @@ mutants: ## Break protocol, wire and hub on purpose and list what no test notice
 	@$(STAGE) tools scripts/install-cargo-tool cargo-mutants 27.1.0
 	@scripts/mutants $(MUTANTS)
 
+.PHONY: docs
+docs: ## Renew the documents that are made of the code
+	@cargo build --locked -p redcast
+	@target/debug/redcast config-schema > docs/config.schema.json
+	@target/debug/redcast config-schema --markdown > docs/CONFIGURATION.md
+
 .PHONY: fmt
 fmt: ## Format the code
 	@cargo fmt --all

@@ -32,7 +32,7 @@ pub use bystander::{Bystander, Witness};
 pub use client::{Client, Incoming};
 pub use client_frame::ClientFrame;
 pub use frames::{Frame, FrameReader, Opcode};
-pub use gateway::{Gateway, GatewayOptions, run};
+pub use gateway::{Gateway, GatewayOptions, run, run_unprivileged};
 pub use http::{Response, get, post, request};
 pub use kernel::{established, raise_descriptor_limit, unacknowledged};
 pub use metrics::Metrics;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use redcast_node::ChannelAccess;
 
-use crate::forward_auth_config::ForwardAuthConfig;
+use crate::forward_auth::ForwardAuthConfig;
 use crate::origin::AllowedOrigins;
 use crate::page::FILES;
 

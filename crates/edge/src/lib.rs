@@ -19,9 +19,6 @@ mod error;
 #[cfg(feature = "faults")]
 mod faults;
 mod forward_auth;
-mod forward_auth_answer;
-mod forward_auth_config;
-mod forward_auth_metrics;
 mod granted;
 mod handshake;
 mod life;
@@ -39,7 +36,7 @@ mod upgrade;
 
 pub use admin::admin_router;
 pub use config::{ApiConfig, ApiKey, ConfigError, EdgeConfig, Endpoint};
-pub use forward_auth_config::{ForwardAuthConfig, ForwardAuthConfigError};
+pub use forward_auth::{ForwardAuthConfig, ForwardAuthConfigError};
 pub use listener::{ListenerConfig, SocketLimits, serve};
 pub use metrics::EdgeMetrics;
 pub use origin::AllowedOrigins;

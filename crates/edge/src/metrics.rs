@@ -3,7 +3,7 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use redcast_protocol::{CloseCode, ErrorCode};
 
-use crate::forward_auth_metrics::ForwardAuthMetrics;
+use crate::forward_auth::ForwardAuthMetrics;
 
 /// The door's metrics; clones share the same counters.
 #[derive(Clone, Debug)]

@@ -73,11 +73,11 @@ impl App {
         let broker = build_broker(&settings, &registry, (&background, &stop))?;
         let (hub, shards) = Hub::new(settings.hub(), HubMetrics::register(&registry)?);
         let descriptors = rlimit::increase_nofile_limit(u64::MAX).context("descriptor limit")?;
-        let node_config = settings.node(descriptors).map_err(BadConfig)?;
+        let node_config = settings.node(descriptors);
         let node_metrics = NodeMetrics::register(&registry)?;
         let (node, node_tasks) = Node::new(node_config, node_metrics, broker, hub);
         let sessions = TaskTracker::new();
-        let edge_config = settings.edge(demo).map_err(BadConfig)?;
+        let edge_config = settings.edge(demo).map_err(|error| BadConfig(error.into()))?;
         let edge_metrics = EdgeMetrics::register(&registry)?;
         let edge = Edge::new(node.clone(), edge_config, edge_metrics, identity(), sessions.clone());
         let vital = vital_tasks(shards, node_tasks);
@@ -131,7 +131,7 @@ impl App {
     }
 
     fn serve(&mut self, doors: Doors, stop_accepting: &CancellationToken) -> Result<()> {
-        let head_timeout = self.settings.http.handshake_timeout;
+        let head_timeout = *self.settings.http.handshake_timeout;
         let unsent_limit = u32::try_from(self.settings.http.unsent_limit.as_u64())
             .map_err(|_| BadConfig(anyhow!("http.unsent_limit: at most 4 GiB")))?;
         let descriptors = self.descriptors.saturating_sub(INTERNAL_DESCRIPTORS);
@@ -172,8 +172,8 @@ impl App {
 
 impl Doors {
     fn open(settings: &Settings) -> Result<Self> {
-        let public = listen(settings.http.listen, "http.listen")?;
-        let admin = listen(settings.admin.listen, "admin.listen")?;
+        let public = listen(*settings.http.listen, "http.listen")?;
+        let admin = listen(*settings.admin.listen, "admin.listen")?;
         Ok(Self { public, admin })
     }
 }

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::check_config::CheckConfigFlags;
+use crate::config_schema::ConfigSchemaFlags;
+use crate::print_config::PrintConfigFlags;
+
 /// A WebSocket gateway over Redis pub/sub: PUBLISH reaches every browser.
 #[derive(Debug, Parser)]
 #[command(name = "redcast", version, args_conflicts_with_subcommands = true)]
@@ -23,6 +27,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run the gateway (what `redcast` does without a command).
     Serve(ServeFlags),
+    /// Judge the configuration, as `serve` would read it.
+    CheckConfig(CheckConfigFlags),
+    /// Print the effective configuration and where each value comes from.
+    PrintConfig(PrintConfigFlags),
+    /// Print the JSON Schema of the configuration file.
+    ConfigSchema(ConfigSchemaFlags),
 }
 
 /// Flags of `serve`; each wins over file and environment.
@@ -56,15 +66,15 @@ impl Cli {
 }
 
 impl ServeFlags {
-    /// The settings that these flags set.
-    pub(crate) fn overrides(&self) -> impl Iterator<Item = (&'static str, String)> {
+    /// The settings that these flags set: flag, key and value.
+    pub(crate) fn overrides(&self) -> Vec<(&'static str, &'static str, String)> {
         let flags = [
-            ("http.listen", &self.listen),
-            ("admin.listen", &self.admin_listen),
-            ("redis.url", &self.redis_url),
-            ("log.level", &self.log_level),
+            ("--listen", "http.listen", &self.listen),
+            ("--admin-listen", "admin.listen", &self.admin_listen),
+            ("--redis-url", "redis.url", &self.redis_url),
+            ("--log-level", "log.level", &self.log_level),
         ];
-        let set = flags.map(|(key, value)| value.clone().map(|value| (key, value)));
-        set.into_iter().flatten()
+        let set = flags.map(|(flag, key, value)| Some((flag, key, value.clone()?)));
+        set.into_iter().flatten().collect()
     }
 }

@@ -6,9 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod check_config;
 mod cli;
+mod config_schema;
 mod demo;
 mod layers;
+mod print_config;
 mod settings;
 mod shutdown;
 mod telemetry;
@@ -28,20 +31,26 @@ const EXIT_CONFIG: u8 = 78;
 pub fn run() -> ExitCode {
     match Cli::parse().command() {
         Command::Serve(flags) => report(serve(&flags)),
+        Command::CheckConfig(flags) => report(check_config::run(&flags)),
+        Command::PrintConfig(flags) => report(print_config::run(&flags)),
+        Command::ConfigSchema(flags) => report(config_schema::run(&flags)),
     }
 }
 
 /// Whether `text` would do as a configuration file; the error is the sentence that
 /// an operator would read.
 pub fn check_config_text(text: &str) -> Result<(), String> {
-    layers::check_text(text).map_err(|error| format!("{error:#}"))
+    layers::check_text(text).map_err(|problems| problems.to_string())
 }
 
 fn report(done: Result<u8>) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("redcast: {error:#}");
+            // A configuration may be wrong in several ways, one a line.
+            for line in format!("{error:#}").lines() {
+                eprintln!("redcast: {line}");
+            }
             ExitCode::from(if error.is::<BadConfig>() { EXIT_CONFIG } else { 1 })
         }
     }

@@ -15,13 +15,13 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::settings::Shutdown;
+use crate::settings::{Parsed, Shutdown};
 
 /// At the end of the window: for the last clients to answer their close frame.
 const GOODBYE: Duration = Duration::from_secs(3);
 /// How patient a drain is when somebody pressed Ctrl-C.
 const AT_A_TERMINAL: Shutdown =
-    Shutdown { accept_for: Duration::ZERO, window: Duration::from_secs(1) };
+    Shutdown { accept_for: Parsed(Duration::ZERO), window: Parsed(Duration::from_secs(1)) };
 /// A second signal while draining: stop at once. 128 + SIGINT, as shells count.
 pub(crate) const EXIT_INTERRUPTED: u8 = 130;
 
@@ -75,12 +75,12 @@ impl Drain {
         self.draining.set(1);
         self.edge.begin_drain();
         tracing::info!(accept_for = ?patience.accept_for, window = ?patience.window, "draining");
-        sleep(patience.accept_for).await;
+        sleep(*patience.accept_for).await;
         self.edge.refuse_connections();
         self.stop_accepting.cancel();
-        let end = Instant::now() + patience.window;
-        let pace_until = end.checked_sub(GOODBYE.min(patience.window / 2)).unwrap_or(end);
-        self.close_paced(pace_until, patience.window).await;
+        let end = Instant::now() + *patience.window;
+        let pace_until = end.checked_sub(GOODBYE.min(*patience.window / 2)).unwrap_or(end);
+        self.close_paced(pace_until, *patience.window).await;
         self.sessions.close();
         // What is left after this is dropped with the process.
         let _ = timeout_at(end, self.sessions.wait()).await;

@@ -101,6 +101,11 @@ pub enum BrokerConfigError {
 }
 
 impl RedisConfig {
+    /// Whether a broker can be made of this; nothing is connected to.
+    pub fn check(&self) -> Result<(), BrokerConfigError> {
+        self.connection_info().map(|_| ())
+    }
+
     /// Reads the URL and checks the values.
     pub(super) fn connection_info(&self) -> Result<ConnectionInfo, BrokerConfigError> {
         self.check_values()?;

@@ -17,10 +17,17 @@ use self::hook::{Hook, Reply};
 
 const PATH: &str = "/ws/analytics";
 
+/// The built-in endpoint for one page alone: where cookies are passed on, not every
+/// page may connect.
+const ENDPOINT: &str = "\n[[endpoints]]\npath = \"/ws/analytics\"\nchannels = [\"analytics\"]\n\
+    subscribe = [\"analytics:*\"]\nallowed_origins = [\"https://page.example\"]\n";
+
 /// A gateway that asks the hook at `address`, with more configuration.
 async fn guarded(address: &str, config: &str) -> Gateway {
     let auth = format!("[auth]\nforward_url = \"http://{address}/auth?v=1\"\n");
-    Gateway::ready(GatewayOptions { config: auth + config, ..Default::default() }).await
+    let endpoint = if config.contains("[[endpoints]]") { "" } else { ENDPOINT };
+    let config = auth + config + endpoint;
+    Gateway::ready(GatewayOptions { config, ..Default::default() }).await
 }
 
 fn handshake(gateway: &Gateway, path: &str, headers: &str) -> String {
@@ -197,8 +204,8 @@ async fn the_globs_of_an_answer_take_the_place_of_the_endpoints() {
         _ => Reply::admit(r#"{"subscribe":null}"#),
     })
     .await;
-    let config =
-        "[[endpoints]]\npath = \"/ws\"\nchannels = [\"lobby\"]\nsubscribe = [\"orders:*\"]";
+    let config = "[[endpoints]]\npath = \"/ws\"\nchannels = [\"lobby\"]\nsubscribe = [\"orders:*\"]\n\
+         allowed_origins = []";
     let gateway = guarded(&hook.address, config).await;
     for (query, allowed, forbidden) in [
         ("one", &["orders:1", "news:today", "lobby"][..], &["orders:2", "other"][..]),
@@ -261,7 +268,7 @@ async fn no_credential_reaches_the_log() {
     })
     .await;
     let url = format!("http://{}/auth?key=canary", hook.address);
-    let config = format!("[auth]\nforward_url = \"{url}\"\n[log]\nlevel = \"trace\"");
+    let config = format!("[auth]\nforward_url = \"{url}\"\n[log]\nlevel = \"trace\"{ENDPOINT}");
     let gateway = Gateway::ready(GatewayOptions { config, ..Default::default() }).await;
     let headers = "Cookie: a=canary\r\nAuthorization: Bearer canary\r\n";
     drop(admitted(&gateway, "/ws/analytics?token=canary&yes", headers).await);
@@ -281,13 +288,15 @@ async fn a_hook_that_could_not_be_asked_is_refused_at_the_start() {
     for (url, headers, part) in [
         ("https://127.0.0.1/auth", "cookie", "https:// is not offered yet"),
         ("http://ada:canary@127.0.0.1/auth", "cookie", "a user or a password"),
-        ("127.0.0.1:9000/auth", "cookie", "not an http:// URL"),
-        ("http://127.0.0.1/auth", "Sec-WebSocket-Key", "\"Sec-WebSocket-Key\" can't be passed on"),
-        ("http://127.0.0.1/auth", "Connection", "\"Connection\" can't be passed on"),
+        ("127.0.0.1:9000/auth", "cookie", "not a URL such as \"http://"),
+        ("http://127.0.0.1/auth", "Sec-WebSocket-Key", "\"Sec-WebSocket-Key\" is not the name"),
+        ("http://127.0.0.1/auth", "Connection", "this one can't be passed on"),
         ("http://127.0.0.1/auth", "a b", "\"a b\" is not the name of a header"),
     ] {
         let config = tempfile::NamedTempFile::new().unwrap();
-        let text = format!("[auth]\nforward_url = \"{url}\"\nforward_headers = [\"{headers}\"]\n");
+        let text = format!(
+            "[auth]\nforward_url = \"{url}\"\nforward_headers = [\"{headers}\"]\n{ENDPOINT}"
+        );
         std::fs::write(config.path(), text).unwrap();
         let env = [
             ("REDCAST_CONFIG", config.path().to_str().unwrap()),

@@ -9,7 +9,9 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
+mod config_commands;
 mod descriptors;
+mod docs_links;
 mod forward_auth;
 mod gauge;
 mod hostile_commands;
@@ -21,11 +23,14 @@ mod interest;
 mod interleaved_writes;
 mod late_refusal;
 mod limits;
+mod metrics_doc;
 mod netns;
 mod order;
 mod panics;
+mod protocol_doc;
 mod raw_and_envelope;
 mod redis_outage;
+mod security_doc;
 mod settings;
 mod shutdown;
 mod slow_consumers;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::process::Output;
 
-use redcast_e2e::{Gateway, GatewayOptions, run};
+use redcast_e2e::{Gateway, GatewayOptions, run, run_unprivileged};
 
 const LISTEN: [(&str, &str); 2] =
     [("REDCAST_HTTP__LISTEN", "127.0.0.1:0"), ("REDCAST_ADMIN__LISTEN", "127.0.0.1:0")];
@@ -28,88 +28,131 @@ fn check(output: &Output, code: i32, parts: &[&str]) {
     assert!(output.stdout.is_empty());
 }
 
+/// A configuration file, kept until it is dropped.
+fn file(content: impl AsRef<[u8]>) -> (tempfile::NamedTempFile, String) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(content.as_ref()).unwrap();
+    let path = file.path().to_str().unwrap().to_owned();
+    (file, path)
+}
+
 #[tokio::test]
-async fn a_wrong_file_is_named_with_the_place_in_it() {
-    for (config, part) in [
-        ("nonsense", "line 1, column 9"),
-        ("[http]\nlisten = \"127.0.0.1:0\nx = 1", "line 2"),
-        ("[htp]", "`htp`"),
-        ("[http]\nport = 1", "unknown field `port`"),
-        ("[http]\nhandshake_timeout = \"soon\"", "http.handshake_timeout"),
-        ("[limits]\nmax_connections = -1", "limits.max_connections"),
-        ("[log]\nformat = \"xml\"", "log.format"),
-        ("[[endpoints]]\nchannels = [\"a\"]", "endpoints[0]path"),
-        ("[[endpoints]]\npath = \"/a\"\ncolour = 1", "endpoints[0]"),
-        ("[[channels]]\npattern = \"a\"\nslow_consumer = \"wait\"", "slow_consumer"),
+async fn a_wrong_file_is_named_with_line_column_and_key() {
+    for (config, place, part) in [
+        ("nonsense", "1:9", "this is not TOML"),
+        ("[http]\nlisten = \"127.0.0.1:0\nx = 1", "2:", "this is not TOML"),
+        ("[http]\nlisten = \"a\"\nlisten = \"b\"", "3:1", "duplicate key"),
+        ("[htp]", "1:2: htp", "did you mean \"http\"?"),
+        ("[http]\nlistn = 1", "2:1: http.listn", "did you mean \"listen\"?"),
+        ("[http]\nlisten = 8080", "2:1: http.listen", "such as \"0.0.0.0:8080\""),
+        ("[http]\nlisten = \"localhost:1\"", "2:1: http.listen", "names are not looked up"),
+        ("[http]\nhandshake_timeout = \"soon\"", "2:1: http.handshake_timeout", "\"30s\""),
+        ("[http]\nhandshake_timeout = 5", "2:1: http.handshake_timeout", "in quotes"),
+        ("[limits]\noutbox = \"large\"", "2:1: limits.outbox", "\"64KiB\""),
+        ("[limits]\noutbox = 0", "2:1: limits.outbox", "in quotes"),
+        ("[limits]\noutbox = \"0B\"", "2:1: limits.outbox", "more than 0"),
+        ("[limits]\nmax_connections = -1", "2:1: limits.max_connections", "from 0 to"),
+        ("[keepalive]\nidle_timeout = \"30s\"", "2:1: keepalive.idle_timeout", "longer than"),
+        ("[log]\nformat = \"xml\"", "2:1: log.format", "\"auto\", \"json\", \"pretty\""),
+        ("[log]\nlevel = \"loud\"", "2:1: log.level", "off, error, warn"),
+        ("[redis]\nurl = \"localhost:6379\"", "2:1: redis.url", "\"redis://127.0.0.1:6379\""),
+        ("[redis]\nurl = \"memcached://127.0.0.1\"", "2:1: redis.url", "redis://"),
+        ("[api]\nkey = \"a\"\nkey_file = \"b\"", "3:1: api.key_file", "not both"),
+        ("[api]\nkey_file = \"/nowhere/key\"", "2:1: api.key_file", "/nowhere/key"),
+        ("endpoints = []", "1:1: endpoints", "at least one"),
+        ("[[endpoints]]\nchannels = [\"a\"]", "1:1: endpoints[0]", "\"path\" is missing"),
+        ("[[endpoints]]\npath = \"ws\"", "2:1: endpoints[0].path", "begins with \"/\""),
+        ("[[endpoints]]\npath = \"/api/publish/a\"", "2:1: endpoints[0].path", "/api/"),
+        (
+            "[[endpoints]]\npath = \"/a\"\n[[endpoints]]\npath = \"/a\"",
+            "4:1: endpoints[1].path",
+            "endpoints[0]",
+        ),
+        (
+            "[[endpoints]]\npath = \"/a\"\nsubscribe = [\"a[b]\"]",
+            "3:14: endpoints[0].subscribe[0]",
+            "'['",
+        ),
+        ("[[channels]]\npattern = \"a b\"", "2:1: channels[0].pattern", "' '"),
     ] {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(config.as_bytes()).unwrap();
-        let path = file.path().to_str().unwrap();
-        check(&serve(&["--config", path], &[]).await, 78, &[path, part]);
-    }
-    for flags in [&["--config", "/nowhere/redcast.toml"][..], &[]] {
-        let env = [("REDCAST_CONFIG", "/nowhere/redcast.toml")];
-        check(&serve(flags, &env).await, 78, &["/nowhere/redcast.toml"]);
+        let (_kept, path) = file(config);
+        let place = format!("redcast: {path}:{place}");
+        check(&serve(&["--config", &path], &[]).await, 78, &[&place, part]);
     }
 }
 
 #[tokio::test]
-async fn a_value_that_fits_its_type_and_nothing_else_is_named_by_its_key() {
-    for (config, part) in [
-        ("[limits]\noutbox = 0", "limits.outbox"),
-        ("[keepalive]\nping_every = \"0s\"", "keepalive.ping_every"),
-        ("[keepalive]\nidle_timeout = \"30s\"", "keepalive.idle_timeout"),
-        ("[log]\nlevel = \"loud\"", "log.level"),
-        ("[redis]\nurl = \"localhost:6379\"", "redis.url"),
-        ("[redis]\nurl = \"memcached://127.0.0.1\"", "redis.url"),
-        ("[api]\nkey = \"a\"\nkey_file = \"b\"", "api.key_file"),
-        ("[api]\nkey_file = \"/nowhere/key\"", "/nowhere/key"),
-        ("[[endpoints]]\npath = \"ws\"", "\"ws\""),
-        ("[[endpoints]]\npath = \"/api/publish/a\"", "\"/api/publish/a\""),
-        ("[[endpoints]]\npath = \"/a\"\n[[endpoints]]\npath = \"/a\"", "used twice"),
-        ("[[endpoints]]\npath = \"/a\"\nchannels = [\"a b\"]", "\"/a\": channels"),
-        ("[[endpoints]]\npath = \"/a\"\nsubscribe = [\"a[b]\"]", "\"/a\": subscribe"),
-        ("[[channels]]\npattern = \"\"", "pattern"),
-    ] {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(config.as_bytes()).unwrap();
-        let env = [("REDCAST_CONFIG", file.path().to_str().unwrap())];
-        check(&serve(&[], &env).await, 78, &[part]);
+async fn a_file_that_can_not_be_read_is_named_with_the_reason() {
+    for flags in [&["--config", "/nowhere/redcast.toml"][..], &[]] {
+        let env = [("REDCAST_CONFIG", "/nowhere/redcast.toml")];
+        let output = serve(flags, &env).await;
+        check(&output, 78, &["/nowhere/redcast.toml", "No such file", "named by"]);
     }
-    let env = [("REDCAST_REDIS__URL", "redis://:hunter2@host:port")];
-    let output = serve(&[], &env).await;
-    check(&output, 78, &["redis.url"]);
-    assert!(!String::from_utf8_lossy(&output.stderr).contains("hunter2"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    check(&serve(&["--config", path], &[]).await, 78, &[path, "a directory, not a file"]);
+    let (_kept, path) = file(b"[http]\n# caf\xe9\n");
+    check(&serve(&["--config", &path], &[]).await, 78, &[&path, "not UTF-8 text (line 2)"]);
+    let (kept, path) = file("");
+    let nobody = std::os::unix::fs::PermissionsExt::from_mode(0o000);
+    kept.as_file().set_permissions(nobody).unwrap();
+    let output = run_unprivileged(&["serve", "--config", &path], &LISTEN).await;
+    check(&output, 78, &[&path, "Permission denied"]);
+}
+
+#[tokio::test]
+async fn everything_wrong_is_told_at_once_one_line_each() {
+    let (_kept, path) = file("[http]\nlistn = 1\n[keepalive]\nping_every = 30\n");
+    let env = [("REDCAST_LOG__FORMAT", "xml"), ("REDCAST_API__KEYY", "hunter2")];
+    let output = serve(&["--config", &path, "--listen", "99"], &env).await;
+    assert_eq!(output.status.code(), Some(78));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(text.lines().count(), 5, "{text}");
+    assert!(text.lines().all(|line| line.starts_with("redcast: ")), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
 }
 
 #[tokio::test]
 async fn a_wrong_variable_or_flag_is_named() {
-    for variable in [
-        ("REDCAST_URL", "redis://127.0.0.1"),
-        ("REDCAST_PORT", "8080"),
-        ("REDCAST_HTTP__PORT", "8080"),
-        ("REDCAST__HTTP__LISTEN", "127.0.0.1:0"),
-        ("REDCAST_SHUTDOWN__WINDOW", "later"),
-        ("REDCAST_LIMITS__MAX_CONNECTIONS", "many"),
+    for (name, value, part) in [
+        ("REDCAST_URL", "redis://127.0.0.1", "REDCAST_REDIS__URL"),
+        ("REDCAST_PORT", "8080", "REDCAST_HTTP__LISTEN"),
+        ("REDCAST_HTTP__LISTN", "8080", "REDCAST_HTTP__LISTEN"),
+        ("REDCAST__HTTP__LISTEN", "127.0.0.1:0", "REDCAST_HTTP__LISTEN"),
+        ("REDCAST_ENDPOINTS__0__PATH", "/a", "[[endpoints]]"),
+        ("REDCAST_SHUTDOWN__WINDOW", "later", "\"30s\""),
+        ("REDCAST_LIMITS__MAX_CONNECTIONS", "many", "from 0 to"),
+        ("REDCAST_HTTP__TRUSTED_PROXIES", "10.0.0.0/8,x", "\"x\""),
     ] {
-        check(&serve(&[], &[variable]).await, 78, &[variable.0]);
+        let named = format!("redcast: {name}: ");
+        check(&serve(&[], &[(name, value)]).await, 78, &[&named, part]);
     }
-    check(&serve(&["--listen", "8080"], &[]).await, 78, &["command line", "http.listen"]);
+    check(&serve(&["--listen", "8080"], &[]).await, 78, &["redcast: --listen: \"8080\""]);
+    let env = [("REDCAST_REDIS__URL", "redis://:hunter2@host:port")];
+    let output = serve(&[], &env).await;
+    check(&output, 78, &["REDCAST_REDIS__URL: the value is not a URL"]);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("hunter2"));
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_a_failure_and_a_wrong_flag_is_wrong_usage() {
+async fn a_place_to_listen_at_that_can_not_be_had_is_a_failure() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     check(&serve(&["--listen", &address], &[]).await, 1, &["http.listen", &address]);
     check(&serve(&["--admin-listen", &address], &[]).await, 1, &["admin.listen", &address]);
+    // An address for documents alone (RFC 5737), which no machine has.
+    check(&serve(&["--listen", "192.0.2.1:0"], &[]).await, 1, &["http.listen", "192.0.2.1:0"]);
+    let output = run_unprivileged(&["serve", "--listen", "127.0.0.1:80"], &LISTEN).await;
+    check(&output, 1, &["http.listen", "127.0.0.1:80", "Permission denied"]);
+}
+
+#[tokio::test]
+async fn a_wrong_flag_is_wrong_usage() {
     for flags in [&["--colour"][..], &["--listen"], &["--demo", "now"]] {
         let output = serve(flags, &[]).await;
         assert_eq!(output.status.code(), Some(2), "{flags:?}");
-        assert!(
-            String::from_utf8_lossy(&output.stderr).contains(flags[flags.len() - 1]),
-            "{flags:?}"
-        );
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains(flags[flags.len() - 1]), "{flags:?}: {text}");
     }
     assert_eq!(run(&["dance"], &[]).await.status.code(), Some(2));
 }
@@ -117,14 +160,13 @@ async fn a_port_in_use_is_a_failure_and_a_wrong_flag_is_wrong_usage() {
 #[tokio::test]
 async fn flags_win_over_variables_and_variables_over_the_file() {
     let gateway = Gateway::start(GatewayOptions {
-        config: "[limits]\nmax_connections = 5\nmax_subscriptions = 6\n[log]\nlevel = \"loud\"\n\
-                 [redis]\nurl = \"memcached://file\""
+        config: "[limits]\nmax_connections = 5\nmax_subscriptions = 6\n[log]\nlevel = \"off\"\n"
             .to_owned(),
         env: [
             ("REDCAST_LIMITS__MAX_CONNECTIONS", "7"),
-            ("REDCAST_LIMITS__OUTBOX", "1048576"),
+            ("REDCAST_LIMITS__OUTBOX", "1048576B"),
             ("REDCAST_LOG__LEVEL", "warn,redcast=info"),
-            ("REDCAST_REDIS__URL", "memcached://environment"),
+            ("REDCAST_REDIS__URL", "unix:///nowhere"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into(),

@@ -66,12 +66,12 @@ async fn a_hook_that_never_answers_is_asked_by_a_bounded_crowd() {
     for _ in 0..160 {
         crowd.push(knock(&gateway, PATH, "").await);
     }
-    hook.until_asked(128).await;
+    hook.until_asked(64).await;
     gateway.until_metric("redcast_http_connections", 160.0).await;
     for _ in 0..5 {
         assert_eq!(get(gateway.public(), "/").await.status, 200);
     }
-    assert_eq!((hook.questions().len(), hook.most_open()), (128, 128));
+    assert_eq!((hook.questions().len(), hook.most_open()), (64, 64));
     for mut client in crowd {
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();

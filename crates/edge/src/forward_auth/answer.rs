@@ -108,5 +108,5 @@ fn digits(text: &str, most: u64) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[path = "forward_auth_answer_tests.rs"]
+#[path = "answer_tests.rs"]
 mod tests;

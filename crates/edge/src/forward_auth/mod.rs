@@ -5,6 +5,10 @@
 //! answer's status decides; its body may say who the client is, what it may join and
 //! until when. Whatever is not clearly a yes or a no admits nobody.
 
+mod answer;
+mod config;
+mod metrics;
+
 use std::error::Error;
 use std::fmt::Write;
 use std::future::Future;
@@ -24,13 +28,14 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use crate::forward_auth_answer::{AnswerError, read};
-use crate::forward_auth_config::ForwardAuthConfig;
-use crate::forward_auth_metrics::{Complaints, ForwardAuthMetrics, Outcome};
+use self::answer::{AnswerError, read};
+pub use self::config::{ForwardAuthConfig, ForwardAuthConfigError};
+pub(crate) use self::metrics::ForwardAuthMetrics;
+use self::metrics::{Complaints, Outcome};
 
 /// Questions in progress at once, and so connections to the hook: half of the
-/// descriptors that the connection limit leaves for what is no client.
-const MAX_QUESTIONS: usize = 128;
+/// descriptors that no client's socket may take.
+const MAX_QUESTIONS: usize = 64;
 /// How long an idle connection to the hook is kept. Shorter than what common servers
 /// keep theirs (2 s and more), so that a question is not sent into one they are just
 /// closing.

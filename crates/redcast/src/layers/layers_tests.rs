@@ -1,0 +1,397 @@
+//! The layers together: who wins, what each layer is told, and what doesn't fit.
+
+use super::blame::origin_of;
+use super::*;
+use crate::settings::BrokerSettings;
+use std::io::Write;
+
+fn variables(pairs: &[(&str, &str)]) -> Variables {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect()
+}
+
+fn file(text: &str) -> (tempfile::NamedTempFile, Option<(PathBuf, Option<&'static str>)>) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let path = file.path().to_owned();
+    (file, Some((path, None)))
+}
+
+#[test]
+fn later_layers_win_and_each_value_knows_its_origin() {
+    let (kept, path) = file(
+        "[http]\nlisten = \"127.0.0.1:1\"\n[admin]\nlisten = \"127.0.0.1:2\"\n[log]\nlevel = \"warn\"",
+    );
+    let environment = variables(&[
+        ("REDCAST_ADMIN__LISTEN", "127.0.0.1:3"),
+        ("REDCAST_LOG__LEVEL", "debug"),
+        ("REDCAST_LIMITS__MAX_CONNECTIONS", "77"),
+        ("REDCAST_HTTP__TRUSTED_PROXIES", "10.0.0.0/8, 192.168.0.1"),
+        ("REDCAST_API__KEY", "007"),
+    ]);
+    let flags = ServeFlags { log_level: Some("trace".to_owned()), ..ServeFlags::default() };
+    let loaded = from_layers(&flags, path, &environment).unwrap();
+    let settings = &loaded.settings;
+    assert_eq!(settings.http.listen.port(), 1);
+    assert_eq!(settings.admin.listen.port(), 3);
+    assert_eq!(settings.log.level, "trace");
+    assert_eq!(settings.node(1000).max_connections, 77);
+    assert_eq!(settings.edge(false).unwrap().trusted_proxies.len(), 2);
+    // A key of digits keeps its zeros.
+    assert!(format!("{:?}", loaded.values).contains("\"007\""));
+    assert!(matches!(settings.broker(), BrokerSettings::Memory(_)));
+    assert_eq!((loaded.variables, loaded.flags), (5, 1));
+    let origin = |key| origin_of(&loaded.values, key);
+    let place = format!("{}:2:1", kept.path().display());
+    assert_eq!(origin("http.listen"), Some(place));
+    assert_eq!(origin("admin.listen").as_deref(), Some("REDCAST_ADMIN__LISTEN"));
+    assert_eq!(origin("log.level").as_deref(), Some("--log-level"));
+    assert_eq!(origin("keepalive.ping_every"), None);
+}
+
+#[test]
+fn the_defaults_alone_are_a_configuration() {
+    let loaded = from_layers(&ServeFlags::default(), None, &Variables::new()).unwrap();
+    assert_eq!(loaded.settings.node(1000).max_connections, 744);
+    let edge = loaded.settings.edge(false).unwrap();
+    assert_eq!(edge.endpoints[0].path, "/ws/analytics");
+    assert_eq!(edge.endpoints[0].max_message_size, 4096);
+    assert_eq!(edge.max_event_size, 1 << 20);
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let mut problems = Vec::new();
+    judge::judge(&loaded.values, schema(), "", &mut problems);
+    assert_eq!(problems, []);
+}
+
+/// What is told of a wrong configuration, without the file's name.
+#[track_caller]
+fn refused(text: &str, environment: &[(&str, &str)], flags: &ServeFlags) -> String {
+    let (kept, path) = file(text);
+    let loaded = from_layers(flags, path, &variables(environment));
+    let told = loaded.expect_err(text).to_string();
+    told.replace(&kept.path().display().to_string(), "FILE")
+}
+
+/// Files, and what is told of them.
+const WRONG_FILES: &[(&str, &str)] = &[
+    ("[http]\nport = 1", "FILE:2:1: http.port: there is no such key; known here: "),
+    (
+        "[http]\nlistn = \"1\"",
+        "FILE:2:1: http.listn: there is no such key; did you mean \"listen\"?",
+    ),
+    ("[htp]", "FILE:1:2: htp: there is no such section; did you mean \"http\"?"),
+    ("http = 5", "FILE:1:1: http: 5 is not a section: write [http], and its keys below"),
+    (
+        "[http]\nlisten = 5",
+        "FILE:2:1: http.listen: 5 is not an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\", in quotes",
+    ),
+    ("[http]\nlisten = 1979-05-27", "FILE:2:1: http.listen: a date is not an IP address"),
+    (
+        "[http]\nlisten = \"localhost:80\"",
+        "\"localhost:80\" is not an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\": names are not looked up",
+    ),
+    (
+        "[http]\nhandshake_timeout = \"soon\"",
+        "http.handshake_timeout: \"soon\" is not a duration such as \"30s\" or \"500ms\"",
+    ),
+    (
+        "[http]\nhandshake_timeout = 5",
+        "5 is not a duration such as \"30s\" or \"500ms\", in quotes",
+    ),
+    ("[http]\nhandshake_timeout = \"5\"", "the unit is missing: write \"5s\" or \"5ms\""),
+    ("[http]\nhandshake_timeout = \"9999999y\"", "more than a year"),
+    ("[limits]\noutbox = 1024", "1024 is not a size such as \"64KiB\" or \"1MiB\", in quotes"),
+    ("[limits]\noutbox = \"1024\"", "the unit is missing: write \"1024B\" or \"1024KiB\""),
+    ("[limits]\noutbox = \"much\"", "FILE:2:1: limits.outbox: \"much\" is not a size"),
+    ("[limits]\nmax_connections = -1", "-1 is not a whole number from 0 to 4294967295"),
+    (
+        "[limits]\nmax_connections = \"9\"",
+        "\"9\" is not a whole number from 0 to 4294967295, without quotes",
+    ),
+    ("[limits]\nmax_connections = 1.5", "1.5 is not a whole number"),
+    ("[limits]\nmax_subscriptions = 0", "0 is not a whole number from 1 to"),
+    (
+        "[log]\nformat = \"jsn\"",
+        "\"jsn\" is not one of \"auto\", \"json\", \"pretty\"; did you mean \"json\"?",
+    ),
+    ("[log]\nlevel = \"loud\"", "FILE:2:1: log.level: \"loud\" is not one of off, error"),
+    (
+        "[redis]\nurl = \"host:6379\"",
+        "FILE:2:1: redis.url: the value is not a URL such as \"redis://127.0.0.1:6379\": it has no scheme",
+    ),
+    (
+        "[auth]\nforward_url = \"ftp://a\"",
+        "FILE:2:1: auth.forward_url: the value is not a URL such as",
+    ),
+    (
+        "[auth]\nforward_headers = [\"cookie:\"]",
+        "auth.forward_headers[0]: \"cookie:\" is not the name of a header to pass on, such as \"authorization\": leave out the colon",
+    ),
+    (
+        "[http]\ntrusted_proxies = [\"10.0.0.0/8\",\n\"10.0.0.0/33\"]",
+        "FILE:3:1: http.trusted_proxies[1]: \"10.0.0.0/33\" is not an address or a network",
+    ),
+    ("[endpoints]", "endpoints: a table is not a list of tables: write [[endpoints]] above each"),
+    ("endpoints = []", "FILE:1:1: endpoints: at least one endpoint is needed"),
+    (
+        "[[endpoints]]\nchannels = [\"a\"]",
+        "FILE:1:1: endpoints[0]: \"path\" is missing; write path = \"/ws/analytics\"",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\ncolour = 1",
+        "FILE:3:1: endpoints[0].colour: there is no such key",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nchannels = \"a\"",
+        "\"a\" is not a list of text: write [\"…\", \"…\"]",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nnotices = \"no\"",
+        "endpoints[0].notices: \"no\" is not true or false, without quotes",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nchannels = [\"a b\"]",
+        "endpoints[0].channels[0]: \"a b\" is not a channel name such as",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nsubscribe = [\"a[b]\"]",
+        "endpoints[0].subscribe[0]: \"a[b]\" is not a pattern of channel names such as \"orders:*\"",
+    ),
+    (
+        "[[endpoints]]\npath = \"ws\"",
+        "endpoints[0].path: \"ws\" is not a path such as \"/ws/orders\"",
+    ),
+    ("[[endpoints]]\npath = \"/a/{b}\"", "is not a path such as"),
+    ("[[endpoints]]\npath = \"/api/info\"", "\"/api/info\" is Redcast's own: leave out /api/"),
+    ("[[endpoints]]\npath = \"/\"", "\"/\" is Redcast's own page"),
+    (
+        "[[endpoints]]\npath = \"/a\"\n[[endpoints]]\npath = \"/a\"",
+        "FILE:4:1: endpoints[1].path: \"/a\" is the path of endpoints[0] already",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nallowed_origins = [\"*\", \"https://a.example\"]",
+        "FILE:3:1: endpoints[0].allowed_origins: \"*\" allows all pages, so nothing may stand beside it",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nmax_message_size = \"0B\"",
+        "endpoints[0].max_message_size: must be more than 0",
+    ),
+    ("[[channels]]\npattern = \"\"", "channels[0].pattern: \"\" is not a pattern"),
+    (
+        "[[channels]]\npattern = \"a\"\nslow_consumer = \"drop\"",
+        "\"drop\" is not one of \"disconnect\", \"drop_oldest\", \"keep_latest\"",
+    ),
+    (
+        "[api]\nkey = \"a\"\nkey_file = \"b\"",
+        "FILE:3:1: api.key_file: api.key is set, too; set one, not both",
+    ),
+    (
+        "[redis]\nurl_file = \"b\"\nurl = \"redis://a\"",
+        "FILE:2:1: redis.url_file: redis.url is set, too",
+    ),
+    ("[api]\nkey = \"\"", "api.key: the value is not a key: it is empty"),
+    ("[limits]\nmax_event_size = \"33MiB\"", "FILE:2:1: limits.max_event_size: at most 32MiB"),
+    ("[http]\nunsent_limit = \"4GiB\"", "http.unsent_limit: must be less than 4GiB"),
+    (
+        "[limits]\nmax_subscriptions = 1\n[[endpoints]]\npath = \"/a\"\nchannels = [\"a\", \"b\"]",
+        "FILE:5:1: endpoints[0].channels: 2 channels are more than limits.max_subscriptions (1)",
+    ),
+    (
+        "[keepalive]\nidle_timeout = \"30s\"",
+        "FILE:2:1: keepalive.idle_timeout: must be longer than keepalive.ping_every (30s)",
+    ),
+    (
+        "[keepalive]\nping_every = \"2m\"",
+        "FILE:2:1: keepalive.ping_every: must be shorter than keepalive.idle_timeout (1m)",
+    ),
+    (
+        "[http]\nlisten = \"0.0.0.0:9464\"",
+        "FILE:2:1: http.listen: port 9464 is admin.listen's, too",
+    ),
+];
+
+#[test]
+fn a_file_is_told_what_is_wrong_and_where() {
+    for (text, told) in WRONG_FILES {
+        let message = refused(text, &[], &ServeFlags::default());
+        assert!(message.contains(told), "{text:?}\n got {message}\nwant {told}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        // Whoever judges a text alone hears the same.
+        let alone = check_text(text).unwrap_err().to_string();
+        assert_eq!(alone.replace("redcast.toml", "FILE"), message);
+    }
+}
+
+#[test]
+fn variables_and_flags_are_told_by_their_names() {
+    for (variable, told) in [
+        (
+            ("REDCAST_HTTP__LISTN", "1"),
+            "there is no such setting; did you mean REDCAST_HTTP__LISTEN?",
+        ),
+        (("REDCAST_URL", "1"), "there is no such setting; did you mean REDCAST_REDIS__URL?"),
+        (
+            ("REDCAST_PORT", "80"),
+            "there is no such setting; variables are spelled like REDCAST_HTTP__LISTEN, which sets http.listen",
+        ),
+        (("REDCAST__HTTP__LISTEN", "1"), "did you mean REDCAST_HTTP__LISTEN?"),
+        (("REDCAST_http__listen", "1"), "did you mean REDCAST_HTTP__LISTEN?"),
+        (
+            ("REDCAST_ENDPOINTS__0__PATH", "/a"),
+            "no variable can set a list of tables; write [[endpoints]] in a configuration file",
+        ),
+        (("REDCAST_CHANNELS", "a"), "write [[channels]] in a configuration file"),
+        (("REDCAST_SHUTDOWN__WINDOW", "later"), "\"later\" is not a duration such as"),
+        (
+            ("REDCAST_LIMITS__MAX_CONNECTIONS", "many"),
+            "\"many\" is not a whole number from 0 to 4294967295",
+        ),
+        (("REDCAST_LIMITS__OUTBOX", "0B"), "must be more than 0"),
+        (("REDCAST_HTTP__TRUSTED_PROXIES", "10.0.0.0/8,x"), "\"x\" is not an address or a network"),
+        (("REDCAST_REDIS__URL", ""), "the value is not a URL such as"),
+        (
+            ("REDCAST_KEEPALIVE__PING_EVERY", "90s"),
+            "must be shorter than keepalive.idle_timeout (1m)",
+        ),
+    ] {
+        let message = refused("", &[variable], &ServeFlags::default());
+        let named = format!("{}: ", variable.0);
+        assert!(message.starts_with(&named) && message.contains(told), "{variable:?}: {message}");
+    }
+    let flags = ServeFlags { listen: Some("99".to_owned()), ..ServeFlags::default() };
+    assert_eq!(
+        refused("", &[], &flags),
+        "--listen: \"99\" is not an IP address with a port, such as \"0.0.0.0:8080\" or \
+         \"[::1]:8080\": write \"0.0.0.0:99\""
+    );
+    let flags = ServeFlags { listen: Some("[::]:9464".to_owned()), ..ServeFlags::default() };
+    assert!(refused("", &[], &flags).starts_with("--listen: port 9464 is admin.listen's, too"));
+}
+
+#[test]
+fn everything_that_is_wrong_is_told_at_once() {
+    let flags = ServeFlags { listen: Some("99".to_owned()), ..ServeFlags::default() };
+    let environment = [("REDCAST_LOG__FORMAT", "xml")];
+    let message = refused("[http]\nport = 1\n[log]\nlevel = \"loud\"", &environment, &flags);
+    let begins: Vec<_> = message.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(begins, ["FILE:2:1", "FILE:4:1", "REDCAST_LOG__FORMAT", "--listen"]);
+}
+
+#[test]
+fn no_message_tells_a_secret() {
+    for (text, environment) in [
+        ("[redis]\nurl = \"hunter2://:hunter2@host:port\"", vec![]),
+        ("[redis]\nurl = [\"hunter2\"]", vec![]),
+        ("[auth]\nforward_url = \"ftp://hunter2\"", vec![]),
+        ("[api]\nkeyy = \"hunter2\"", vec![]),
+        ("[api]\nkey = {a = \"hunter2\"}", vec![]),
+        ("[api]\nkey = \"hunter2", vec![]),
+        ("", vec![("REDCAST_REDIS__URL", "redis://:hunter2@host:port")]),
+        ("", vec![("REDCAST_API__KEYY", "hunter2")]),
+    ] {
+        let message = refused(text, &environment, &ServeFlags::default());
+        // The scheme of a URL is named; here somebody took it for the password's place.
+        let message = message.replace("\"hunter2\" is not offered", "");
+        assert!(!message.contains("hunter2"), "{text:?}: {message}");
+    }
+}
+
+#[test]
+fn an_origin_says_what_is_wrong_with_it() {
+    for (origin, why) in [
+        ("https://a.example/", "leave out the slash at the end: write \"https://a.example\""),
+        ("https://a.example/app", "leave out the path: write \"https://a.example\""),
+        ("https://*.example", "a wildcard can't be part of it"),
+        ("*.example", "list each origin"),
+        ("a.example", "the scheme is missing: write \"https://a.example\""),
+        ("https://a.example:443", "browsers leave out the usual port: write \"https://a.example\""),
+        ("http://a.example:x", "\"x\" is no port"),
+        ("https://", "the host is missing"),
+        ("https://user@a.example", "an origin has no user"),
+        ("https://bücher.example", "xn--"),
+        ("https://a b", "no host has ' ' in its name"),
+        ("null", "can't be told apart"),
+        ("", "the scheme is missing"),
+    ] {
+        let text = format!("[[endpoints]]\npath = \"/a\"\nallowed_origins = [\"{origin}\"]");
+        let message = refused(&text, &[], &ServeFlags::default());
+        let place = "FILE:3:20: endpoints[0].allowed_origins[0]: ";
+        assert!(message.starts_with(place) && message.contains(why), "{origin}: {message}");
+    }
+    for origin in ["https://A.example", "http://127.0.0.1:8080", "http://[::1]:80", "app://x"] {
+        let text = format!("[[endpoints]]\npath = \"/a\"\nallowed_origins = [\"{origin}\"]");
+        let expected = origin == "http://[::1]:80";
+        assert_eq!(check_text(&text).is_err(), expected, "{origin}: {:?}", check_text(&text));
+    }
+}
+
+#[test]
+fn a_cookie_and_any_page_do_not_go_together() {
+    let asks = "[auth]\nforward_url = \"http://127.0.0.1:9/\"\n";
+    let pages = "[[endpoints]]\npath = \"/a\"\nallowed_origins = [\"https://a.example\"]\n";
+    let open = "[[endpoints]]\npath = \"/b\"\n";
+    let headers = "forward_headers = [\"authorization\"]\n";
+    let wrong = check_text(asks).unwrap_err().to_string();
+    assert!(
+        wrong.contains(
+            "redcast.toml:2:1: auth.forward_url: while endpoints[0].allowed_origins is \"*\""
+        ),
+        "{wrong}"
+    );
+    let wrong = check_text(&format!("{asks}{pages}{open}allowed_origins = [\"*\"]")).unwrap_err();
+    assert!(
+        wrong.to_string().contains("redcast.toml:8:1: endpoints[1].allowed_origins: \"*\" lets"),
+        "{wrong}"
+    );
+    check_text(&format!("{asks}{headers}{open}")).unwrap();
+    check_text(&format!("{asks}{pages}")).unwrap();
+    check_text("[auth]\nforward_url_file = \"/nowhere\"").unwrap_err();
+}
+
+#[test]
+fn a_file_that_is_named_must_be_there() {
+    let path = Some((PathBuf::from("/nowhere/redcast.toml"), Some("--config")));
+    let error = from_layers(&ServeFlags::default(), path, &Variables::new()).unwrap_err();
+    let told = "/nowhere/redcast.toml: this file can't be read: No such file or directory";
+    assert!(error.to_string().starts_with(told), "{error}");
+    assert!(error.to_string().ends_with("(named by --config)"), "{error}");
+}
+
+#[test]
+fn a_secret_is_read_from_its_file() {
+    let (secret, _) = file("redis://:hunter2@127.0.0.1:1\n");
+    let text = format!("[redis]\nurl_file = {:?}", secret.path());
+    let (_kept, path) = file(&text);
+    let loaded = from_layers(&ServeFlags::default(), path, &Variables::new()).unwrap();
+    assert!(matches!(loaded.settings.broker(), BrokerSettings::Redis(config)
+        if config.url == "redis://:hunter2@127.0.0.1:1"));
+    for (content, why) in [
+        (Some(""), "this file is empty"),
+        (Some(" \n"), "this file is empty"),
+        (Some("hunter2"), "what this file holds is not a URL such as"),
+        (None, "this is a directory, not a file"),
+    ] {
+        let (secret, _) = file(content.unwrap_or_default());
+        let named = content.map_or_else(|| PathBuf::from("/"), |_| secret.path().to_owned());
+        let message =
+            refused(&format!("[redis]\nurl_file = {named:?}"), &[], &ServeFlags::default());
+        let place = format!("FILE:2:1: redis.url_file: {}: {why}", named.display());
+        assert!(message.starts_with(&place) && !message.contains("hunter2"), "{message}");
+    }
+    // To judge a text is not to open what it names.
+    check_text("[api]\nkey_file = \"/nowhere/key\"").unwrap();
+}
+
+#[test]
+fn more_connections_than_descriptors_are_warned_of() {
+    let (_kept, path) = file("[limits]\nmax_connections = 4000000000");
+    let loaded = from_layers(&ServeFlags::default(), path, &Variables::new()).unwrap();
+    assert_eq!(loaded.warnings.len(), 1);
+    assert!(loaded.warnings[0].contains("limits.max_connections: 4000000000 connections need"));
+}
+
+#[test]
+fn nothing_in_a_file_is_wrong_that_need_not_be() {
+    for text in ["", "\u{feff}", "\n# nothing\n", "[http]", "[[channels]]\npattern = \"a*\""] {
+        check_text(text).unwrap();
+    }
+}

@@ -1,0 +1,215 @@
+//! What is wrong although each value by itself is right: values with which nothing
+//! could work, and values that don't go together.
+
+use std::collections::HashMap;
+
+use redcast_broker::QueueLimits;
+use redcast_edge::{ConfigError, EdgeConfig};
+
+use super::rooms::RESERVED_DESCRIPTORS;
+use super::{EndpointSettings, Settings, Written, quoted};
+
+/// One thing that is wrong. The keys are those that could mend it, each with what
+/// is wrong about it; the one that an operator set last is to blame.
+#[derive(Debug)]
+pub(crate) struct Finding(pub(crate) Vec<(String, String)>);
+
+impl Finding {
+    fn at(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self(vec![(key.into(), message.into())])
+    }
+
+    fn between<const N: usize>(keys: [(&str, String); N]) -> Self {
+        Self(keys.map(|(key, message)| (key.to_owned(), message)).into())
+    }
+}
+
+impl Settings {
+    /// Everything that is wrong.
+    pub(crate) fn check(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        self.check_values(&mut findings);
+        self.check_times(&mut findings);
+        self.check_addresses(&mut findings);
+        self.check_secrets(&mut findings);
+        self.check_forward_auth(&mut findings);
+        self.check_endpoints(&mut findings);
+        findings
+    }
+
+    /// What works, but not as it says. `descriptors` is the most this process may open.
+    pub(crate) fn warnings(&self, descriptors: u64) -> Vec<Finding> {
+        let (wanted, spare) =
+            (self.limits.max_connections, descriptors.saturating_sub(RESERVED_DESCRIPTORS));
+        let message = format!(
+            "{wanted} connections need more descriptors than the {descriptors} that this process \
+             may open; about {spare} will fit (raise the limit with ulimit -n)"
+        );
+        let too_many = u64::from(wanted) > spare;
+        too_many.then(|| Finding::at("limits.max_connections", message)).into_iter().collect()
+    }
+
+    fn check_values(&self, findings: &mut Vec<Finding>) {
+        let values = [
+            ("http.handshake_timeout", self.http.handshake_timeout.is_zero()),
+            ("http.unsent_limit", self.http.unsent_limit.as_u64() == 0),
+            ("limits.max_event_size", self.limits.max_event_size.as_u64() == 0),
+            ("limits.outbox", self.limits.outbox.as_u64() == 0),
+            ("auth.forward_timeout", self.auth.forward_timeout.is_zero()),
+            ("keepalive.ping_every", self.keepalive.ping_every.is_zero()),
+        ];
+        for (key, _) in values.iter().filter(|(_, is_zero)| *is_zero) {
+            findings.push(Finding::at(*key, "must be more than 0"));
+        }
+        if u32::try_from(self.http.unsent_limit.as_u64()).is_err() {
+            findings.push(Finding::at("http.unsent_limit", "must be less than 4GiB"));
+        }
+        if self.limits.max_event_size.as_u64() > QueueLimits::default().bytes as u64 {
+            let message = "at most 32MiB, which is what may wait for the fan-out";
+            findings.push(Finding::at("limits.max_event_size", message));
+        }
+    }
+
+    fn check_times(&self, findings: &mut Vec<Finding>) {
+        let (ping, idle) = (self.keepalive.ping_every, self.keepalive.idle_timeout);
+        if *idle <= *ping {
+            let why = "or clients that answer every ping would be dropped";
+            let (ping, idle) = (ping.write(), idle.write());
+            findings.push(Finding::between([
+                (
+                    "keepalive.idle_timeout",
+                    format!("must be longer than keepalive.ping_every ({ping}), {why}"),
+                ),
+                (
+                    "keepalive.ping_every",
+                    format!("must be shorter than keepalive.idle_timeout ({idle}), {why}"),
+                ),
+            ]));
+        }
+    }
+
+    fn check_addresses(&self, findings: &mut Vec<Finding>) {
+        let (public, admin) = (*self.http.listen, *self.admin.listen);
+        let overlap = public.ip() == admin.ip()
+            || public.ip().is_unspecified()
+            || admin.ip().is_unspecified();
+        // Port 0 is a free port, another one each time.
+        if public.port() == admin.port() && public.port() != 0 && overlap {
+            let message = |other: &str| {
+                format!("port {} is {other}'s, too; give each a port of its own", public.port())
+            };
+            findings.push(Finding::between([
+                ("http.listen", message("admin.listen")),
+                ("admin.listen", message("http.listen")),
+            ]));
+        }
+    }
+
+    fn check_secrets(&self, findings: &mut Vec<Finding>) {
+        let both = [
+            ("redis.url", self.redis.url.is_some() && self.redis.url_file.is_some()),
+            (
+                "auth.forward_url",
+                self.auth.forward_url.is_some() && self.auth.forward_url_file.is_some(),
+            ),
+            ("api.key", self.api.key.is_some() && self.api.key_file.is_some()),
+        ];
+        for (key, _) in both.iter().filter(|(_, both)| *both) {
+            let file = format!("{key}_file");
+            let message = |other: &str| format!("{other} is set, too; set one, not both");
+            findings.push(Finding::between([(&file, message(key)), (key, message(&file))]));
+        }
+    }
+
+    fn asks(&self) -> bool {
+        self.auth.forward_url.is_some() || self.auth.forward_url_file.is_some()
+    }
+
+    fn check_forward_auth(&self, findings: &mut Vec<Finding>) {
+        if !self.asks() {
+            return;
+        }
+        if let Err(error) = self.forward_auth() {
+            findings.push(Finding::at("auth.forward_headers", error.to_string()));
+        }
+        let headers = &self.auth.forward_headers;
+        if !headers.iter().any(|name| name.as_str().eq_ignore_ascii_case("cookie")) {
+            return;
+        }
+        // Browsers send a visitor's cookie along whatever page opens the connection.
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            if endpoint.allowed_origins.iter().any(|origin| origin.is_any()) {
+                let key = format!("endpoints[{index}].allowed_origins");
+                let mend = format!(
+                    "set {key} to your pages' origins, or take \"cookie\" out of \
+                     auth.forward_headers"
+                );
+                let own = format!(
+                    "\"*\" lets any page connect with its visitors' cookies, which \
+                     auth.forward_headers passes on as proof; {mend}"
+                );
+                let other = format!(
+                    "while {key} is \"*\", any page could connect with its visitors' cookies; \
+                     {mend}"
+                );
+                findings.push(Finding::between([
+                    (&key, own),
+                    ("auth.forward_headers", other.clone()),
+                    ("auth.forward_url", other.clone()),
+                    ("auth.forward_url_file", other),
+                ]));
+            }
+        }
+    }
+
+    fn check_endpoints(&self, findings: &mut Vec<Finding>) {
+        if self.endpoints.is_empty() {
+            let message = "at least one endpoint is needed, or nobody could connect";
+            findings.push(Finding::at("endpoints", message));
+        }
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        for (index, endpoint) in self.endpoints.iter().enumerate() {
+            let at = |key: &str| format!("endpoints[{index}].{key}");
+            if let Some(first) = seen.insert(&endpoint.path, index) {
+                let message = format!(
+                    "{} is the path of endpoints[{first}] already; each endpoint needs its own",
+                    quoted(&endpoint.path)
+                );
+                findings.push(Finding::at(at("path"), message));
+            } else if let Some(message) = self.wrong_path(endpoint) {
+                findings.push(Finding::at(at("path"), message));
+            }
+            let origins = &endpoint.allowed_origins;
+            if origins.len() > 1 && origins.iter().any(|origin| origin.is_any()) {
+                let message = "\"*\" allows all pages, so nothing may stand beside it";
+                findings.push(Finding::at(at("allowed_origins"), message));
+            }
+            if endpoint.max_message_size.as_u64() == 0 {
+                findings.push(Finding::at(at("max_message_size"), "must be more than 0"));
+            }
+            let (joined, most) = (endpoint.channels.len(), self.limits.max_subscriptions);
+            if u32::try_from(joined).is_ok_and(|joined| joined > most) {
+                let message =
+                    format!("{joined} channels are more than limits.max_subscriptions ({most})");
+                let channels = at("channels");
+                let limit = format!("must be at least {joined}, as {channels} has so many");
+                let keys = [(channels.as_str(), message), ("limits.max_subscriptions", limit)];
+                findings.push(Finding::between(keys));
+            }
+        }
+    }
+
+    /// Asks the door about one path alone, as it knows its own.
+    fn wrong_path(&self, endpoint: &EndpointSettings) -> Option<String> {
+        let config = EdgeConfig { endpoints: vec![endpoint.endpoint()], ..self.door() };
+        let path = quoted(&endpoint.path);
+        Some(match config.validate().err()? {
+            ConfigError::BadPath(_) => format!(
+                "{path} is not a path such as \"/ws/orders\", which begins with \"/\" and has \
+                 only A-Z a-z 0-9 _ . - / ~"
+            ),
+            ConfigError::ReservedPath(_) => format!("{path} is Redcast's own: leave out /api/"),
+            ConfigError::DuplicatePath(_) => format!("{path} is Redcast's own page"),
+        })
+    }
+}

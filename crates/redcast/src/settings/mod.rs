@@ -1,0 +1,193 @@
+//! Settings: the whole configuration as types. defaults.toml says what each key means;
+//! the JSON Schema, by which every layer is judged, is made of both.
+
+mod catalogue;
+mod checks;
+mod kinds;
+mod parsed;
+mod rooms;
+mod schema;
+mod secret;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use ipnet::IpNet;
+use redcast_protocol::{Channel, Pattern};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::catalogue::{Section, catalogue};
+pub(crate) use self::checks::Finding;
+use self::kinds::{HeaderName, LogFilter, Origin};
+pub(crate) use self::parsed::{Kind, Parsed, Written};
+pub(crate) use self::rooms::BrokerSettings;
+pub(crate) use self::schema::schema;
+pub(crate) use self::secret::{ApiKeyText, ForwardUrl, RedisUrl, mask_url};
+
+/// The built-in settings: the weakest layer, and the one place that describes keys.
+pub(crate) const DEFAULTS: &str = include_str!("../defaults.toml");
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    pub(crate) http: Http,
+    pub(crate) admin: Admin,
+    pub(crate) redis: Redis,
+    pub(crate) auth: Auth,
+    pub(crate) api: Api,
+    limits: Limits,
+    keepalive: Keepalive,
+    interest: Interest,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) log: Log,
+    endpoints: Vec<EndpointSettings>,
+    #[serde(default)]
+    channels: Vec<ChannelSettings>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Http {
+    pub(crate) listen: Parsed<SocketAddr>,
+    pub(crate) handshake_timeout: Parsed<Duration>,
+    pub(crate) unsent_limit: Parsed<ByteSize>,
+    trusted_proxies: Vec<Parsed<IpNet>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Admin {
+    pub(crate) listen: Parsed<SocketAddr>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Redis {
+    pub(crate) url: Option<Parsed<RedisUrl>>,
+    pub(crate) url_file: Option<PathBuf>,
+    prefix: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Auth {
+    pub(crate) forward_url: Option<Parsed<ForwardUrl>>,
+    pub(crate) forward_url_file: Option<PathBuf>,
+    forward_timeout: Parsed<Duration>,
+    forward_headers: Vec<Parsed<HeaderName>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Api {
+    pub(crate) key: Option<Parsed<ApiKeyText>>,
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Limits {
+    max_connections: u32,
+    max_connections_per_address: u32,
+    #[schemars(range(min = 1))]
+    max_http_connections: u32,
+    handshakes_per_second: u32,
+    commands_per_second: u32,
+    #[schemars(range(min = 1))]
+    max_subscriptions: u32,
+    max_event_size: Parsed<ByteSize>,
+    outbox: Parsed<ByteSize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Keepalive {
+    ping_every: Parsed<Duration>,
+    idle_timeout: Parsed<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Interest {
+    linger: Parsed<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Shutdown {
+    pub(crate) accept_for: Parsed<Duration>,
+    pub(crate) window: Parsed<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Log {
+    #[schemars(with = "Parsed<LogFilter>")]
+    pub(crate) level: String,
+    pub(crate) format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Auto,
+    Json,
+    Pretty,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct EndpointSettings {
+    path: String,
+    #[serde(default)]
+    channels: Vec<Parsed<Channel>>,
+    #[serde(default)]
+    subscribe: Vec<Parsed<Pattern>>,
+    #[serde(default = "any_origin")]
+    allowed_origins: Vec<Parsed<Origin>>,
+    #[serde(default = "default_message_size")]
+    max_message_size: Parsed<ByteSize>,
+    #[serde(default = "yes")]
+    notices: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ChannelSettings {
+    pattern: Parsed<Pattern>,
+    #[serde(default)]
+    slow_consumer: SlowConsumerSetting,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum SlowConsumerSetting {
+    #[default]
+    Disconnect,
+    DropOldest,
+    KeepLatest,
+}
+
+fn any_origin() -> Vec<Parsed<Origin>> {
+    vec![Parsed(Origin::any())]
+}
+
+fn default_message_size() -> Parsed<ByteSize> {
+    Parsed(ByteSize::kib(4))
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What somebody wrote, as a message may repeat it: escaped and not too long.
+pub(crate) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+        None => format!("{text:?}"),
+    }
+}

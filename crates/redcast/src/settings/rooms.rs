@@ -1,0 +1,164 @@
+//! What each room gets of the settings.
+
+use bytesize::ByteSize;
+use redcast_broker::{MemoryConfig, RedisConfig};
+use redcast_edge::{
+    AllowedOrigins, ApiConfig, ApiKey, ConfigError, EdgeConfig, Endpoint, ForwardAuthConfig,
+    ForwardAuthConfigError,
+};
+use redcast_hub::{HubConfig, SlowConsumer};
+use redcast_node::{ChannelAccess, ChannelRule, NodeConfig};
+
+use super::{ChannelSettings, EndpointSettings, Parsed, Settings, SlowConsumerSetting, mask_url};
+use crate::demo::Shown;
+
+/// Descriptors kept for everything that is no client: Redis, metrics, logs.
+pub(super) const RESERVED_DESCRIPTORS: u64 = 256;
+
+/// Which broker, with its settings.
+pub(crate) enum BrokerSettings {
+    Memory(MemoryConfig),
+    Redis(Box<RedisConfig>),
+}
+
+/// What the door could not be opened with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum EdgeSettingsError {
+    #[error("endpoints: {0}")]
+    Endpoints(#[from] ConfigError),
+    #[error("auth: {0}")]
+    ForwardAuth(#[from] ForwardAuthConfigError),
+}
+
+impl Settings {
+    /// What the broker gets: Redis with a URL, else the memory broker.
+    pub(crate) fn broker(&self) -> BrokerSettings {
+        let max_event_size = bytes(self.limits.max_event_size);
+        match &self.redis.url {
+            Some(url) => BrokerSettings::Redis(Box::new(RedisConfig {
+                url: url.0.0.clone(),
+                prefix: self.redis.prefix.clone(),
+                max_event_size,
+                ..RedisConfig::default()
+            })),
+            None => {
+                BrokerSettings::Memory(MemoryConfig { max_event_size, ..MemoryConfig::default() })
+            }
+        }
+    }
+
+    /// What a banner may show of the broker.
+    pub(crate) fn shown_broker(&self) -> Shown {
+        match &self.redis.url {
+            None => Shown::Memory,
+            Some(Parsed(url)) => {
+                let usual = url.0.trim_end_matches('/') == "redis://127.0.0.1:6379";
+                let tells_all = mask_url(&url.0) == url.0 && !url.0.contains('@');
+                Shown::Redis((!usual && tells_all).then(|| url.0.clone()))
+            }
+        }
+    }
+
+    /// What the hub gets.
+    pub(crate) fn hub(&self) -> HubConfig {
+        HubConfig {
+            outbox_limit: bytes(self.limits.outbox),
+            ping_every: *self.keepalive.ping_every,
+            idle_timeout: *self.keepalive.idle_timeout,
+            ..HubConfig::default()
+        }
+    }
+
+    /// What the node gets. `descriptors` is the process's limit.
+    pub(crate) fn node(&self, descriptors: u64) -> NodeConfig {
+        let spare = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
+        let max_connections = match self.limits.max_connections {
+            0 => usize::try_from(spare).unwrap_or(usize::MAX),
+            limit => count(limit),
+        };
+        NodeConfig {
+            max_connections,
+            max_connections_per_address: count(self.limits.max_connections_per_address),
+            handshakes_per_second: self.limits.handshakes_per_second,
+            max_subscriptions: count(self.limits.max_subscriptions),
+            linger: *self.interest.linger,
+            rules: self.channels.iter().map(ChannelSettings::rule).collect(),
+        }
+    }
+
+    /// What the door gets. Settings that were checked give no error.
+    pub(crate) fn edge(&self, demo: bool) -> Result<EdgeConfig, EdgeSettingsError> {
+        let config = EdgeConfig {
+            endpoints: self.endpoints.iter().map(EndpointSettings::endpoint).collect(),
+            api: self.api(demo),
+            forward_auth: self.forward_auth()?,
+            ..self.door()
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The door that leads nowhere yet.
+    pub(super) fn door(&self) -> EdgeConfig {
+        EdgeConfig {
+            endpoints: Vec::new(),
+            api: ApiConfig::Closed,
+            max_event_size: bytes(self.limits.max_event_size),
+            handshake_timeout: *self.http.handshake_timeout,
+            trusted_proxies: self.http.trusted_proxies.iter().map(|network| network.0).collect(),
+            max_http_connections: count(self.limits.max_http_connections),
+            commands_per_second: self.limits.commands_per_second,
+            forward_auth: None,
+        }
+    }
+
+    pub(super) fn forward_auth(&self) -> Result<Option<ForwardAuthConfig>, ForwardAuthConfigError> {
+        let Some(Parsed(url)) = &self.auth.forward_url else { return Ok(None) };
+        let headers = self.auth.forward_headers.iter().map(|name| name.as_str().to_owned());
+        let headers: Vec<String> = headers.collect();
+        ForwardAuthConfig::new(&url.0, *self.auth.forward_timeout, &headers).map(Some)
+    }
+
+    fn api(&self, demo: bool) -> ApiConfig {
+        match &self.api.key {
+            Some(Parsed(key)) => ApiConfig::Key(ApiKey(key.0.clone())),
+            None if demo && self.redis.url.is_none() => ApiConfig::Open,
+            None => ApiConfig::Closed,
+        }
+    }
+}
+
+impl EndpointSettings {
+    pub(super) fn endpoint(&self) -> Endpoint {
+        let origins = self.allowed_origins.iter().map(|origin| origin.as_str().to_owned());
+        Endpoint {
+            path: self.path.clone(),
+            access: ChannelAccess {
+                join: self.channels.iter().map(|channel| channel.0.clone()).collect(),
+                subscribe: self.subscribe.iter().map(|pattern| pattern.0.clone()).collect(),
+            },
+            allowed_origins: AllowedOrigins::new(&origins.collect::<Vec<_>>()),
+            max_message_size: bytes(self.max_message_size),
+            notices: self.notices,
+        }
+    }
+}
+
+impl ChannelSettings {
+    fn rule(&self) -> ChannelRule {
+        let slow_consumer = match self.slow_consumer {
+            SlowConsumerSetting::Disconnect => SlowConsumer::Disconnect,
+            SlowConsumerSetting::DropOldest => SlowConsumer::DropOldest,
+            SlowConsumerSetting::KeepLatest => SlowConsumer::KeepLatest,
+        };
+        ChannelRule { pattern: self.pattern.0.clone(), slow_consumer }
+    }
+}
+
+fn bytes(size: Parsed<ByteSize>) -> usize {
+    usize::try_from(size.as_u64()).unwrap_or(usize::MAX)
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
