@@ -51,6 +51,12 @@ first-minute: ## Prove that Python, Node and a browser receive what redis-cli pu
 	@cargo build --release --locked -p redcast
 	@scripts/first-minute/run
 
+.PHONY: page
+page: ## Prove the page in a browser: silent, under load, attacked, without gateway or Redis
+	@scripts/install-first-minute-tools
+	@cargo build --locked -p redcast
+	@scripts/page/run
+
 .PHONY: bench
 bench: ## Measure cost per delivery, throughput and memory against the floor
 	@cargo build --release --locked -p redcast -p redcast-bench
@@ -60,6 +66,10 @@ bench: ## Measure cost per delivery, throughput and memory against the floor
 mutants: ## Break protocol, wire and hub on purpose and list what no test noticed (40 minutes at most)
 	@$(STAGE) tools scripts/install-cargo-tool cargo-mutants 27.1.0
 	@scripts/mutants $(MUTANTS)
+
+.PHONY: fuzz
+fuzz: ## Feed frames, commands, cursors and configurations with what nobody meant (FUZZ_SECONDS=60 each)
+	@scripts/fuzz
 
 .PHONY: docs
 docs: ## Renew the documents that are made of the code

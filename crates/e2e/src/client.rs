@@ -12,6 +12,8 @@ use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use crate::canary::canary;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connected client.
@@ -41,6 +43,8 @@ impl Client {
     /// Connects; a refusal is an error.
     pub async fn try_connect(url: &str, subprotocol: Option<&'static str>) -> Result<Self, Error> {
         let mut request = url.into_client_request()?;
+        let cookie = HeaderValue::from_str(&format!("session={}", canary())).expect("a header");
+        request.headers_mut().insert("cookie", cookie);
         if let Some(subprotocol) = subprotocol {
             let value = HeaderValue::from_static(subprotocol);
             request.headers_mut().insert("sec-websocket-protocol", value);

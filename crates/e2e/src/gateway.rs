@@ -1,17 +1,20 @@
 //! A whole gateway: the real binary in a process of its own.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::OnceLock;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::canary::{leaks, with_password};
 use crate::client::Client;
 use crate::http::{Response, get};
 use crate::metrics::Metrics;
@@ -22,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What a test sets about its gateway.
 #[derive(Default)]
 pub struct GatewayOptions {
-    /// The Redis to use; none means the memory broker.
+    /// The Redis to use; none means the memory broker. Without a password, the canary
+    /// becomes one.
     pub redis_url: Option<String>,
     /// TOML for the configuration file.
     pub config: String,
@@ -37,12 +41,14 @@ pub struct GatewayOptions {
     pub faults: bool,
 }
 
-/// A running gateway, stopped by pid when dropped.
+/// A running gateway. Dropped, it is stopped by pid, and fails the test if it has ever
+/// logged the canary.
 pub struct Gateway {
     child: Child,
     public: String,
     admin: String,
     log: watch::Receiver<Vec<String>>,
+    reading: Option<JoinHandle<()>>,
     _config: tempfile::NamedTempFile,
 }
 
@@ -52,7 +58,7 @@ impl Gateway {
         let config = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(config.path(), &options.config).expect("the configuration is written");
         let mut command = match options.descriptors {
-            None => redcast(binary(options.faults)),
+            None => command(binary(options.faults)),
             Some(limit) => redcast_limited(binary(options.faults), limit),
         };
         command
@@ -62,24 +68,27 @@ impl Gateway {
             .env("REDCAST_HTTP__LISTEN", "127.0.0.1:0")
             .env("REDCAST_ADMIN__LISTEN", "127.0.0.1:0")
             .env("REDCAST_LOG__FORMAT", "json")
-            .envs(options.redis_url.iter().map(|url| ("REDCAST_REDIS__URL", url)))
+            .envs(options.redis_url.iter().map(|url| ("REDCAST_REDIS__URL", with_password(url))))
             .envs(options.env)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true);
         let mut child = command.spawn().expect("the gateway starts");
-        let mut lines = BufReader::new(child.stderr.take().expect("stderr is piped")).lines();
-        let (serving, seen) = timeout(PATIENCE, first_line(&mut lines)).await.expect("it serves");
-        let (keep, log) = watch::channel(seen);
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                keep.send_modify(|lines| lines.push(line));
-            }
-        });
+        let (keep, mut log) = watch::channel(Vec::new());
+        let stderr = child.stderr.take().expect("stderr is piped");
+        let mut gateway = Self {
+            child,
+            public: String::new(),
+            admin: String::new(),
+            log: log.clone(),
+            reading: Some(read_log(stderr, keep)),
+            _config: config,
+        };
+        let serving = timeout(PATIENCE, serving(&mut log)).await.expect("it serves");
         let address = |key: &str| serving[key].as_str().expect("an address").to_owned();
-        let (public, admin) = (address("http"), address("admin"));
-        Self { child, public, admin, log, _config: config }
+        (gateway.public, gateway.admin) = (address("http"), address("admin"));
+        gateway
     }
 
     /// Starts a gateway over a Redis, with the defaults, and waits until it is ready.
@@ -182,10 +191,15 @@ impl Gateway {
         kill_process(pid, signal).expect("the gateway can be signalled");
     }
 
-    /// Waits for the end of the process.
+    /// Waits for the end of the process; then its log is whole, too.
     pub async fn exit(&mut self) -> ExitStatus {
         let patience = PATIENCE + Duration::from_secs(60);
-        timeout(patience, self.child.wait()).await.expect("it ends").expect("it can be waited for")
+        let ending = async {
+            let status = self.child.wait().await.expect("it can be waited for");
+            while self.log.changed().await.is_ok() {}
+            status
+        };
+        timeout(patience, ending).await.expect("it ends")
     }
 
     /// The lines logged so far.
@@ -196,7 +210,7 @@ impl Gateway {
 
 /// Runs the binary to its end; for commands and for configurations that are wrong.
 pub async fn run(flags: &[&str], env: &[(&str, &str)]) -> std::process::Output {
-    let mut command = redcast(binary(false));
+    let mut command = redcast();
     command.args(flags).envs(env.iter().copied()).stdin(Stdio::null()).kill_on_drop(true);
     timeout(PATIENCE, command.output()).await.expect("it ends").expect("it starts")
 }
@@ -213,20 +227,60 @@ pub async fn run_unprivileged(flags: &[&str], env: &[(&str, &str)]) -> std::proc
     timeout(PATIENCE, command.output()).await.expect("it ends").expect("it starts")
 }
 
-async fn first_line(lines: &mut Lines<BufReader<ChildStderr>>) -> (Value, Vec<String>) {
-    let mut seen = Vec::new();
-    while let Some(line) = lines.next_line().await.expect("stderr is text") {
-        let entry: Option<Value> = serde_json::from_str(&line).ok();
-        seen.push(line);
-        if let Some(entry) = entry.filter(|entry| entry["message"] == "serving") {
-            return (entry, seen);
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.start_kill();
+        if let Some(reading) = self.reading.take() {
+            // To the last line, which is why a thread reads: it needs nobody's runtime.
+            let _ = reading.join();
         }
+        let log = self.log.borrow();
+        let leaked = leaks(&log);
+        assert!(thread::panicking() || leaked.is_empty(), "logged the canary: {leaked:#?}");
     }
-    panic!("the gateway ended before it served:\n{}", seen.join("\n"));
 }
 
-/// The binary, without the settings of whoever runs the tests.
-fn redcast(program: &Path) -> Command {
+/// Keeps each line that is logged, to the end of the process.
+fn read_log(stderr: ChildStderr, keep: watch::Sender<Vec<String>>) -> JoinHandle<()> {
+    let stderr = File::from(stderr.into_owned_fd().expect("stderr can be read by a thread"));
+    thread::spawn(move || {
+        for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            keep.send_modify(|lines| lines.push(line));
+        }
+    })
+}
+
+/// Waits for the line that says where it listens.
+async fn serving(log: &mut watch::Receiver<Vec<String>>) -> Value {
+    loop {
+        let entry = log.borrow_and_update().iter().find_map(|line| parse(line));
+        if let Some(entry) = entry {
+            return entry;
+        }
+        let ended = log.changed().await.is_err();
+        assert!(!ended, "the gateway ended before it served:\n{}", log.borrow().join("\n"));
+    }
+}
+
+/// The line "serving", as JSON or as pretty text.
+fn parse(line: &str) -> Option<Value> {
+    if let Ok(entry) = serde_json::from_str::<Value>(line) {
+        return (entry["message"] == "serving").then_some(entry);
+    }
+    let (_, fields) = line.split_once(": serving ")?;
+    let fields = fields.split(' ').filter_map(|field| field.split_once('='));
+    Some(fields.map(|(key, value)| (key.to_owned(), Value::from(value))).collect())
+}
+
+/// The binary, for a test that runs it itself.
+pub fn redcast() -> Command {
+    command(binary(false))
+}
+
+/// A program, without the settings of whoever runs the tests.
+fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"REDCAST_") {
@@ -239,7 +293,7 @@ fn redcast(program: &Path) -> Command {
 /// The same under a limit of descriptors: a shell sets it and becomes the gateway,
 /// because setting it between fork and exec ourselves would take unsafe code.
 fn redcast_limited(program: &Path, descriptors: u32) -> Command {
-    let mut command = redcast(Path::new("sh"));
+    let mut command = command(Path::new("sh"));
     command.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")).arg(program);
     command
 }

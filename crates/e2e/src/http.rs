@@ -7,6 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::canary::canary;
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An answer.
@@ -31,8 +33,15 @@ impl Response {
 
 /// `GET path`.
 pub async fn get(address: &str, path: &str) -> Response {
-    request(address, format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
-        .await
+    request(
+        address,
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             Cookie: session={}\r\n\r\n",
+            canary()
+        ),
+    )
+    .await
 }
 
 /// `POST path`, with an API key or without one.
@@ -41,7 +50,8 @@ pub async fn post(address: &str, path: &str, key: Option<&str>, body: &str) -> R
     let length = body.len();
     let head = format!(
         "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
-         {key}Content-Length: {length}\r\n\r\n"
+         Cookie: session={}\r\n{key}Content-Length: {length}\r\n\r\n",
+        canary()
     );
     request(address, head + body).await
 }

@@ -13,15 +13,18 @@
 )]
 
 mod bystander;
+mod canary;
 mod client;
 mod client_frame;
 mod frames;
 mod gateway;
 mod http;
 mod kernel;
+mod listener;
 mod metrics;
 mod namespace;
 mod patience;
+mod pseudo_terminal;
 mod raw_client;
 mod redis_server;
 mod siege;
@@ -29,15 +32,18 @@ mod turn;
 mod vitals;
 
 pub use bystander::{Bystander, Witness};
+pub use canary::canary;
 pub use client::{Client, Incoming};
 pub use client_frame::ClientFrame;
 pub use frames::{Frame, FrameReader, Opcode};
-pub use gateway::{Gateway, GatewayOptions, run, run_unprivileged};
+pub use gateway::{Gateway, GatewayOptions, redcast, run, run_unprivileged};
 pub use http::{Response, get, post, request};
 pub use kernel::{established, raise_descriptor_limit, unacknowledged};
+pub use listener::Listener;
 pub use metrics::Metrics;
 pub use namespace::Namespace;
 pub use patience::{unix_ms, within};
+pub use pseudo_terminal::PseudoTerminal;
 pub use raw_client::{Dial, Message, RawClient};
 pub use redis_server::{RedisServer, free_port};
 pub use siege::Siege;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use crate::canary::canary;
 use crate::client_frame::ClientFrame;
 use crate::frames::{Frame, FrameReader, Opcode};
 
@@ -58,7 +59,9 @@ impl RawClient {
     /// Connects; a refusal is an error that holds the server's answer.
     pub async fn dial(address: &str, path: &str, how: Dial) -> io::Result<Self> {
         let mut stream = open(address, how).await?;
-        stream.write_all(handshake(address, path, how.envelope).as_bytes()).await?;
+        let offer = if how.envelope { "Sec-WebSocket-Protocol: redcast.v1\r\n" } else { "" };
+        let headers = format!("Cookie: session={}\r\n{offer}", canary());
+        stream.write_all(handshake(address, path, &headers).as_bytes()).await?;
         let (head, rest) = timeout(PATIENCE, read_head(&mut stream)).await??;
         if !head.starts_with("HTTP/1.1 101 ") || !head.contains(ACCEPT) {
             return Err(io::Error::other(head));
@@ -68,9 +71,10 @@ impl RawClient {
         Ok(Self { stream, reader })
     }
 
-    /// The text of a correct handshake, for a test that sends it itself.
+    /// The text of a correct handshake without a header too many, for a test that sends
+    /// it itself.
     pub fn handshake(address: &str, path: &str) -> String {
-        handshake(address, path, false)
+        handshake(address, path, "")
     }
 
     /// Sends a frame.
@@ -88,6 +92,19 @@ impl RawClient {
     pub async fn settled(&mut self) {
         self.say(r#"{"type":"ping"}"#).await;
         assert_eq!(self.message().await, Message::Text(r#"{"type":"pong"}"#.to_owned()));
+    }
+
+    /// The same, with whatever else arrives meanwhile.
+    pub async fn settled_after_all(&mut self) {
+        self.say(r#"{"type":"ping"}"#).await;
+        let pong = Message::Text(r#"{"type":"pong"}"#.to_owned());
+        loop {
+            match self.message().await {
+                message if message == pong => return,
+                Message::Text(_) | Message::Binary(_) => {}
+                ended => panic!("no pong but {ended:?}"),
+            }
+        }
     }
 
     /// Waits for the next frame; none at the end of the socket.
@@ -183,12 +200,11 @@ async fn open(address: &str, how: Dial) -> io::Result<TcpStream> {
     timeout(PATIENCE, socket.connect(address)).await?
 }
 
-fn handshake(address: &str, path: &str, envelope: bool) -> String {
-    let offer = if envelope { "Sec-WebSocket-Protocol: redcast.v1\r\n" } else { "" };
+fn handshake(address: &str, path: &str, headers: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
-         Sec-WebSocket-Key: {KEY}\r\n{offer}\r\n"
+         Sec-WebSocket-Key: {KEY}\r\n{headers}\r\n"
     )
 }
 

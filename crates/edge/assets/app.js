@@ -1,50 +1,81 @@
 // The live page: counts what arrives and shows the newest of it.
 //
-// Messages only change plain variables; the page is painted once per frame. So a
-// thousand events a second cost a thousand cheap counts and sixty small paints.
+// Messages only change plain variables; the page is painted once per frame, and the
+// list less often when much comes. So a thousand events a second cost a thousand cheap
+// counts, sixty figures and a few lists of fifty rows.
 
 import { Connection } from "./connection.js";
+import { Notices } from "./notices.js";
+import { describe } from "./text.js";
 
 const SHOWN = 50;
-const NOTICES = 5;
 const SECONDS = 60;
-const LONGEST_TEXT = 400;
+// As many new rows can be followed by eye, and are shown at once; more of them wait a
+// little, because nobody reads a list that changes with each frame.
+const FEW = 3;
+const LIST_EVERY_MS = 200;
+const CALM_LIST_EVERY_MS = 1_000;
+// A screen reader is told of a state no sooner than this after the last one.
+const SPEAK_EVERY_MS = 2_000;
+
+const LABELS = {
+  connecting: { label: "connecting", title: "Redcast (connecting)" },
+  live: { label: "live", title: "Redcast live" },
+  deaf: { label: "connected, but the gateway has lost Redis", title: "Redcast (no Redis)" },
+  waiting: { label: "disconnected", title: "Redcast (disconnected)" },
+};
 
 const $ = (id) => document.getElementById(id);
 const clock = new Intl.DateTimeFormat([], { timeStyle: "medium", hourCycle: "h23" });
 const number = new Intl.NumberFormat();
 
+const notices = new Notices($("notices"));
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
+
 const state = { name: "connecting", detail: null };
+let lostAt = null;
+let spokenAt = -Infinity;
 let fresh = [];
 let count = 0;
 let startedAt = null;
-let paused = false;
+// How many events had come when the list was paused.
+let pausedAt = null;
 let brokerConnected = true;
 let painting = false;
+let listedAt = -Infinity;
 // Events of each of the last seconds; the last entry is the second that runs now.
 const perSecond = new Array(SECONDS + 1).fill(0);
+let second = thisSecond();
 
-new Connection({
-  state(name, detail = null) {
-    Object.assign(state, { name, detail });
-    paintState();
-  },
-  info: paintInfo,
-  message: take,
-}).start();
+new Connection({ state: changeState, info: paintInfo, message: take }).start();
 
-setInterval(paintState, 250);
 setInterval(() => {
-  perSecond.push(0);
-  perSecond.shift();
+  paintState();
+  notices.paint(performance.now());
+}, 250);
+setInterval(() => {
+  turnSeconds();
   paintFigures();
 }, 1_000);
+
+function changeState(name, detail = null) {
+  if (state.name === "live") lostAt = Date.now();
+  Object.assign(state, { name, detail });
+  if (name === "live" && lostAt !== null) {
+    notices.add({ type: "away", from: lostAt, to: Date.now() });
+    lostAt = null;
+  }
+  // A try that fails at once would make the label flicker; one that lasts is shown by
+  // the timer.
+  if (name !== "connecting") paintState();
+}
 
 function take(message) {
   switch (message.type) {
     case "event":
       count += 1;
       startedAt ??= new Date();
+      turnSeconds();
       perSecond[SECONDS] += 1;
       fresh.push({ at: new Date(), message });
       // Only the newest can be shown; a hidden tab is not painted, so cut here.
@@ -57,22 +88,41 @@ function take(message) {
     case "gap":
     case "reset":
     case "error":
-      notice(message);
+      notices.add(message);
       break;
   }
-  if (!painting) {
-    painting = true;
-    requestAnimationFrame(paint);
+  paintSoon();
+}
+
+function paintSoon() {
+  if (painting) return;
+  painting = true;
+  requestAnimationFrame(paint);
+}
+
+function paint(now) {
+  painting = false;
+  $("count").textContent = number.format(count);
+  if (pausedAt !== null) {
+    paintHeld();
+  } else if (fresh.length > FEW && now - listedAt < (calm.matches ? CALM_LIST_EVERY_MS : LIST_EVERY_MS)) {
+    paintSoon();
+  } else if (fresh.length > 0) {
+    listedAt = now;
+    paintList();
   }
 }
 
-function paint() {
-  painting = false;
-  $("count").textContent = number.format(count);
-  if (paused || fresh.length === 0) return;
+function paintHeld() {
+  const held = count - pausedAt;
+  const text = held === 0 ? "paused" : `paused, ${number.format(held)} new`;
+  write("held", pausedAt === null ? "" : text);
+}
+
+function paintList() {
   const rows = fresh.map(row);
   // A glow for each of many new rows would be a flicker.
-  if (rows.length <= 3) rows.forEach((item) => item.classList.add("new"));
+  if (rows.length <= FEW) rows.forEach((item) => item.classList.add("new"));
   fresh = [];
   const list = $("events");
   list.prepend(...rows.reverse());
@@ -90,93 +140,64 @@ function row({ at, message }) {
   return item;
 }
 
-// What a row says: page views get words of their own, all else is shown as it came.
-function describe({ channel, data, encoding }) {
-  if (encoding === "base64") return { kind: channel, what: shorten(data), more: "binary" };
-  if (typeof data !== "object" || data === null) {
-    return { kind: channel, what: shorten(String(data)), more: "" };
-  }
-  const kind = typeof data.type === "string" ? data.type.replaceAll("_", " ") : channel;
-  const view = data.data;
-  if (data.type !== "page_view" || typeof view?.path !== "string") {
-    return { kind, what: shorten(JSON.stringify(data)), more: "" };
-  }
-  const more = [referrer(view.referrer), view.country, view.device].filter(Boolean).join(" · ");
-  return { kind, what: shorten(view.path), more: shorten(more) };
-}
-
-function referrer(address) {
-  if (typeof address !== "string" || address === "") return "direct";
-  try {
-    const { host, pathname } = new URL(address);
-    return `from ${host}${pathname === "/" ? "" : pathname}`;
-  } catch {
-    return `from ${address}`;
-  }
-}
-
-const REASONS = {
-  redis_disconnected: "the link to Redis was down",
-  overflow: "more came than could be delivered",
-  too_large: "an event was too large",
-  trimmed: "they are no longer kept",
-  forked: "Redis lost them in a failover",
-  unknown: "the channel keeps no history",
-};
-
-function notice(message) {
-  const reason = REASONS[message.reason] ?? message.reason;
-  let text;
-  if (message.type === "gap") {
-    const [from, to] = [message.from, message.to].map((ms) => clock.format(new Date(ms)));
-    const when = from === to ? `At ${from}` : `Between ${from} and ${to}`;
-    const dropped = message.dropped ? ` ${number.format(message.dropped)} are known to be lost.` : "";
-    text = `${when} events of ${message.channel} may have been missed: ${reason}.${dropped}`;
-  } else if (message.type === "reset") {
-    text = `Earlier events of ${message.channel} can't be shown: ${reason}.`;
-  } else {
-    text = `The gateway says: ${message.message}`;
-  }
-  const list = $("notices");
-  const item = element("li", "notice", shorten(text));
-  item.dataset.type = message.type;
-  list.prepend(item);
-  while (list.childElementCount > NOTICES) list.lastElementChild.remove();
-}
-
 function paintState() {
   const { name, detail } = state;
-  const deaf = name === "live" && !brokerConnected;
-  const why = deaf ? "connected, but the gateway has lost Redis" : name;
-  const text = detail === null ? why : `${name}: ${detail.why}`;
+  const shown = name === "live" && !brokerConnected ? "deaf" : name;
+  const { label, title } = LABELS[shown];
   const seconds = detail === null ? 0 : Math.ceil((detail.until - Date.now()) / 1_000);
-  $("state").dataset.state = deaf ? "deaf" : name;
-  // Written only when it changed, because screen readers speak each change; they
-  // are spared the countdown.
-  if ($("state-text").textContent !== text) $("state-text").textContent = text;
-  $("countdown").textContent = detail === null ? "" : `, next try in ${Math.max(0, seconds)} s`;
-  document.title = name === "live" ? "Redcast live" : `Redcast (${name})`;
+  $("state").dataset.state = shown;
+  write("state-text", detail === null ? label : `${label}: ${detail.why}`);
+  write("countdown", detail === null ? "" : `, next try in ${Math.max(0, seconds)} s`);
+  document.title = title;
+  // What is spoken lags behind what is shown, so that it is neither each single try nor
+  // a state that was over at once.
+  const now = performance.now();
+  if (shown !== "connecting" && now - spokenAt >= SPEAK_EVERY_MS) {
+    if (write("spoken", $("state-text").textContent)) spokenAt = now;
+  }
 }
 
+// Says whether it changed anything: what is written again would be spoken again.
+function write(id, text) {
+  const changed = $(id).textContent !== text;
+  if (changed) $(id).textContent = text;
+  return changed;
+}
+
+// Comes every two seconds; what is the same is left alone, also because writing it
+// again would undo a visitor's selection of the command.
 function paintInfo(info) {
   brokerConnected = info.broker_connected;
   paintState();
   const redis = info.broker === "redis";
   const endpoint = info.endpoints[0];
   const channel = info.channel ?? endpoint.split("/").pop();
-  $("broker").textContent = redis ? "Redis" : "memory";
-  $("broker-detail").textContent = redis
-    ? "shared by all instances"
-    : "this process alone";
-  $("endpoint").textContent = endpoint;
-  $("channel").textContent = channel;
-  $("instance").textContent = info.instance;
-  $("version").textContent = info.version;
+  write("broker", redis ? "Redis" : "memory");
+  const reach = redis ? "shared by all instances" : "this process alone";
+  write("broker-detail", brokerConnected ? reach : "out of reach");
+  write("endpoint", endpoint);
+  write("channel", channel);
+  write("instance", info.instance);
+  write("version", info.version);
   const event = '{"type":"hello","data":"from me"}';
   $("try").hidden = !redis && !info.publish_open;
-  $("command").textContent = redis
+  write("command", redis
     ? `redis-cli PUBLISH ${channel} '${event}'`
-    : `curl -d '${event}' ${new URL(`api/publish/${channel}`, location.href)}`;
+    : `curl -d '${event}' ${new URL(`api/publish/${channel}`, location.href)}`);
+}
+
+function thisSecond() {
+  return Math.floor(performance.now() / 1_000);
+}
+
+// By the clock, not by the timer: that of a hidden tab fires once a minute.
+function turnSeconds() {
+  const passed = Math.min(thisSecond() - second, perSecond.length);
+  for (let n = 0; n < passed; n += 1) {
+    perSecond.push(0);
+    perSecond.shift();
+  }
+  second = thisSecond();
 }
 
 function paintFigures() {
@@ -184,11 +205,11 @@ function paintFigures() {
   // Three seconds even out single events; a longer mean would lag behind.
   const rate = whole.slice(-3).reduce((sum, events) => sum + events, 0) / 3;
   $("rate").textContent = rate < 10 && rate > 0 ? rate.toFixed(1) : number.format(Math.round(rate));
-  $("since").textContent = startedAt === null ? "" : `since ${clock.format(startedAt)}`;
+  $("since").textContent = startedAt === null ? "none yet" : `since ${clock.format(startedAt)}`;
   const peak = Math.max(...whole);
   $("peak").textContent = peak === 0 ? "" : `peak ${number.format(peak)}`;
-  const points = whole.map((events, second) => {
-    const x = (second * 240) / (SECONDS - 1);
+  const points = whole.map((events, at) => {
+    const x = (at * 240) / (SECONDS - 1);
     const y = 54 - (events * 50) / Math.max(peak, 1);
     return `${x.toFixed(1)},${y.toFixed(1)}`;
   });
@@ -197,10 +218,10 @@ function paintFigures() {
 }
 
 $("pause").addEventListener("click", () => {
-  paused = !paused;
-  $("pause").setAttribute("aria-pressed", String(paused));
-  $("pause").textContent = paused ? "Resume" : "Pause";
-  paint();
+  pausedAt = pausedAt === null ? count : null;
+  $("pause").textContent = pausedAt === null ? "Pause" : "Resume";
+  paintHeld();
+  if (pausedAt === null && fresh.length > 0) paintList();
 });
 
 $("copy").addEventListener("click", async () => {
@@ -221,8 +242,4 @@ function element(name, className, text) {
   // textContent, never innerHTML: an event's bytes are a stranger's.
   made.textContent = text;
   return made;
-}
-
-function shorten(text) {
-  return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text;
 }

@@ -49,7 +49,7 @@ export class Connection {
     try {
       info = await this.#ask();
     } catch (error) {
-      this.#wait(`the gateway does not answer (${error.message})`);
+      this.#wait(unreachable(error));
       return;
     }
     this.#handlers.info(info);
@@ -64,7 +64,7 @@ export class Connection {
       cache: "no-store",
       signal: AbortSignal.timeout(OPEN_WITHIN_MS),
     });
-    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    if (!response.ok) throw new Error(`the gateway answers with HTTP ${response.status}`);
     return response.json();
   }
 
@@ -73,7 +73,7 @@ export class Connection {
     this.#openedAt = this.#heardAt = this.#pingedAt = Date.now();
     socket.onmessage = ({ data }) => {
       this.#heardAt = Date.now();
-      const message = JSON.parse(data);
+      const message = read(data);
       if (message.type === "welcome") {
         this.#liveSince = Date.now();
         this.#handlers.state("live");
@@ -133,6 +133,23 @@ export class Connection {
       this.#socket.send('{"type":"ping"}');
     }
   }
+}
+
+// A browser may be unable to parse what is valid, such as very deep nesting.
+function read(data) {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return { type: "error", message: "an event came that this browser can't read" };
+  }
+}
+
+// Why the gateway could not be asked, in words that don't depend on the browser.
+function unreachable(error) {
+  if (error instanceof TypeError) return "the gateway does not answer";
+  if (error.name === "TimeoutError") return "the gateway does not answer in time";
+  if (error instanceof SyntaxError) return "what answers is not the gateway";
+  return error.message;
 }
 
 // What a close means for a person, and how long the gateway asks us to wait.

@@ -13,7 +13,7 @@ use prometheus::{Encoder, Registry, TextEncoder};
 use serde_json::{Value, json};
 
 use crate::error::Refusal;
-use crate::router::Edge;
+use crate::router::{Edge, Identity};
 
 /// A shard whose timer has not ticked for this long is stuck for good.
 const SHARD_STUCK: Duration = Duration::from_secs(10);
@@ -88,6 +88,6 @@ fn answer(good: bool, body: Value) -> Response {
 }
 
 async fn version(State(admin): State<Admin>) -> Json<Value> {
-    let identity = &admin.edge.identity;
-    Json(json!({ "version": identity.version, "instance": identity.instance }))
+    let Identity { instance, version, commit } = &admin.edge.identity;
+    Json(json!({ "version": version, "commit": commit, "instance": instance }))
 }

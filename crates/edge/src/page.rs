@@ -11,10 +11,12 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Path, content type and content of every file of the page.
-pub(crate) const FILES: [(&str, &str, &str); 5] = [
+pub(crate) const FILES: [(&str, &str, &str); 7] = [
     ("/", "text/html; charset=utf-8", include_str!("../assets/index.html")),
     ("/app.js", "text/javascript; charset=utf-8", include_str!("../assets/app.js")),
     ("/connection.js", "text/javascript; charset=utf-8", include_str!("../assets/connection.js")),
+    ("/notices.js", "text/javascript; charset=utf-8", include_str!("../assets/notices.js")),
+    ("/text.js", "text/javascript; charset=utf-8", include_str!("../assets/text.js")),
     ("/style.css", "text/css; charset=utf-8", include_str!("../assets/style.css")),
     ("/icon.svg", "image/svg+xml", include_str!("../assets/icon.svg")),
 ];

@@ -38,6 +38,8 @@ pub struct Identity {
     pub instance: String,
     /// The version of the program.
     pub version: &'static str,
+    /// The commit it was built from, or "unknown".
+    pub commit: &'static str,
 }
 
 impl Edge {

@@ -46,7 +46,8 @@ pub struct Subscription {
     pub since: Option<Cursor>,
 }
 
-/// A command's `id`: a JSON string or number, echoed as it came.
+/// A command's `id`: a JSON string or number. The echo is the same string, or the
+/// same number as a 64-bit integer or else as a double.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 #[serde(transparent)]
 pub struct CommandId(Value);

@@ -73,6 +73,18 @@ fn echoes_string_and_number_ids_and_reports_them_with_errors() {
     refused(r#"{"type":"ping","id":true}"#);
 }
 
+// Math.random() makes such ids, and a client looks the echo up among what it sent.
+// serde_json reads the last bit right only with its feature `float_roundtrip`.
+#[test]
+fn echoes_a_fraction_to_the_last_bit() {
+    for sent in ["1.8446744955161586e22", "0.9073038322028689", "0.48183792520110524", "-0.0"] {
+        let request = parse(&format!(r#"{{"type":"ping","id":{sent}}}"#));
+        let echo = serde_json::to_string(&request.id).unwrap();
+        let [sent, echo] = [sent, &echo].map(|text| text.parse::<f64>().unwrap().to_bits());
+        assert_eq!(echo, sent);
+    }
+}
+
 #[test]
 fn counts_fields_it_does_not_know() {
     assert_eq!(parse(r#"{"type":"ping","new":1,"newer":{}}"#).unknown_fields, 2);

@@ -148,6 +148,8 @@ struct EventEnvelope<'a> {
     data: Data<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     encoding: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    received_at: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -167,6 +169,24 @@ impl Reply<'_> {
     /// An event in envelope mode: `data` is the payload itself where it is JSON,
     /// a string where it is other text, and base64 where it is not UTF-8.
     pub fn encode_event(channel: &Channel, id: Option<Cursor>, payload: &[u8]) -> Vec<u8> {
+        json(&EventEnvelope::new(channel, id, payload))
+    }
+
+    /// An event as one line of a record: as in envelope mode, with the time it was
+    /// received in Unix milliseconds. JSON that came in several lines is joined to one.
+    pub fn encode_event_line(channel: &Channel, payload: &[u8], received_at: u64) -> Vec<u8> {
+        let event = EventEnvelope::new(channel, None, payload);
+        let mut line = json(&EventEnvelope { received_at: Some(received_at), ..event });
+        // Inside of strings they are escaped, so these stand between two tokens.
+        for byte in line.iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')) {
+            *byte = b' ';
+        }
+        line
+    }
+}
+
+impl<'a> EventEnvelope<'a> {
+    fn new(channel: &'a Channel, id: Option<Cursor>, payload: &'a [u8]) -> Self {
         let (data, encoding) = match std::str::from_utf8(payload) {
             Ok(text) => match serde_json::from_str::<&RawValue>(text) {
                 Ok(value) => (Data::Json(value), None),
@@ -175,7 +195,8 @@ impl Reply<'_> {
             Err(_) => (Data::Base64(BASE64.encode(payload)), Some("base64")),
         };
         let id = id.map(|cursor| cursor.to_string());
-        json(&EventEnvelope { r#type: "event", channel: channel.as_str(), id, data, encoding })
+        let channel = channel.as_str();
+        Self { r#type: "event", channel, id, data, encoding, received_at: None }
     }
 }
 
@@ -261,6 +282,26 @@ mod tests {
         assert_eq!(
             String::from_utf8(Reply::encode_event(&channel, id, b"1")).unwrap(),
             r#"{"type":"event","channel":"a","id":"1-2.00000003","data":1}"#
+        );
+    }
+
+    #[test]
+    fn an_event_on_a_line_says_when_it_came_and_stays_on_its_line() {
+        let channel = Channel::parse("a").unwrap();
+        let line = |payload: &[u8]| {
+            String::from_utf8(Reply::encode_event_line(&channel, payload, 1_700)).unwrap()
+        };
+        assert_eq!(
+            line(b"{\r\n  \"text\": \"a\\nb\"\n}"),
+            r#"{"type":"event","channel":"a","data":{    "text": "a\nb" },"received_at":1700}"#
+        );
+        assert_eq!(
+            line(b"two\nlines"),
+            r#"{"type":"event","channel":"a","data":"two\nlines","received_at":1700}"#
+        );
+        assert_eq!(
+            line(&[0xff]),
+            r#"{"type":"event","channel":"a","data":"/w==","encoding":"base64","received_at":1700}"#
         );
     }
 

@@ -19,7 +19,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::settings::{BrokerSettings, Settings};
 use crate::shutdown::{Drain, EXIT_INTERRUPTED, Signals};
-use crate::{demo, telemetry};
+use crate::version::{COMMIT, VERSION};
+use crate::{banner, demo, telemetry};
 
 /// Descriptors that no client's socket may take: for Redis, metrics and logs. It is
 /// less than what the limit of connections leaves free, so that there is room for
@@ -32,7 +33,6 @@ const ADMIN_SOCKETS: usize = 64;
 /// own limit, `net.core.somaxconn`, counts where it is lower. Over the usual 128, a burst
 /// of clients makes the kernel drop the next one's SYN, which costs it a whole second.
 const BACKLOG: u32 = 4096;
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A configuration that can't be run: exit code 78 (EX_CONFIG of sysexits.h).
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +67,7 @@ struct Doors {
 impl App {
     /// Builds every part; nothing is served yet.
     pub(crate) fn build(settings: Settings, demo: bool) -> Result<Self> {
-        let registry = telemetry::registry(VERSION)?;
+        let registry = telemetry::registry()?;
         let background = TaskTracker::new();
         let stop = CancellationToken::new();
         let broker = build_broker(&settings, &registry, (&background, &stop))?;
@@ -108,7 +108,7 @@ impl App {
             let traffic = demo::traffic(self.node.clone(), self.stop.clone());
             self.background.spawn(traffic);
         }
-        self.announce(public, admin);
+        self.announce(public, admin)?;
         let patience = tokio::select! {
             patience = signals.wait(&self.settings.shutdown) => patience,
             ended = self.vital.join_next() => return Err(failure(ended)),
@@ -161,12 +161,14 @@ impl App {
         Ok(())
     }
 
-    fn announce(&self, public: SocketAddr, admin: SocketAddr) {
+    fn announce(&self, public: SocketAddr, admin: SocketAddr) -> Result<()> {
         let kind = self.node.broker().0;
-        tracing::info!(http = %public, admin = %admin, broker = kind, version = VERSION, "serving");
-        if self.demo {
-            demo::announce(&self.edge, (public, admin), self.settings.shown_broker());
-        }
+        tracing::info!(
+            http = %public, admin = %admin, broker = kind, version = VERSION, commit = COMMIT,
+            "serving"
+        );
+        let broker = self.settings.shown_broker();
+        banner::announce(&self.edge, (public, admin), &broker, self.demo)
     }
 }
 
@@ -252,5 +254,5 @@ fn failure(ended: Option<Result<&'static str, JoinError>>) -> anyhow::Error {
 fn identity() -> Identity {
     // Unique enough to tell instances apart in logs and welcomes.
     let instance = format!("{:08x}", fastrand::u32(..));
-    Identity { instance, version: VERSION }
+    Identity { instance, version: VERSION, commit: COMMIT }
 }

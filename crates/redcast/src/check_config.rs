@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::EXIT_CONFIG;
 use crate::cli::ServeFlags;
 use crate::layers::{self, Loaded, Problems};
+use crate::terminal::{print, say};
 
 /// Flags of `check-config`.
 #[derive(Debug, Clone, Args)]
@@ -26,14 +27,15 @@ pub(crate) fn run(flags: &CheckConfigFlags) -> Result<u8> {
     if flags.json {
         let errors = read.as_ref().err().map_or(&[][..], |Problems(problems)| problems);
         let warnings = read.as_ref().map_or(&[][..], |loaded| &loaded.warnings);
-        println!("{}", json!({ "ok": read.is_ok(), "errors": errors, "warnings": warnings }));
+        let answer = json!({ "ok": read.is_ok(), "errors": errors, "warnings": warnings });
+        print(format!("{answer}\n"))?;
         return Ok(if read.is_ok() { 0 } else { EXIT_CONFIG });
     }
     let loaded = read.map_err(|problems| crate::app::BadConfig(problems.into()))?;
     for warning in &loaded.warnings {
-        eprintln!("redcast: {warning}");
+        say(warning);
     }
-    println!("configuration is fine ({})", summary(&loaded));
+    print(format!("configuration is fine ({})\n", summary(&loaded)))?;
     Ok(0)
 }
 

@@ -5,15 +5,27 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::check_config::CheckConfigFlags;
+use crate::completions::CompletionsFlags;
 use crate::config_schema::ConfigSchemaFlags;
+use crate::healthcheck::HealthcheckFlags;
 use crate::print_config::PrintConfigFlags;
+use crate::publish::PublishFlags;
+use crate::subscribe::SubscribeFlags;
+use crate::version;
+
+const SERVE_EXAMPLES: &str = "Examples:\n  redcast serve --demo\n  \
+    redcast serve --redis-url redis://127.0.0.1:6379 --listen 0.0.0.0:8080\n  \
+    redcast serve --config /etc/redcast.toml --log-level info,redcast_edge=debug\n\n\
+    SIGTERM gives all connections back over shutdown.window; a second one ends at once.";
 
 /// A WebSocket gateway over Redis pub/sub: PUBLISH reaches every browser.
 #[derive(Debug, Parser)]
-#[command(name = "redcast", version, args_conflicts_with_subcommands = true)]
+#[command(name = "redcast", version = version::LONG, args_conflicts_with_subcommands = true)]
 #[command(after_help = "Examples:\n  redcast serve --demo\n  \
     redcast serve --redis-url redis://127.0.0.1:6379\n  \
-    REDCAST_REDIS__URL=redis://127.0.0.1:6379 redcast\n\n\
+    REDCAST_REDIS__URL=redis://127.0.0.1:6379 redcast\n  \
+    redcast subscribe analytics\n  \
+    redcast publish analytics '{\"hello\":\"world\"}'\n\n\
     Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage, 78 wrong configuration,\n130 a second signal ended it at once.")]
 pub(crate) struct Cli {
     #[command(subcommand)]
@@ -26,7 +38,16 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the gateway (what `redcast` does without a command).
+    #[command(after_help = SERVE_EXAMPLES)]
     Serve(ServeFlags),
+    /// Publish events to a channel.
+    Publish(PublishFlags),
+    /// Print the events of channels as they come.
+    Subscribe(SubscribeFlags),
+    /// Ask the gateway on this machine whether it is well.
+    Healthcheck(HealthcheckFlags),
+    /// Print what a shell needs to complete commands and flags.
+    Completions(CompletionsFlags),
     /// Judge the configuration, as `serve` would read it.
     CheckConfig(CheckConfigFlags),
     /// Print the effective configuration and where each value comes from.

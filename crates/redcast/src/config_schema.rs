@@ -9,9 +9,10 @@ use serde_json::Value as Json;
 
 use crate::layers::{check_text, variable_of};
 use crate::settings::{Section, catalogue, schema};
+use crate::terminal::print;
 
 /// The hand-written part of docs/CONFIGURATION.md.
-const TEMPLATE: &str = include_str!("configuration.md");
+const TEMPLATE: &str = include_str!("configuration.md.in");
 
 /// Mistakes that are easily made: in words, and as the file that makes them.
 const MISTAKES: &[(&str, &str)] = &[
@@ -39,9 +40,9 @@ pub(crate) struct ConfigSchemaFlags {
 /// Prints the schema.
 pub(crate) fn run(flags: &ConfigSchemaFlags) -> Result<u8> {
     if flags.markdown {
-        print!("{}", reference());
+        print(reference())?;
     } else {
-        println!("{:#}", schema());
+        print(format!("{:#}\n", schema()))?;
     }
     Ok(0)
 }

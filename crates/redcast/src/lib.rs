@@ -6,15 +6,27 @@
 #![forbid(unsafe_code)]
 
 mod app;
+mod banner;
 mod check_config;
 mod cli;
+mod completions;
 mod config_schema;
 mod demo;
+mod escape;
+mod healthcheck;
 mod layers;
+mod lines;
+mod panics;
 mod print_config;
+mod printer;
+mod publish;
+mod redis_flags;
 mod settings;
 mod shutdown;
+mod subscribe;
 mod telemetry;
+mod terminal;
+mod version;
 
 use std::process::ExitCode;
 
@@ -29,12 +41,17 @@ const EXIT_CONFIG: u8 = 78;
 
 /// Runs the command line; the whole of the binary.
 pub fn run() -> ExitCode {
-    match Cli::parse().command() {
-        Command::Serve(flags) => report(serve(&flags)),
-        Command::CheckConfig(flags) => report(check_config::run(&flags)),
-        Command::PrintConfig(flags) => report(print_config::run(&flags)),
-        Command::ConfigSchema(flags) => report(config_schema::run(&flags)),
-    }
+    panics::tell_of_panics();
+    report(match Cli::parse().command() {
+        Command::Serve(flags) => serve(&flags),
+        Command::CheckConfig(flags) => check_config::run(&flags),
+        Command::PrintConfig(flags) => print_config::run(&flags),
+        Command::ConfigSchema(flags) => config_schema::run(&flags),
+        Command::Publish(flags) => to_its_end(publish::publish(&flags)),
+        Command::Subscribe(flags) => to_its_end(subscribe::subscribe(&flags)),
+        Command::Healthcheck(flags) => to_its_end(healthcheck::healthcheck(&flags)),
+        Command::Completions(flags) => completions::completions(&flags),
+    })
 }
 
 /// Whether `text` would do as a configuration file; the error is the sentence that
@@ -49,7 +66,7 @@ fn report(done: Result<u8>) -> ExitCode {
         Err(error) => {
             // A configuration may be wrong in several ways, one a line.
             for line in format!("{error:#}").lines() {
-                eprintln!("redcast: {line}");
+                terminal::say(line);
             }
             ExitCode::from(if error.is::<BadConfig>() { EXIT_CONFIG } else { 1 })
         }
@@ -59,12 +76,17 @@ fn report(done: Result<u8>) -> ExitCode {
 fn serve(flags: &ServeFlags) -> Result<u8> {
     let settings = layers::load(flags).map_err(BadConfig)?;
     telemetry::start_logging(&settings.log).map_err(BadConfig)?;
+    to_its_end(async { App::build(settings, flags.demo)?.run().await })
+}
+
+fn to_its_end(work: impl Future<Output = Result<u8>>) -> Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("the runtime could not be started")?;
-    let code = runtime.block_on(async { App::build(settings, flags.demo)?.run().await });
-    // Connections that outlived the drain are cut here.
+    let code = runtime.block_on(work);
+    // Connections that outlived the drain are cut here, and a read of a terminal is
+    // not waited for.
     runtime.shutdown_background();
     code
 }

@@ -11,6 +11,7 @@ use crate::app::BadConfig;
 use crate::cli::ServeFlags;
 use crate::layers;
 use crate::settings::{DEFAULTS, mask_url, schema};
+use crate::terminal::{print, say};
 
 /// What stands for a value that is not shown.
 const HIDDEN: &str = "***";
@@ -34,17 +35,17 @@ pub(crate) struct PrintConfigFlags {
 /// Prints the configuration that `serve` would run with here.
 pub(crate) fn run(flags: &PrintConfigFlags) -> Result<u8> {
     if flags.defaults {
-        print!("{DEFAULTS}");
+        print(DEFAULTS)?;
         return Ok(0);
     }
     let loaded = layers::read(&flags.serve).map_err(|problems| BadConfig(problems.into()))?;
     for warning in &loaded.warnings {
-        eprintln!("redcast: {warning}");
+        say(warning);
     }
     if flags.json {
-        println!("{:#}", as_json(&loaded.values));
+        print(format!("{:#}\n", as_json(&loaded.values)))?;
     } else {
-        print!("{}", as_toml(&loaded.values));
+        print(as_toml(&loaded.values))?;
     }
     Ok(0)
 }

@@ -2,6 +2,7 @@
 //! publishes.
 
 mod backoff;
+mod batch;
 mod commands;
 mod config;
 mod connect;
@@ -23,6 +24,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::batch::{BatchError, RedisPublisher};
 pub use self::config::{BrokerConfigError, RedisConfig};
 
 use self::connect::with_socket_options;

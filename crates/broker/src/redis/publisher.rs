@@ -8,6 +8,7 @@ use redcast_protocol::Channel;
 use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
 use tokio::time::timeout;
 
+use super::batch::BatchError;
 use super::commands::words;
 use super::config::{BrokerConfigError, RedisConfig};
 use super::names::Names;
@@ -59,14 +60,32 @@ impl Publisher {
         channel: &Channel,
         payload: Bytes,
     ) -> Result<(), PublishError> {
-        let limit = self.max_event_size;
-        if payload.len() > limit {
-            return Err(PublishError::TooLarge { size: payload.len(), limit });
-        }
+        self.check_size(&payload)?;
         match timeout(self.deadline, self.send(channel, &payload)).await {
             Ok(published) => published,
-            Err(_) => Err(PublishError::Unavailable("Redis did not answer in time".to_owned())),
+            Err(_) => Err(too_late()),
         }
+    }
+
+    /// Publishes all of `payloads` in one write, or says within the deadline what became
+    /// of them.
+    pub(super) async fn publish_all(
+        &self,
+        channel: &Channel,
+        payloads: &[Bytes],
+    ) -> Result<(), BatchError> {
+        for (index, payload) in payloads.iter().enumerate() {
+            self.check_size(payload).map_err(|error| BatchError { index, published: 0, error })?;
+        }
+        match timeout(self.deadline, self.send_all(channel, payloads)).await {
+            Ok(published) => published,
+            Err(_) => Err(none_of_the_batch(too_late())),
+        }
+    }
+
+    fn check_size(&self, payload: &Bytes) -> Result<(), PublishError> {
+        let (size, limit) = (payload.len(), self.max_event_size);
+        if size > limit { Err(PublishError::TooLarge { size, limit }) } else { Ok(()) }
     }
 
     async fn send(&self, channel: &Channel, payload: &Bytes) -> Result<(), PublishError> {
@@ -79,6 +98,43 @@ impl Publisher {
             .map_err(|error| failed(&error))?;
         Ok(())
     }
+
+    async fn send_all(&self, channel: &Channel, payloads: &[Bytes]) -> Result<(), BatchError> {
+        if payloads.is_empty() {
+            return Ok(());
+        }
+        let connection = self.pool.get().await.map_err(no_connection);
+        let mut connection = connection.map_err(none_of_the_batch)?;
+        let name = self.names.channel(channel);
+        let mut pipeline = redis::pipe();
+        for payload in payloads {
+            pipeline.cmd("PUBLISH").arg(&name).arg(payload.as_ref()).ignore();
+        }
+        let sent = pipeline.query_async::<()>(&mut connection).await;
+        sent.map_err(|error| what_was_refused(&error, payloads.len()))
+    }
+}
+
+/// Redis went through the whole batch and refused some of it, or was lost on the way.
+fn what_was_refused(error: &RedisError, sent: usize) -> BatchError {
+    let refused = error.clone().into_server_errors();
+    let refused = refused.as_deref().unwrap_or_default();
+    match refused.first() {
+        Some((index, first)) => BatchError {
+            index: *index,
+            published: sent - refused.len(),
+            error: failed(&RedisError::from(first.clone())),
+        },
+        None => none_of_the_batch(failed(error)),
+    }
+}
+
+fn none_of_the_batch(error: PublishError) -> BatchError {
+    BatchError { index: 0, published: 0, error }
+}
+
+fn too_late() -> PublishError {
+    PublishError::Unavailable("Redis did not answer in time".to_owned())
 }
 
 fn no_connection(error: PoolError) -> PublishError {

@@ -9,6 +9,8 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
+mod cli;
+mod cli_subscribe;
 mod config_commands;
 mod descriptors;
 mod docs_links;
@@ -23,6 +25,7 @@ mod interest;
 mod interleaved_writes;
 mod late_refusal;
 mod limits;
+mod logs;
 mod metrics_doc;
 mod netns;
 mod order;
@@ -35,5 +38,6 @@ mod settings;
 mod shutdown;
 mod slow_consumers;
 mod slowloris;
+mod terminal;
 mod two_instances;
 mod vital_tasks;

@@ -66,7 +66,7 @@ impl Source for Layer {
 pub(crate) fn load(flags: &ServeFlags) -> Result<Settings> {
     let loaded = read(flags)?;
     for warning in &loaded.warnings {
-        eprintln!("redcast: {warning}");
+        crate::terminal::say(warning);
     }
     Ok(loaded.settings)
 }

@@ -1,0 +1,93 @@
+//! Batches: many events in one write keep their order, and a failure says which event
+//! was not acknowledged and why.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use redcast_broker::{BatchError, PublishError, RedisConfig, RedisPublisher};
+use redcast_e2e::{Listener, RedisServer};
+use redcast_protocol::Channel;
+
+/// The gateway's user, as a server's command line wants it: one kind of channel alone.
+const USER: [&str; 6] = ["--user", "gateway", "on", ">secret", "+@all", "&open:*"];
+
+fn publisher(url: String) -> RedisPublisher {
+    let publish_timeout = Duration::from_secs(2);
+    RedisPublisher::new(&RedisConfig {
+        url,
+        publish_timeout,
+        prefix: "open:".to_owned(),
+        max_event_size: 8,
+        ..Default::default()
+    })
+    .unwrap()
+}
+
+fn numbers(range: std::ops::Range<u32>) -> Vec<Bytes> {
+    range.map(|number| Bytes::from(number.to_string())).collect()
+}
+
+#[tokio::test]
+async fn batches_arrive_in_order_and_byte_for_byte() {
+    let redis = RedisServer::start();
+    let mut arrived = Listener::subscribe(&redis, "open:a").await;
+    let publisher = publisher(redis.url());
+    let channel = Channel::parse("a").unwrap();
+    let odd = vec![Bytes::new(), Bytes::from_static(b"\xff\0\r\n")];
+    let batches = [odd, numbers(0..500), Vec::new(), numbers(500..1000)];
+    for batch in &batches {
+        publisher.publish_all(&channel, batch).await.unwrap();
+    }
+    for expected in batches.concat() {
+        assert_eq!(arrived.payload().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn an_event_over_the_limit_is_named_and_none_of_its_batch_is_sent() {
+    let redis = RedisServer::start();
+    let channel = Channel::parse("a").unwrap();
+    let batch = [Bytes::from_static(b"12345678"), Bytes::from_static(b"123456789")];
+    let error = publisher(redis.url()).publish_all(&channel, &batch).await.unwrap_err();
+    let too_large = PublishError::TooLarge { size: 9, limit: 8 };
+    assert_eq!(error, BatchError { index: 1, published: 0, error: too_large });
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_in_the_words_of_redis() {
+    let redis = RedisServer::start_with(&USER);
+    let url = format!("redis://gateway:secret@127.0.0.1:{}", redis.port());
+    let open = publisher(url.clone());
+    let channel = Channel::parse("a").unwrap();
+    open.publish_all(&channel, &numbers(0..3)).await.unwrap();
+    let closed = RedisPublisher::new(&RedisConfig { url, ..Default::default() }).unwrap();
+    let error = closed.publish_all(&channel, &numbers(0..3)).await.unwrap_err();
+    assert_eq!((error.index, error.published), (0, 0));
+    assert!(matches!(&error.error, PublishError::Refused(reason) if reason.starts_with("NOPERM")));
+}
+
+#[tokio::test]
+async fn a_redis_that_is_away_or_hangs_is_told_within_the_deadline() {
+    let mut redis = RedisServer::start();
+    let publisher = publisher(redis.url());
+    let channel = Channel::parse("a").unwrap();
+    publisher.publish_all(&channel, &numbers(0..3)).await.unwrap();
+    redis.freeze();
+    let begun = Instant::now();
+    let error = publisher.publish_all(&channel, &numbers(0..3)).await.unwrap_err();
+    assert!(matches!(error.error, PublishError::Unavailable(_)), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    redis.thaw();
+    redis.kill();
+    let error = publisher.publish_all(&channel, &numbers(0..3)).await.unwrap_err();
+    assert!(matches!(error.error, PublishError::Unavailable(_)), "{error}");
+    redis.restart();
+    publisher.publish_all(&channel, &numbers(0..3)).await.unwrap();
+}
