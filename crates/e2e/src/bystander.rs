@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::gateway::Gateway;
@@ -14,6 +14,8 @@ use crate::redis_server::RedisServer;
 
 /// How often an event is published for it.
 const PACE: Duration = Duration::from_millis(5);
+/// How many it gets at the least, also where an attack is over in a moment.
+const AT_LEAST: usize = 20;
 const LAST: &str = "last";
 
 /// A client and its producer at work, on a thread of their own, so that what is
@@ -83,7 +85,8 @@ fn publish(
         let mut pace = interval(PACE);
         pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut events = 0;
-        while stopped.try_recv().is_err_and(|state| state == oneshot::error::TryRecvError::Empty) {
+        let mut goes_on = || stopped.try_recv() == Err(TryRecvError::Empty);
+        while goes_on() || events < AT_LEAST {
             pace.tick().await;
             let event = format!("{events} {}", began.elapsed().as_micros());
             send(&mut producer, &channel, &event).await;
@@ -121,7 +124,6 @@ async fn read(mut reader: RawClient, began: Instant) -> Vec<Duration> {
 
 fn witness(events: usize, mut delays: Vec<Duration>) -> Witness {
     assert_eq!(delays.len(), events, "the last events are missing");
-    assert!(events > 0, "nothing was published: the bystander proves nothing");
     delays.sort_unstable();
     let at = |percent: usize| delays[(events - 1) * percent / 100];
     Witness { events, median: at(50), p99: at(99), worst: at(100) }

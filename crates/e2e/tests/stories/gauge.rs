@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use redcast_e2e::{
-    Dial, Gateway, GatewayOptions, Opcode, RawClient, established, raise_descriptor_limit, within,
+    Dial, Gateway, GatewayOptions, Opcode, RawClient, established, raise_descriptor_limit, turn,
+    within,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -94,6 +95,7 @@ async fn plain_sockets(gateway: &Gateway) -> Vec<TcpStream> {
 
 #[tokio::test]
 async fn the_gauge_is_right_between_and_after_five_thousand_connections() {
+    let _turn = turn().await;
     raise_descriptor_limit();
     let gateway = Gateway::ready(GatewayOptions::default()).await;
     let descriptors = gateway.descriptors().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use redcast_e2e::{
-    Dial, Gateway, GatewayOptions, Message, RawClient, RedisServer, raise_descriptor_limit,
+    Dial, Gateway, GatewayOptions, Message, RawClient, RedisServer, raise_descriptor_limit, turn,
     unacknowledged, unix_ms, within,
 };
 use redis::aio::MultiplexedConnection;
@@ -143,6 +143,7 @@ async fn read_all(mut client: RawClient, read: Arc<AtomicUsize>) {
 
 #[tokio::test]
 async fn one_that_never_reads_costs_its_limits_and_the_other_999_get_everything() {
+    let _turn = turn().await;
     raise_descriptor_limit();
     let mut feed = Feed::with_policy("drop_oldest").await;
     let silent = feed.silent().await;
