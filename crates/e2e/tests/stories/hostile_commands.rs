@@ -263,8 +263,9 @@ async fn ten_thousand_subscribes_are_128_and_then_errors() {
     assert_eq!(closed, Some(4429));
     println!("4429 after {} refused commands", errors.len());
     assert!(errors.iter().all(|error| error["code"] == "rate_limited"), "{:?}", errors[0]);
-    // 128 get in of the burst of 200; then as many refusals as the burst holds.
-    assert!((200..600).contains(&errors.len()), "{}", errors.len());
+    // 128 get in of the burst of 200, 72 are over that limit, and then come at least as
+    // many refusals as the burst holds; more where one in between was in time.
+    assert!(errors.len() >= 72 + 200, "{}", errors.len());
     siege.until_closed(4429, 1).await;
     siege.end("10,000 subscribes").await;
 }
