@@ -20,7 +20,6 @@ const MESSAGE_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) struct Rates {
     control: Option<Rate>,
     commands: Option<Rate>,
-    command_burst: u32,
 }
 
 /// What one connection has used up of them.
@@ -28,8 +27,9 @@ pub(crate) struct Rates {
 pub(crate) struct Pace {
     control: Bucket,
     commands: Bucket,
-    /// Commands refused since the last one that was in time.
-    refused: u32,
+    /// Refusals have the same rate as commands: who goes on and on when told to wait
+    /// does not listen.
+    refusals: Bucket,
     /// When the message began that is not whole yet.
     begun: Option<Instant>,
 }
@@ -66,7 +66,6 @@ impl Rates {
         Self {
             control: Rate::new(CONTROL_FRAMES_PER_SECOND, CONTROL_FRAMES_BURST),
             commands: Rate::new(commands_per_second, command_burst),
-            command_burst,
         }
     }
 }
@@ -82,17 +81,15 @@ impl Pace {
         }
     }
 
-    /// Counts a command.
-    pub(crate) fn command(&mut self, rates: &Rates) -> Verdict {
-        match &rates.commands {
-            Some(rate) if !rate.allows(&mut self.commands, Instant::now()) => {
-                self.refused += 1;
-                if self.refused > rates.command_burst { Verdict::Flood } else { Verdict::TooFast }
-            }
-            _ => {
-                self.refused = 0;
-                Verdict::InTime
-            }
+    /// Counts a command at `now`.
+    pub(crate) fn command(&mut self, rates: &Rates, now: Instant) -> Verdict {
+        let Some(rate) = &rates.commands else { return Verdict::InTime };
+        if rate.allows(&mut self.commands, now) {
+            Verdict::InTime
+        } else if rate.allows(&mut self.refusals, now) {
+            Verdict::TooFast
+        } else {
+            Verdict::Flood
         }
     }
 
@@ -132,13 +129,31 @@ mod tests {
     #[test]
     fn a_client_that_goes_on_when_told_to_wait_is_a_flood() {
         let rates = Rates::new(1);
+        let now = Instant::now();
         let mut pace = Pace::default();
-        let verdicts: Vec<Verdict> = (0..10).map(|_| pace.command(&rates)).collect();
+        let verdicts: Vec<Verdict> = (0..10).map(|_| pace.command(&rates, now)).collect();
         assert_eq!(verdicts[..4], [Verdict::InTime; 4]);
         assert_eq!(verdicts[4..8], [Verdict::TooFast; 4]);
         assert_eq!(verdicts[8..], [Verdict::Flood; 2]);
-        let unlimited = Rates::new(0);
-        assert!((0..1_000).all(|_| Pace::default().command(&unlimited) == Verdict::InTime));
+        let (unlimited, mut pace) = (Rates::new(0), Pace::default());
+        assert!((0..1_000).all(|_| pace.command(&unlimited, now) == Verdict::InTime));
+    }
+
+    #[test]
+    fn commands_in_time_between_them_forgive_no_flood() {
+        let rates = Rates::new(10);
+        let start = Instant::now();
+        // Commands for a minute, evenly.
+        let verdicts = |per_second: u32| {
+            let mut pace = Pace::default();
+            let moments =
+                (0..60 * per_second).map(|i| start + Duration::from_secs(1) * i / per_second);
+            moments.map(|now| pace.command(&rates, now)).collect::<Vec<_>>()
+        };
+        assert!(!verdicts(10).contains(&Verdict::TooFast));
+        assert!(verdicts(19).contains(&Verdict::TooFast));
+        assert!(!verdicts(19).contains(&Verdict::Flood));
+        assert!(verdicts(25).contains(&Verdict::Flood));
     }
 
     #[test]

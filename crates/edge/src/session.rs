@@ -144,7 +144,7 @@ impl Session {
             return;
         }
         let Self { life, participant, pace, expiry, .. } = self;
-        match pace.command(&life.edge.rates) {
+        match pace.command(&life.edge.rates, Instant::now()) {
             Verdict::InTime => {}
             Verdict::TooFast => return commands::refuse_pace(life, participant, &text),
             Verdict::Flood => {
