@@ -2,6 +2,7 @@
 
 use super::blame::origin_of;
 use super::*;
+use crate::banner::Shown;
 use crate::settings::BrokerSettings;
 use std::io::Write;
 
@@ -78,8 +79,21 @@ const WRONG_FILES: &[(&str, &str)] = &[
         "[http]\nlistn = \"1\"",
         "FILE:2:1: http.listn: there is no such key; did you mean \"listen\"?",
     ),
+    (
+        "[http]\nlisten = 99999999999999999999",
+        "FILE:2:1: http.listen: this number is too large for a 64-bit integer",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nchannels = [\"a\", 99999999999999999999]",
+        "FILE:3:18: endpoints[0].channels[1]: this number is too large",
+    ),
+    (
+        "listen = \"127.0.0.1:1\"",
+        "FILE:1:1: listen: there is no such section; this key belongs below [admin] or [http]",
+    ),
+    ("notices = false", "this key belongs below [[endpoints]]"),
     ("[htp]", "FILE:1:2: htp: there is no such section; did you mean \"http\"?"),
-    ("http = 5", "FILE:1:1: http: 5 is not a section: write [http], and its keys below"),
+    ("http = 5", "FILE:1:1: http: a number is not a section: write [http], and its keys below"),
     (
         "[http]\nlisten = 5",
         "FILE:2:1: http.listen: 5 is not an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\", in quotes",
@@ -247,6 +261,11 @@ fn variables_and_flags_are_told_by_their_names() {
         ),
         (("REDCAST_LIMITS__OUTBOX", "0B"), "must be more than 0"),
         (("REDCAST_HTTP__TRUSTED_PROXIES", "10.0.0.0/8,x"), "\"x\" is not an address or a network"),
+        (("REDCAST_API__KEY_FILE", ""), "the path is empty; leave the key out"),
+        (
+            ("REDCAST_LISTEN", "127.0.0.1:1"),
+            "did you mean REDCAST_ADMIN__LISTEN or REDCAST_HTTP__LISTEN?",
+        ),
         (("REDCAST_REDIS__URL", ""), "the value is not a URL such as"),
         (
             ("REDCAST_KEEPALIVE__PING_EVERY", "90s"),
@@ -268,12 +287,39 @@ fn variables_and_flags_are_told_by_their_names() {
 }
 
 #[test]
+fn two_listeners_share_a_port_only_at_places_that_do_not_meet() {
+    for (public, admin, meet) in [
+        ("127.0.0.1:1", "127.0.0.1:1", true),
+        ("127.0.0.1:1", "127.0.0.2:1", false),
+        ("0.0.0.0:1", "127.0.0.1:1", true),
+        ("127.0.0.1:1", "0.0.0.0:1", true),
+        ("0.0.0.0:1", "[::1]:1", false),
+        ("[::1]:1", "0.0.0.0:1", false),
+        // It takes IPv4, too.
+        ("[::]:1", "127.0.0.1:1", true),
+        ("0.0.0.0:1", "[::]:1", true),
+        ("[::1]:1", "[::]:1", true),
+        ("[::]:1", "[::]:2", false),
+        ("[::]:0", "[::]:0", false),
+    ] {
+        let text = format!("[http]\nlisten = \"{public}\"\n[admin]\nlisten = \"{admin}\"");
+        assert_eq!(check_text(&text).is_err(), meet, "{public} {admin}");
+    }
+}
+
+#[test]
 fn everything_that_is_wrong_is_told_at_once() {
     let flags = ServeFlags { listen: Some("99".to_owned()), ..ServeFlags::default() };
-    let environment = [("REDCAST_LOG__FORMAT", "xml")];
+    let environment =
+        [("REDCAST_LOG__FORMAT", "xml"), ("REDCAST_HTTP__TRUSTED_PROXIES", "x,10.0.0.1,y")];
     let message = refused("[http]\nport = 1\n[log]\nlevel = \"loud\"", &environment, &flags);
     let begins: Vec<_> = message.lines().map(|line| line.split(": ").next().unwrap()).collect();
-    assert_eq!(begins, ["FILE:2:1", "FILE:4:1", "REDCAST_LOG__FORMAT", "--listen"]);
+    let proxies = "REDCAST_HTTP__TRUSTED_PROXIES";
+    assert_eq!(
+        begins,
+        ["FILE:2:1", "FILE:4:1", proxies, proxies, "REDCAST_LOG__FORMAT", "--listen"]
+    );
+    assert!(message.contains("\"x\" is not") && message.contains("\"y\" is not"), "{message}");
 }
 
 #[test]
@@ -285,12 +331,17 @@ fn no_message_tells_a_secret() {
         ("[api]\nkeyy = \"hunter2\"", vec![]),
         ("[api]\nkey = {a = \"hunter2\"}", vec![]),
         ("[api]\nkey = \"hunter2", vec![]),
+        ("[api]\nkey = hunter2", vec![]),
+        ("redis = \"redis://:hunter2@h:1\"", vec![]),
+        ("api = \"hunter2key\"", vec![]),
+        ("auth = \"http://hunter2/\"", vec![]),
+        ("endpoints = \"hunter2\"", vec![]),
+        ("endpoints = [\"hunter2\"]", vec![]),
+        ("[[endpoints]]\npath = \"/a\"\n[[channels]]\npattern = [\"hunter2\"]", vec![]),
         ("", vec![("REDCAST_REDIS__URL", "redis://:hunter2@host:port")]),
         ("", vec![("REDCAST_API__KEYY", "hunter2")]),
     ] {
         let message = refused(text, &environment, &ServeFlags::default());
-        // The scheme of a URL is named; here somebody took it for the password's place.
-        let message = message.replace("\"hunter2\" is not offered", "");
         assert!(!message.contains("hunter2"), "{text:?}: {message}");
     }
 }
@@ -309,6 +360,11 @@ fn an_origin_says_what_is_wrong_with_it() {
         ("https://user@a.example", "an origin has no user"),
         ("https://bücher.example", "xn--"),
         ("https://a b", "no host has ' ' in its name"),
+        ("wss://a.example", "a page has its own scheme: write \"https://a.example\""),
+        ("WS://a.example", "a page has its own scheme: write \"http://a.example\""),
+        ("http://[0:0::1]:81", "browsers write this address \"[::1]\""),
+        ("http://[::ffff:1.2.3.4]", "browsers write this address \"[::ffff:102:304]\""),
+        ("http://[::x]", "\"::x\" is no IPv6 address"),
         ("null", "can't be told apart"),
         ("", "the scheme is missing"),
     ] {
@@ -317,7 +373,13 @@ fn an_origin_says_what_is_wrong_with_it() {
         let place = "FILE:3:20: endpoints[0].allowed_origins[0]: ";
         assert!(message.starts_with(place) && message.contains(why), "{origin}: {message}");
     }
-    for origin in ["https://A.example", "http://127.0.0.1:8080", "http://[::1]:80", "app://x"] {
+    for origin in [
+        "https://A.example",
+        "http://127.0.0.1:8080",
+        "http://[::1]:80",
+        "http://[FE80::1]",
+        "app://x",
+    ] {
         let text = format!("[[endpoints]]\npath = \"/a\"\nallowed_origins = [\"{origin}\"]");
         let expected = origin == "http://[::1]:80";
         assert_eq!(check_text(&text).is_err(), expected, "{origin}: {:?}", check_text(&text));
@@ -357,6 +419,18 @@ fn a_file_that_is_named_must_be_there() {
 }
 
 #[test]
+fn a_file_in_place_is_missed_only_where_there_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("redcast.toml");
+    assert!(!is_there(&path));
+    std::os::unix::fs::symlink("/nowhere/redcast.toml", &path).unwrap();
+    assert!(is_there(&path), "a dangling link");
+    // A file has no files in it: not the same as that it isn't there.
+    let (kept, _) = file("");
+    assert!(is_there(&kept.path().join("redcast.toml")), "a folder that can't be looked into");
+}
+
+#[test]
 fn a_secret_is_read_from_its_file() {
     let (secret, _) = file("redis://:hunter2@127.0.0.1:1\n");
     let text = format!("[redis]\nurl_file = {:?}", secret.path());
@@ -379,6 +453,35 @@ fn a_secret_is_read_from_its_file() {
     }
     // To judge a text is not to open what it names.
     check_text("[api]\nkey_file = \"/nowhere/key\"").unwrap();
+}
+
+#[test]
+fn a_banner_shows_of_redis_what_helps_and_no_secret() {
+    let publish = |text: &str, flags: &ServeFlags| {
+        let (settings, _) = check_values(&format!("[redis]\n{text}")).unwrap();
+        match settings.shown_broker(flags) {
+            Shown::Memory => Some("memory".to_owned()),
+            Shown::Redis(publish) => publish,
+        }
+    };
+    for (text, shown) in [
+        ("", "memory"),
+        ("url = \"redis://127.0.0.1:6379/\"", "redis-cli PUBLISH"),
+        ("url = \"redis://host:1/2\"", "redis-cli -u redis://host:1/2 PUBLISH"),
+        ("url = \"redis://:hunter2@host\"", "redcast publish"),
+        ("url = \"redis://host?db=2\"", "redcast publish"),
+        ("url = \"unix:///run/redis.sock\"", "redcast publish"),
+        ("url = \"redis://host\"\nprefix = \"a:\"", "redcast publish"),
+    ] {
+        assert_eq!(publish(text, &ServeFlags::default()).as_deref(), Some(shown), "{text}");
+    }
+    let secret = "url = \"redis://:hunter2@host\"";
+    let with_file = |path: &str| ServeFlags { config: Some(path.into()), ..Default::default() };
+    let shown = publish(secret, &with_file("/etc/redcast.toml"));
+    assert_eq!(shown.as_deref(), Some("redcast publish --config /etc/redcast.toml"));
+    assert_eq!(publish(secret, &with_file("my redcast.toml")), None);
+    let flags = ServeFlags { redis_url: Some("hunter2".to_owned()), ..Default::default() };
+    assert_eq!(publish(secret, &flags), None);
 }
 
 #[test]
