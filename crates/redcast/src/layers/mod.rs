@@ -7,6 +7,7 @@ mod file;
 mod judge;
 mod problem;
 mod secrets;
+mod set_by;
 mod variables;
 
 use std::env;
