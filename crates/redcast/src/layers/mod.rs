@@ -264,3 +264,7 @@ fn is_there(path: &Path) -> bool {
 #[cfg(test)]
 #[path = "layers_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "wrong_files_tests.rs"]
+mod wrong_files_tests;
