@@ -17,6 +17,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::cli::ServeFlags;
 use crate::settings::{BrokerSettings, Settings};
 use crate::shutdown::{Drain, EXIT_INTERRUPTED, Signals};
 use crate::version::{COMMIT, VERSION};
@@ -55,7 +56,8 @@ pub(crate) struct App {
     background: TaskTracker,
     stop: CancellationToken,
     draining: IntGauge,
-    demo: bool,
+    /// What was started with.
+    flags: ServeFlags,
 }
 
 /// Where the gateway listens.
@@ -66,7 +68,7 @@ struct Doors {
 
 impl App {
     /// Builds every part; nothing is served yet.
-    pub(crate) fn build(settings: Settings, demo: bool) -> Result<Self> {
+    pub(crate) fn build(settings: Settings, flags: ServeFlags) -> Result<Self> {
         let registry = telemetry::registry()?;
         let background = TaskTracker::new();
         let stop = CancellationToken::new();
@@ -77,7 +79,7 @@ impl App {
         let node_metrics = NodeMetrics::register(&registry)?;
         let (node, node_tasks) = Node::new(node_config, node_metrics, broker, hub);
         let sessions = TaskTracker::new();
-        let edge_config = settings.edge(demo).map_err(|error| BadConfig(error.into()))?;
+        let edge_config = settings.edge(flags.demo).map_err(|error| BadConfig(error.into()))?;
         let edge_metrics = EdgeMetrics::register(&registry)?;
         let edge = Edge::new(node.clone(), edge_config, edge_metrics, identity(), sessions.clone());
         let vital = vital_tasks(shards, node_tasks);
@@ -93,7 +95,7 @@ impl App {
             background,
             stop,
             draining,
-            demo,
+            flags,
         })
     }
 
@@ -104,11 +106,11 @@ impl App {
         let (public, admin) = (doors.public.local_addr()?, doors.admin.local_addr()?);
         let stop_accepting = CancellationToken::new();
         self.serve(doors, &stop_accepting)?;
-        if self.demo {
+        if self.flags.demo {
             let traffic = demo::traffic(self.node.clone(), self.stop.clone());
             self.background.spawn(traffic);
         }
-        self.announce(public, admin)?;
+        self.announce(public, admin);
         let patience = tokio::select! {
             patience = signals.wait(&self.settings.shutdown) => patience,
             ended = self.vital.join_next() => return Err(failure(ended)),
@@ -132,8 +134,9 @@ impl App {
 
     fn serve(&mut self, doors: Doors, stop_accepting: &CancellationToken) -> Result<()> {
         let head_timeout = *self.settings.http.handshake_timeout;
-        let unsent_limit = u32::try_from(self.settings.http.unsent_limit.as_u64())
-            .map_err(|_| BadConfig(anyhow!("http.unsent_limit: at most 4 GiB")))?;
+        // The settings have judged it already.
+        let unsent_limit =
+            u32::try_from(self.settings.http.unsent_limit.as_u64()).unwrap_or(u32::MAX);
         let descriptors = self.descriptors.saturating_sub(INTERNAL_DESCRIPTORS);
         let sockets = self.edge.socket_limits(usize::try_from(descriptors).unwrap_or(usize::MAX));
         let config = ListenerConfig { head_timeout, unsent_limit, sockets };
@@ -161,14 +164,14 @@ impl App {
         Ok(())
     }
 
-    fn announce(&self, public: SocketAddr, admin: SocketAddr) -> Result<()> {
+    fn announce(&self, public: SocketAddr, admin: SocketAddr) {
         let kind = self.node.broker().0;
         tracing::info!(
             http = %public, admin = %admin, broker = kind, version = VERSION, commit = COMMIT,
             "serving"
         );
-        let broker = self.settings.shown_broker();
-        banner::announce(&self.edge, (public, admin), &broker, self.demo)
+        let broker = self.settings.shown_broker(&self.flags);
+        banner::announce(&self.edge, (public, admin), &broker, self.flags.demo);
     }
 }
 

@@ -3,15 +3,22 @@
 use std::io::{IsTerminal, stdout};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use anyhow::Result;
 use redcast_edge::Edge;
 
-use crate::demo::Shown;
 use crate::terminal::print;
 use crate::version::VERSION;
 
 /// An event to paste.
 const EVENT: &str = r#"{"type":"page_view","data":{"path":"/hello"}}"#;
+
+/// What may be shown of the broker.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Memory,
+    /// With the words that a channel and an event behind them publish; none where it
+    /// takes a secret to say which Redis this is.
+    Redis(Option<String>),
+}
 
 /// Prints the banner at a terminal; the demo's everywhere, because it is what the demo is
 /// for. Otherwise standard output stays clean.
@@ -20,9 +27,9 @@ pub(crate) fn announce(
     (public, admin): (SocketAddr, SocketAddr),
     broker: &Shown,
     demo: bool,
-) -> Result<()> {
+) {
     if !demo && !stdout().is_terminal() {
-        return Ok(());
+        return;
     }
     let (public, admin) = (reachable(public), reachable(admin));
     let path = edge.endpoint_paths().next().unwrap_or("/");
@@ -41,27 +48,37 @@ pub(crate) fn announce(
             Shown::Redis(_) => "redis",
         },
     );
-    if let Some(command) = how_to_publish(edge, public, broker, demo) {
+    let channel = edge.first_channel().unwrap_or_else(|| "CHANNEL".to_owned());
+    if let Some(command) = how_to_publish(&channel, public, broker, demo) {
         line("publish", &command);
     }
     line("stop", "Ctrl-C");
-    Ok(print(text)?)
+    // Nobody may be looking, and the gateway runs as well without: a full disk under
+    // standard output is no reason to end.
+    let _ = print(text);
 }
 
-/// A command that works as it stands; none where it would need a key.
-fn how_to_publish(edge: &Edge, public: SocketAddr, broker: &Shown, demo: bool) -> Option<String> {
-    let channel = edge.first_channel().unwrap_or_else(|| "CHANNEL".to_owned());
+/// A command that works as it stands; none where it would need a secret, or quotes that
+/// every shell reads alike.
+fn how_to_publish(channel: &str, public: SocketAddr, broker: &Shown, demo: bool) -> Option<String> {
+    if !is_plain(channel) {
+        return None;
+    }
     match broker {
         // Only then the API is open to everybody.
         Shown::Memory if demo => {
             Some(format!("curl -d '{EVENT}' http://{public}/api/publish/{channel}"))
         }
         Shown::Memory => None,
-        Shown::Redis(url) => {
-            let server = url.as_ref().map(|url| format!(" -u {url}")).unwrap_or_default();
-            Some(format!("redis-cli{server} PUBLISH {channel} '{EVENT}'"))
+        Shown::Redis(publish) => {
+            publish.as_ref().map(|publish| format!("{publish} {channel} '{EVENT}'"))
         }
     }
+}
+
+/// Whether a shell takes these characters for themselves.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "-._:/".contains(c))
 }
 
 /// An address that can be pasted: nobody can open 0.0.0.0 everywhere.
@@ -78,6 +95,24 @@ pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_command_to_paste_works_as_it_stands() {
+        let public = "127.0.0.1:1".parse().unwrap();
+        let redis = |publish: &str| Shown::Redis(Some(publish.to_owned()));
+        for (channel, broker, demo, command) in [
+            ("a", Shown::Memory, true, Some("curl -d 'EVENT' http://127.0.0.1:1/api/publish/a")),
+            ("a", Shown::Memory, false, None),
+            ("a", redis("redis-cli PUBLISH"), false, Some("redis-cli PUBLISH a 'EVENT'")),
+            ("a:b", redis("redcast publish"), true, Some("redcast publish a:b 'EVENT'")),
+            ("$(a)", redis("redis-cli PUBLISH"), false, None),
+            ("$(a)", Shown::Memory, true, None),
+            ("a", Shown::Redis(None), false, None),
+        ] {
+            let command = command.map(|command| command.replace("EVENT", EVENT));
+            assert_eq!(how_to_publish(channel, public, &broker, demo), command, "{broker:?}");
+        }
+    }
 
     #[test]
     fn an_address_that_means_everywhere_is_reached_on_the_loopback() {

@@ -16,7 +16,8 @@ use crate::terminal::{print, say};
 pub(crate) struct CheckConfigFlags {
     #[command(flatten)]
     serve: ServeFlags,
-    /// Answer as JSON, on standard output: {"ok":…,"errors":[{"source","key","message"}]}
+    /// Answer as JSON, on standard output:
+    /// {"ok":…,"errors":[{"source","key","message"}],"warnings":["…"]}
     #[arg(long)]
     json: bool,
 }

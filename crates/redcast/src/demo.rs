@@ -9,13 +9,6 @@ use redcast_producer::{DemoConfig, Sink, SinkError};
 use redcast_protocol::Channel;
 use tokio_util::sync::CancellationToken;
 
-/// What may be shown of the broker.
-pub(crate) enum Shown {
-    Memory,
-    /// With its URL, unless that holds a password or is what redis-cli uses anyway.
-    Redis(Option<String>),
-}
-
 struct NodeSink(Arc<Node>);
 
 #[async_trait]

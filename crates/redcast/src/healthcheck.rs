@@ -17,6 +17,9 @@ use crate::terminal::print;
 
 /// A gateway that takes longer is not well.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The most that is repeated of an answer, characters: what /readyz says of a gateway
+/// that isn't fits.
+const LONGEST: usize = 200;
 
 /// Flags of `healthcheck`.
 #[derive(Debug, Clone, Args)]
@@ -47,10 +50,19 @@ pub(crate) async fn healthcheck(flags: &HealthcheckFlags) -> Result<u8> {
     let url = format!("http://{address}{path}");
     let answer = probe(address, path, PATIENCE).await.with_context(|| url.clone())?;
     if answer.status != 200 {
-        bail!("not {good}: {url} answered {}: {}", answer.status, answer.body.trim());
+        bail!("not {good}: {url} answered {}: {}", answer.status, gist(&answer.body));
     }
     print(format!("{good}: {url} answered 200\n"))?;
     Ok(0)
+}
+
+/// What may be said of an answer: whoever listens there may send pages.
+fn gist(body: &str) -> String {
+    let line = body.trim().lines().next().unwrap_or_default();
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
 }
 
 fn admin_address(flags: &HealthcheckFlags) -> Result<SocketAddr> {

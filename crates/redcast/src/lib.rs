@@ -76,7 +76,7 @@ fn report(done: Result<u8>) -> ExitCode {
 fn serve(flags: &ServeFlags) -> Result<u8> {
     let settings = layers::load(flags).map_err(BadConfig)?;
     telemetry::start_logging(&settings.log).map_err(BadConfig)?;
-    to_its_end(async { App::build(settings, flags.demo)?.run().await })
+    to_its_end(async { App::build(settings, flags.clone())?.run().await })
 }
 
 fn to_its_end(work: impl Future<Output = Result<u8>>) -> Result<u8> {

@@ -19,6 +19,23 @@ pub(crate) fn tell(panic: &PanicHookInfo<'_>) {
     if tracing::event_enabled!(tracing::Level::ERROR) {
         tracing::error!(location, thread, "panic");
     } else {
-        say(format_args!("panic in the thread {thread:?} at {location}; this is a fault of ours"));
+        say(sentence(thread, &location));
+    }
+}
+
+fn sentence(thread: &str, location: &str) -> String {
+    format!("panic in the thread {thread:?} at {location}; this is a fault of ours")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_is_logged_a_panic_is_one_sentence() {
+        assert_eq!(
+            sentence("a\nb", "src/a.rs:1:2"),
+            "panic in the thread \"a\\nb\" at src/a.rs:1:2; this is a fault of ours"
+        );
     }
 }

@@ -9,12 +9,10 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::app::BadConfig;
 use crate::cli::ServeFlags;
+use crate::escape::escaped;
 use crate::layers;
-use crate::settings::{DEFAULTS, mask_url, schema};
+use crate::settings::{DEFAULTS, HIDDEN, Kind, schema};
 use crate::terminal::{print, say};
-
-/// What stands for a value that is not shown.
-const HIDDEN: &str = "***";
 
 /// Flags of `print-config`.
 #[derive(Debug, Clone, Args)]
@@ -75,7 +73,8 @@ fn write_table(text: &mut String, header: &str, table: &Value, schema: &Json) {
     let _ = writeln!(text, "{header}");
     for (key, value) in entries(table) {
         let shown = toml_of(&shown(value, &schema["properties"][key]));
-        let _ = writeln!(text, "{key} = {shown} # {}", one_line(source(value)));
+        // A file may have a line feed in its name, which would end the comment.
+        let _ = writeln!(text, "{key} = {shown} # {}", escaped(source(value)));
     }
 }
 
@@ -121,8 +120,11 @@ fn source(value: &Value) -> &str {
 fn shown(value: &Value, schema: &Json) -> Json {
     let secret = schema["writeOnly"] == true;
     match &value.kind {
-        ValueKind::String(text) if secret && text.contains("://") => json!(mask_url(text)),
-        ValueKind::String(text) if !secret => json!(text),
+        ValueKind::String(text) if secret => {
+            let kind = schema["format"].as_str().and_then(Kind::of_format);
+            json!(kind.map_or_else(|| HIDDEN.to_owned(), |kind| (kind.masked)(text)))
+        }
+        ValueKind::String(text) => json!(text),
         ValueKind::Boolean(value) => json!(value),
         ValueKind::I64(number) => json!(number),
         ValueKind::Array(items) => {
@@ -140,11 +142,6 @@ fn toml_of(value: &Json) -> String {
         }
         other => other.to_string().replace('\u{7f}', "\\u007f"),
     }
-}
-
-/// A file may have a line feed in its name, which would end the comment.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -180,8 +177,9 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown() {
-        let text = "[redis]\nurl = \"redis://user:hunter2@host\"\n[api]\nkey = \"hunter2\"\n\
-            [auth]\nforward_url = \"http://127.0.0.1/?key=hunter2\"\n\
+        // A key may look like a URL.
+        let text = "[redis]\nurl = \"redis://user:hunter2@host\"\n[api]\nkey = \"k1://hunter2\"\n\
+            [auth]\nforward_url = \"http://127.0.0.1/hunter2?hunter2\"\n\
             forward_headers = [\"authorization\"]";
         let (_, values) = check_values(text).unwrap();
         let printed = as_toml(&values);

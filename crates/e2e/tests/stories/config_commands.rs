@@ -37,6 +37,14 @@ async fn a_right_configuration_is_called_fine_and_a_wrong_one_is_explained() {
         serde_json::from_str(&fine(&run(&["check-config", "--json"], &[]).await)).unwrap();
     assert_eq!(json["ok"], true);
     assert_eq!(json["errors"], serde_json::json!([]));
+    assert_eq!(json["warnings"], serde_json::json!([]));
+    let link = [("REDCAST_PORT", "tcp://10.0.0.1:8080")];
+    let json: Value =
+        serde_json::from_str(&fine(&run(&["check-config", "--json"], &link).await)).unwrap();
+    assert_eq!(json["ok"], true);
+    let warnings = json["warnings"].as_array().unwrap();
+    assert_eq!(warnings.len(), 1, "{json}");
+    assert!(warnings[0].as_str().unwrap().starts_with("REDCAST_PORT is a Kubernetes"), "{json}");
 
     let (_kept, path) = file("[keepalive]\nping_every = 30\n");
     let output = run(&["check-config", "--config", &path], &[]).await;

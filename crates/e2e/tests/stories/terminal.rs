@@ -98,6 +98,27 @@ async fn elsewhere_standard_output_stays_clean() {
 }
 
 #[tokio::test]
+async fn a_banner_that_can_not_be_written_does_not_end_the_gateway() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = redcast();
+    command.args(["serve", "--demo"]).env("REDCAST_HTTP__LISTEN", "127.0.0.1:0");
+    command.env("REDCAST_ADMIN__LISTEN", "127.0.0.1:0").env("REDCAST_SHUTDOWN__ACCEPT_FOR", "0s");
+    command.stdin(Stdio::null()).stdout(full).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    let serving = async {
+        while let Some(line) = log.next_line().await.unwrap() {
+            if line.contains("serving") {
+                return;
+            }
+        }
+        panic!("it ended before it served");
+    };
+    timeout(PATIENCE, serving).await.expect("it serves");
+    assert_eq!(ends(&mut child, Signal::TERM).await, Some(0));
+}
+
+#[tokio::test]
 async fn events_are_shown_escaped_and_typed_lines_are_published() {
     let redis = RedisServer::start();
     let mut listener = Listener::subscribe(&redis, "a").await;

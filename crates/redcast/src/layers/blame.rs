@@ -3,30 +3,22 @@
 use config::{Value, ValueKind};
 
 use super::problem::Problem;
+use super::set_by::SetBy;
 use crate::settings::Finding;
 
 /// Of all the keys that could mend it, the one that the strongest layer set.
 pub(super) fn blamed(finding: &Finding, values: &Value) -> Problem {
     let placed = finding.0.iter().map(|(key, message)| (origin_of(values, key), key, message));
     // The first of equals.
-    let strongest = placed.reduce(|one, other| match strength(&other.0) > strength(&one.0) {
-        true => other,
-        false => one,
+    let strongest = placed.reduce(|one, other| {
+        let by = |place: &Option<String>| SetBy::of(place.as_deref());
+        if by(&other.0) > by(&one.0) { other } else { one }
     });
     let (source, key, message) = match strongest {
         Some((source, key, message)) => (source, key.clone(), message.clone()),
         None => (None, String::new(), String::new()),
     };
     Problem::at(source.unwrap_or_else(|| "built-in defaults".to_owned()), key, message)
-}
-
-fn strength(source: &Option<String>) -> u8 {
-    match source {
-        None => 0,
-        Some(source) if source.starts_with("--") => 3,
-        Some(source) if source.contains(':') => 1,
-        Some(_) => 2,
-    }
 }
 
 /// Where a key such as `endpoints[1].path` was set; where it was not, the table that

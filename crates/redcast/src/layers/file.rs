@@ -10,6 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::Problem;
+use crate::settings::quoted;
 
 /// No configuration is larger; a device that never ends is no file.
 const LARGEST: u64 = 4 << 20;
@@ -43,7 +44,14 @@ pub(super) fn parse(name: &str, text: &str) -> Result<Map<String, Value>, Proble
         let message = error.message().replace('\n', ", ");
         Problem::new(place, format!("this is not TOML: {message}"))
     })?;
-    places.table(table.into_inner())
+    places.table(table.into_inner(), "")
+}
+
+/// The path of a key in the table at `path`, as a message may repeat it.
+pub(super) fn below(path: &str, key: &str) -> String {
+    let key = quoted(key);
+    let key = key.trim_matches('"');
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 /// Turns offsets into lines and columns.
@@ -67,17 +75,25 @@ impl<'a> Places<'a> {
         format!("{}:{line}:{column}", self.name)
     }
 
-    fn table(&self, table: DeTable<'_>) -> Result<Map<String, Value>, Problem> {
+    /// `path` is the table's own key, for what is told of its values.
+    fn table(&self, table: DeTable<'_>, path: &str) -> Result<Map<String, Value>, Problem> {
         let entries = table.into_iter().map(|(key, value)| {
             // A key says better than its value where to look.
             let place = self.of(key.span());
-            Ok((key.into_inner().into_owned(), self.value(value, &place)?))
+            let key = key.into_inner().into_owned();
+            let value = self.value(value, &place, &below(path, &key))?;
+            Ok((key, value))
         });
         entries.collect()
     }
 
-    fn value(&self, value: Spanned<DeValue<'_>>, place: &str) -> Result<Value, Problem> {
-        let number = |message: &str| Problem::new(place, message);
+    fn value(
+        &self,
+        value: Spanned<DeValue<'_>>,
+        place: &str,
+        path: &str,
+    ) -> Result<Value, Problem> {
+        let number = |message: &str| Problem::at(place, path, message);
         let kind = match value.into_inner() {
             DeValue::String(text) => ValueKind::String(text.into_owned()),
             DeValue::Integer(digits) => i64::from_str_radix(digits.as_str(), digits.radix())
@@ -92,13 +108,13 @@ impl<'a> Places<'a> {
             // No setting is a date, and there is no such kind of value.
             DeValue::Datetime(_) => ValueKind::Nil,
             DeValue::Array(items) => {
-                let items = items.into_iter().map(|item| {
+                let items = items.into_iter().enumerate().map(|(index, item)| {
                     let place = self.of(item.span());
-                    self.value(item, &place)
+                    self.value(item, &place, &format!("{path}[{index}]"))
                 });
                 ValueKind::Array(items.collect::<Result<_, _>>()?)
             }
-            DeValue::Table(table) => ValueKind::Table(self.table(table)?),
+            DeValue::Table(table) => ValueKind::Table(self.table(table, path)?),
         };
         Ok(Value::new(Some(&place.to_owned()), kind))
     }

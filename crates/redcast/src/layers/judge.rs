@@ -2,8 +2,9 @@
 //! Everything that is wrong is told, each with its place.
 
 use config::{Value, ValueKind};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
+use super::file::below;
 use super::problem::Problem;
 use crate::settings::{Kind, quoted};
 
@@ -68,26 +69,14 @@ fn judge_table(value: &Value, schema: &Json, path: &str, problems: &mut Vec<Prob
     else {
         return;
     };
-    let at = |key: &str| match path {
-        "" => key.to_owned(),
-        _ => format!("{path}.{key}"),
-    };
     for (key, inner) in table {
         if let Some(schema) = known.get(key) {
-            judge(inner, schema, &at(key), problems);
+            judge(inner, schema, &below(path, key), problems);
         } else {
             let source = inner.origin().unwrap_or_default();
             let what = if path.is_empty() { "section" } else { "key" };
-            let hint = match nearest(key, known.keys().map(String::as_str)) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => {
-                    let all = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-                    format!("known here: {all}")
-                }
-            };
-            let shown = at(quoted(key).trim_matches('"'));
-            let message = format!("there is no such {what}; {hint}");
-            problems.push(Problem::at(source, shown, message));
+            let message = format!("there is no such {what}; {}", hint(key, known, path));
+            problems.push(Problem::at(source, below(path, key), message));
         }
     }
     let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
@@ -95,6 +84,36 @@ fn judge_table(value: &Value, schema: &Json, path: &str, problems: &mut Vec<Prob
         let example = known[key]["examples"][0].as_str().unwrap_or("…");
         let message = format!("{key:?} is missing; write {key} = {example:?}");
         problems.push(Problem::at(value.origin().unwrap_or_default(), path, message));
+    }
+}
+
+/// What somebody may have meant by a key that is not among the `known` ones.
+fn hint(key: &str, known: &Map<String, Json>, path: &str) -> String {
+    let owners: Vec<_> = match path {
+        "" => known
+            .iter()
+            .filter_map(|(section, schema)| header_above(key, section, schema))
+            .collect(),
+        _ => Vec::new(),
+    };
+    if !owners.is_empty() {
+        return format!("this key belongs below {}", owners.join(" or "));
+    }
+    match nearest(key, known.keys().map(String::as_str)) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => {
+            let all = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            format!("known here: {all}")
+        }
+    }
+}
+
+/// The header of a section that has such a key.
+fn header_above(key: &str, section: &str, schema: &Json) -> Option<String> {
+    let has = |table: &Json| table["properties"].get(key).is_some();
+    match has(&schema["items"]) {
+        true => Some(format!("[[{section}]]")),
+        false => has(schema).then(|| format!("[{section}]")),
     }
 }
 
@@ -153,7 +172,11 @@ fn given(kind: &ValueKind, schema: &Json) -> String {
     if schema["writeOnly"] == true {
         return "the value".to_owned();
     }
+    // Where a section should be may stand what was meant for its one secret key.
+    let of_tables = schema["type"] == "object" || schema["items"]["type"] == "object";
     match kind {
+        ValueKind::String(_) if of_tables => "text".to_owned(),
+        ValueKind::I64(_) | ValueKind::Float(_) if of_tables => "a number".to_owned(),
         ValueKind::String(text) => quoted(text),
         ValueKind::Boolean(value) => value.to_string(),
         ValueKind::I64(number) => number.to_string(),

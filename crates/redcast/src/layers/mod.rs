@@ -7,9 +7,11 @@ mod file;
 mod judge;
 mod problem;
 mod secrets;
+mod set_by;
 mod variables;
 
 use std::env;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -117,7 +119,7 @@ fn from_layers(
     for (flag, key, text) in flags.overrides() {
         match variables::setting(flag, key, &text) {
             Ok(setting) => from_flags.push(setting),
-            Err(problem) => problems.push(problem),
+            Err(wrong) => problems.extend(wrong),
         }
     }
     let counts = (from_variables.len(), from_flags.len());
@@ -250,9 +252,19 @@ fn named_file(flags: &ServeFlags) -> Option<(PathBuf, Option<&'static str>)> {
     if let Some(path) = variable {
         return Some((path.into(), Some(CONFIG_VARIABLE)));
     }
-    Path::new(FILE_IN_PLACE).exists().then(|| (FILE_IN_PLACE.into(), None))
+    is_there(Path::new(FILE_IN_PLACE)).then(|| (FILE_IN_PLACE.into(), None))
+}
+
+/// Whether there is something by this name, even if it can't be opened: to start without
+/// a file that somebody wrote would be worse than not to start.
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().map_or_else(|error| error.kind() != ErrorKind::NotFound, |_| true)
 }
 
 #[cfg(test)]
 #[path = "layers_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "wrong_files_tests.rs"]
+mod wrong_files_tests;

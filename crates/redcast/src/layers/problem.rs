@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::set_by::SetBy;
+
 /// One thing that is wrong, as one sentence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Problem {
@@ -36,7 +38,7 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A variable or a flag says by its name which key it sets.
-        let in_file = self.source.contains(':');
+        let in_file = SetBy::of(Some(&self.source)) == SetBy::File;
         match self.key.as_ref().filter(|_| in_file) {
             Some(key) => write!(f, "{}: {key}: {}", self.source, self.message),
             None => write!(f, "{}: {}", self.source, self.message),

@@ -18,6 +18,9 @@ pub(super) fn read_files(settings: &mut Settings) -> Vec<(&'static str, String)>
 
 fn read<T: Written>(file: Option<&Path>, value: &mut Option<Parsed<T>>) -> Result<(), String> {
     let Some(file) = file else { return Ok(()) };
+    if file.as_os_str().is_empty() {
+        return Err("the path is empty; leave the key out".to_owned());
+    }
     let named = |why: String| format!("{}: {why}", file.display());
     let text = read_text(file).map_err(named)?;
     // Editors and `echo` end a file with a line feed that is no part of the secret.

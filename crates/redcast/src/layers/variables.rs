@@ -15,6 +15,8 @@ use crate::settings::schema;
 const PREFIX: &str = "REDCAST_";
 /// Names the configuration file; no setting of its own.
 pub(super) const CONFIG_VARIABLE: &str = "REDCAST_CONFIG";
+/// What a build takes the commit from (build.rs); an image may keep it.
+const COMMIT_VARIABLE: &str = "REDCAST_COMMIT";
 
 /// Environment variables by name.
 pub(super) type Variables = BTreeMap<String, OsString>;
@@ -26,7 +28,9 @@ pub(super) fn ours(
 ) -> (Variables, Vec<String>) {
     let named =
         variables.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
-    let ours = named.filter(|(name, _)| name.starts_with(PREFIX) && name != CONFIG_VARIABLE);
+    let no_settings = [CONFIG_VARIABLE, COMMIT_VARIABLE];
+    let ours =
+        named.filter(|(name, _)| name.starts_with(PREFIX) && !no_settings.contains(&name.as_str()));
     let (links, ours): (Vec<_>, Vec<_>) =
         ours.partition(|(name, value)| is_service_link(name, &value.to_string_lossy()));
     (ours.into_iter().collect(), links.into_iter().map(|(name, _)| name).collect())
@@ -43,26 +47,27 @@ fn is_service_link(name: &str, value: &str) -> bool {
 /// Reads each variable as the setting it names.
 pub(super) fn settings(variables: &Variables, problems: &mut Vec<Problem>) -> Vec<Setting> {
     let read = variables.iter().filter_map(|(name, value)| {
-        let setting = key_of(name).and_then(|key| match value.to_str() {
+        let key = key_of(name).map_err(|problem| vec![problem]);
+        let read = key.and_then(|key| match value.to_str() {
             Some(text) => setting(name, &key, text),
-            None => Err(Problem::at(name, key, "the value is not UTF-8 text")),
+            None => Err(vec![Problem::at(name, key, "the value is not UTF-8 text")]),
         });
-        setting.map_err(|problem| problems.push(problem)).ok()
+        read.map_err(|wrong| problems.extend(wrong)).ok()
     });
     read.collect()
 }
 
 /// One value from outside the file, read as the key's type and judged.
-pub(super) fn setting(source: &str, key: &str, text: &str) -> Result<Setting, Problem> {
-    let wrong = |message| Problem::at(source, key, message);
+pub(super) fn setting(source: &str, key: &str, text: &str) -> Result<Setting, Vec<Problem>> {
+    let wrong = |message| vec![Problem::at(source, key, message)];
     let Some(schema) = schema_of(key) else { return Err(wrong("there is no such setting".into())) };
     let value = Value::new(Some(&source.to_owned()), from_text(text, schema).map_err(wrong)?);
     let value = with_origins(value, source);
     let mut problems = Vec::new();
     judge(&value, schema, key, &mut problems);
-    match problems.pop() {
-        Some(problem) => Err(problem),
-        None => Ok(Setting { key: key.to_owned(), value }),
+    match problems.is_empty() {
+        true => Ok(Setting { key: key.to_owned(), value }),
+        false => Err(problems),
     }
 }
 
@@ -101,15 +106,19 @@ fn key_of(name: &str) -> Result<String, Problem> {
     let asked = name.trim_start_matches(PREFIX);
     // REDCAST_URL wants a section in front.
     let tail = format!("__{}", asked.to_uppercase());
-    let mut with_tail = known.iter().filter(|each| each.ends_with(&tail));
-    let near = match (with_tail.next(), with_tail.next()) {
-        (Some(one), None) => Some(one.trim_start_matches(PREFIX)),
+    let with_tail = known.iter().filter(|each| each.ends_with(&tail));
+    let mut near: Vec<_> = with_tail.map(String::as_str).collect();
+    if near.is_empty() {
         // Without the prefix, which would make all of them alike.
-        _ => nearest(asked, known.iter().map(|each| each.trim_start_matches(PREFIX))),
-    };
-    let hint = match near {
-        Some(near) => format!("did you mean {PREFIX}{near}?"),
-        None => "variables are spelled like REDCAST_HTTP__LISTEN, which sets http.listen".into(),
+        let known_tails = known.iter().filter_map(|each| each.strip_prefix(PREFIX));
+        let nearest = nearest(asked, known_tails);
+        near.extend(
+            known.iter().map(String::as_str).filter(|each| each.strip_prefix(PREFIX) == nearest),
+        );
+    }
+    let hint = match near.is_empty() {
+        false => format!("did you mean {}?", near.join(" or ")),
+        true => "variables are spelled like REDCAST_HTTP__LISTEN, which sets http.listen".into(),
     };
     Err(Problem::new(name, format!("there is no such setting; {hint}")))
 }
@@ -139,7 +148,12 @@ mod tests {
             ("REDCAST_SERVICE_PORT_HTTP", "8080"),
         ];
         let settings = [("REDCAST_LOG__LEVEL", "info"), ("REDCAST_PORT", "8080")];
-        let others = [("REDCAST_CONFIG", "x"), ("PATH", "y"), ("REDIS_PORT", "tcp://10.0.0.2:1")];
+        let others = [
+            ("REDCAST_CONFIG", "x"),
+            ("REDCAST_COMMIT", "f00"),
+            ("PATH", "y"),
+            ("REDIS_PORT", "tcp://10.0.0.2:1"),
+        ];
         for group in [&links[..], &settings, &others] {
             let named = group.iter().map(|(name, value)| ((*name).into(), (*value).into()));
             let (settings_found, ignored) = ours(named);

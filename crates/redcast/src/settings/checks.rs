@@ -2,6 +2,7 @@
 //! could work, and values that don't go together.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use redcast_broker::QueueLimits;
 use redcast_edge::{ConfigError, EdgeConfig};
@@ -22,6 +23,12 @@ impl Finding {
     fn between<const N: usize>(keys: [(&str, String); N]) -> Self {
         Self(keys.map(|(key, message)| (key.to_owned(), message)).into())
     }
+}
+
+/// Whether who listens at `place` gets what is sent to `address`. The unspecified address
+/// of IPv6 takes IPv4, too (ipv6(7)).
+fn takes(place: IpAddr, address: IpAddr) -> bool {
+    place == address || (place.is_unspecified() && (place.is_ipv6() || address.is_ipv4()))
 }
 
 impl Settings {
@@ -90,11 +97,9 @@ impl Settings {
 
     fn check_addresses(&self, findings: &mut Vec<Finding>) {
         let (public, admin) = (*self.http.listen, *self.admin.listen);
-        let overlap = public.ip() == admin.ip()
-            || public.ip().is_unspecified()
-            || admin.ip().is_unspecified();
+        let meet = takes(public.ip(), admin.ip()) || takes(admin.ip(), public.ip());
         // Port 0 is a free port, another one each time.
-        if public.port() == admin.port() && public.port() != 0 && overlap {
+        if public.port() == admin.port() && public.port() != 0 && meet {
             let message = |other: &str| {
                 format!("port {} is {other}'s, too; give each a port of its own", public.port())
             };

@@ -1,6 +1,6 @@
 //! Each kind of text that a setting can be.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -217,6 +217,11 @@ impl Written for Origin {
         {
             return Err(format!("{scheme:?} is no scheme: write \"https://\" in front"));
         }
+        for (socket, page) in [("ws", "http"), ("wss", "https")] {
+            if scheme.eq_ignore_ascii_case(socket) {
+                return Err(format!("a page has its own scheme: write \"{page}://{rest}\""));
+            }
+        }
         authority(scheme, rest)?;
         Ok(Self(text.to_owned()))
     }
@@ -254,13 +259,29 @@ fn authority(scheme: &str, rest: &str) -> Result<(), String> {
     host_name(host)
 }
 
+/// An address as browsers serialize it (WHATWG URL, 3.5): in hexadecimal to its end.
+fn in_origins(address: Ipv6Addr) -> String {
+    match address.to_ipv4_mapped() {
+        Some(_) => {
+            let [.., high, low] = address.segments();
+            format!("::ffff:{high:x}:{low:x}")
+        }
+        None => address.to_string(),
+    }
+}
+
 fn host_name(host: &str) -> Result<(), String> {
     if host.is_empty() {
         return Err("the host is missing".to_owned());
     }
     if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        let parsed = address.parse::<std::net::Ipv6Addr>();
-        return parsed.map(|_| ()).map_err(|_| format!("{address:?} is no IPv6 address"));
+        let parsed = address.parse::<Ipv6Addr>();
+        let parsed = parsed.map_err(|_| format!("{address:?} is no IPv6 address"))?;
+        // Origins are compared as text, and browsers have one way to write an address.
+        return match in_origins(parsed) {
+            usual if usual.eq_ignore_ascii_case(address) => Ok(()),
+            usual => Err(format!("browsers write this address \"[{usual}]\"")),
+        };
     }
     match host.chars().find(|c| !c.is_ascii_alphanumeric() && !"-._".contains(*c)) {
         Some(bad) if !bad.is_ascii() => {

@@ -25,7 +25,7 @@ use self::kinds::{HeaderName, LogFilter, Origin};
 pub(crate) use self::parsed::{Kind, Parsed, Written};
 pub(crate) use self::rooms::BrokerSettings;
 pub(crate) use self::schema::schema;
-pub(crate) use self::secret::{ApiKeyText, ForwardUrl, RedisUrl, mask_url};
+pub(crate) use self::secret::{ApiKeyText, ForwardUrl, HIDDEN, RedisUrl};
 
 /// The built-in settings: the weakest layer, and the one place that describes keys.
 pub(crate) const DEFAULTS: &str = include_str!("../defaults.toml");

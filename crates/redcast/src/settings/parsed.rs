@@ -14,7 +14,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::kinds::{HeaderName, LogFilter, Origin};
-use super::secret::{ApiKeyText, ForwardUrl, RedisUrl};
+use super::secret::{ApiKeyText, ForwardUrl, HIDDEN, RedisUrl};
 
 /// Something that a configuration writes as text.
 pub(crate) trait Written: Sized {
@@ -29,7 +29,7 @@ pub(crate) trait Written: Sized {
     /// [`Self::EXPECTED`] says it all.
     fn read(text: &str) -> Result<Self, String>;
 
-    /// The text that reads as this.
+    /// The text that reads as this; of a secret, what may be shown.
     fn write(&self) -> String;
 }
 
@@ -42,6 +42,8 @@ pub(crate) struct Kind {
     pub(crate) name: &'static str,
     pub(crate) expected: &'static str,
     pub(crate) check: fn(&str) -> Result<(), String>,
+    /// What may be shown of a secret of this kind.
+    pub(crate) masked: fn(&str) -> String,
 }
 
 /// Every kind of text that a setting can be.
@@ -61,7 +63,15 @@ const KINDS: &[Kind] = &[
 ];
 
 const fn kind<T: Written>() -> Kind {
-    Kind { name: T::NAME, expected: T::EXPECTED, check: |text| T::read(text).map(|_| ()) }
+    Kind {
+        name: T::NAME,
+        expected: T::EXPECTED,
+        check: |text| T::read(text).map(|_| ()),
+        masked: |text| match T::read(text) {
+            Ok(value) if T::SECRET => value.write(),
+            _ => HIDDEN.to_owned(),
+        },
+    }
 }
 
 impl Kind {

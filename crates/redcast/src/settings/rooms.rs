@@ -9,8 +9,9 @@ use redcast_edge::{
 use redcast_hub::{HubConfig, SlowConsumer};
 use redcast_node::{ChannelAccess, ChannelRule, NodeConfig};
 
-use super::{ChannelSettings, EndpointSettings, Parsed, Settings, SlowConsumerSetting, mask_url};
-use crate::demo::Shown;
+use super::{ChannelSettings, EndpointSettings, Parsed, RedisUrl, Settings, SlowConsumerSetting};
+use crate::banner::{Shown, is_plain};
+use crate::cli::ServeFlags;
 
 /// Descriptors kept for everything that is no client: Redis, metrics, logs.
 pub(super) const RESERVED_DESCRIPTORS: u64 = 256;
@@ -36,7 +37,7 @@ impl Settings {
         let max_event_size = bytes(self.limits.max_event_size);
         match &self.redis.url {
             Some(url) => BrokerSettings::Redis(Box::new(RedisConfig {
-                url: url.0.0.clone(),
+                url: url.0.0.as_str().to_owned(),
                 prefix: self.redis.prefix.clone(),
                 max_event_size,
                 ..RedisConfig::default()
@@ -47,16 +48,25 @@ impl Settings {
         }
     }
 
-    /// What a banner may show of the broker.
-    pub(crate) fn shown_broker(&self) -> Shown {
+    /// What a banner may show of the broker; `flags` are those that were started with.
+    pub(crate) fn shown_broker(&self, flags: &ServeFlags) -> Shown {
         match &self.redis.url {
             None => Shown::Memory,
             Some(Parsed(url)) => {
-                let usual = url.0.trim_end_matches('/') == "redis://127.0.0.1:6379";
-                let tells_all = mask_url(&url.0) == url.0 && !url.0.contains('@');
-                Shown::Redis((!usual && tells_all).then(|| url.0.clone()))
+                Shown::Redis(self.with_redis_cli(url).or_else(|| with_redcast(flags)))
             }
         }
+    }
+
+    /// redis-cli knows nothing of prefixes, sockets in a URL and our other ways to write one.
+    fn with_redis_cli(&self, url: &RedisUrl) -> Option<String> {
+        let url = url.harmless()?;
+        let known = url.starts_with("redis://") && is_plain(url) && self.redis.prefix.is_empty();
+        let server = match url.trim_end_matches('/') {
+            "redis://127.0.0.1:6379" => String::new(),
+            _ => format!("-u {url} "),
+        };
+        known.then(|| format!("redis-cli {server}PUBLISH"))
     }
 
     /// What the hub gets.
@@ -116,16 +126,26 @@ impl Settings {
         let Some(Parsed(url)) = &self.auth.forward_url else { return Ok(None) };
         let headers = self.auth.forward_headers.iter().map(|name| name.as_str().to_owned());
         let headers: Vec<String> = headers.collect();
-        ForwardAuthConfig::new(&url.0, *self.auth.forward_timeout, &headers).map(Some)
+        ForwardAuthConfig::new(url.0.as_str(), *self.auth.forward_timeout, &headers).map(Some)
     }
 
     fn api(&self, demo: bool) -> ApiConfig {
         match &self.api.key {
-            Some(Parsed(key)) => ApiConfig::Key(ApiKey(key.0.clone())),
+            Some(Parsed(key)) => ApiConfig::Key(ApiKey(key.0.as_str().to_owned())),
             None if demo && self.redis.url.is_none() => ApiConfig::Open,
             None => ApiConfig::Closed,
         }
     }
+}
+
+/// Our own command reads the same variables and file; a URL in a flag would have to be
+/// told to it.
+fn with_redcast(flags: &ServeFlags) -> Option<String> {
+    let path = match &flags.config {
+        None => String::new(),
+        Some(path) => format!(" --config {}", path.to_str().filter(|path| is_plain(path))?),
+    };
+    flags.redis_url.is_none().then(|| format!("redcast publish{path}"))
 }
 
 impl EndpointSettings {

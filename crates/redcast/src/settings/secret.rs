@@ -9,19 +9,53 @@ use redcast_edge::{ForwardAuthConfig, ForwardAuthConfigError};
 use super::parsed::Written;
 
 /// What stands in for a secret.
-const HIDDEN: &str = "***";
+pub(crate) const HIDDEN: &str = "***";
+
+/// Schemes that somebody may want, and that are not offered. Of others a message tells
+/// nothing: a password with `://` in it looks like one.
+const KNOWN_SCHEMES: &[&str] = &[
+    "rediss",
+    "redis+tls",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+    "valkey",
+    "valkeys",
+    "memcached",
+    "tcp",
+    "http",
+    "https",
+];
+
+/// Text that no log and no message shows.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// The text, for whoever it is meant for.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(HIDDEN)
+    }
+}
 
 /// Where Redis is; may hold a password.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct RedisUrl(pub(super) String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RedisUrl(pub(super) Secret);
 
 /// Whom forward auth asks; may hold a password.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct ForwardUrl(pub(super) String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ForwardUrl(pub(super) Secret);
 
 /// The key for publishing over HTTP.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct ApiKeyText(pub(super) String);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ApiKeyText(pub(super) Secret);
 
 impl Written for RedisUrl {
     const NAME: &'static str = "Redis URL";
@@ -31,18 +65,28 @@ impl Written for RedisUrl {
     fn read(text: &str) -> Result<Self, String> {
         let config = RedisConfig { url: text.to_owned(), ..RedisConfig::default() };
         match config.check() {
-            Ok(()) => Ok(Self(text.to_owned())),
+            Ok(()) => Ok(Self(Secret(text.to_owned()))),
             Err(BrokerConfigError::UnsupportedScheme(scheme)) => {
-                Err(format!("{scheme:?} is not offered, redis:// and unix:// are"))
+                let known = KNOWN_SCHEMES.contains(&scheme.as_str());
+                let named = if known { format!("{scheme:?}") } else { "this scheme".to_owned() };
+                Err(format!("{named} is not offered, redis:// and unix:// are"))
             }
-            Err(BrokerConfigError::InvalidUrl(why)) => Err(why),
+            Err(BrokerConfigError::InvalidUrl(why)) => Err(in_our_words(&why, text)),
             Err(other) => Err(other.to_string()),
         }
     }
 
     fn write(&self) -> String {
-        mask_url(&self.0)
+        masked(self.0.as_str())
     }
+}
+
+/// The library's sentence without its own name for this kind of error, and what most
+/// often breaks a URL with a password in it.
+fn in_our_words(why: &str, url: &str) -> String {
+    let why = why.split([':', '-']).next().unwrap_or_default().trim_end();
+    let hint = "; write # / ? @ in a password as %23 %2F %3F %40";
+    format!("{why}{}", if url.contains('@') { hint } else { "" })
 }
 
 impl Written for ForwardUrl {
@@ -52,7 +96,7 @@ impl Written for ForwardUrl {
 
     fn read(text: &str) -> Result<Self, String> {
         match ForwardAuthConfig::new(text, Duration::from_secs(1), &[]) {
-            Ok(_) => Ok(Self(text.to_owned())),
+            Ok(_) => Ok(Self(Secret(text.to_owned()))),
             Err(ForwardAuthConfigError::BadUrl) => Err(String::new()),
             Err(error) => {
                 let why = error.to_string();
@@ -61,8 +105,17 @@ impl Written for ForwardUrl {
         }
     }
 
+    // A hook's path may be as good as a key.
     fn write(&self) -> String {
-        mask_url(&self.0)
+        let url = self.0.as_str();
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        match &rest[host.len()..] {
+            // No user was let in, so this sign may stand in what was meant for a password.
+            path if path.contains('@') => format!("http://{HIDDEN}"),
+            "" | "/" => format!("http://{rest}"),
+            _ => format!("http://{host}/{HIDDEN}"),
+        }
     }
 }
 
@@ -75,7 +128,7 @@ impl Written for ApiKeyText {
         if text.trim().is_empty() {
             Err("it is empty".to_owned())
         } else {
-            Ok(Self(text.to_owned()))
+            Ok(Self(Secret(text.to_owned())))
         }
     }
 
@@ -84,27 +137,17 @@ impl Written for ApiKeyText {
     }
 }
 
-impl fmt::Debug for RedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HIDDEN)
+impl RedisUrl {
+    /// The URL, if there is nothing in it to hide.
+    pub(super) fn harmless(&self) -> Option<&str> {
+        let url = self.0.as_str();
+        (masked(url) == url).then_some(url)
     }
 }
 
-impl fmt::Debug for ForwardUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HIDDEN)
-    }
-}
-
-impl fmt::Debug for ApiKeyText {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(HIDDEN)
-    }
-}
-
-/// A URL as it may be shown: without its password, and without all that a password
+/// A Redis URL as it may be shown: without its password, and without all that a password
 /// with a sign in it that belongs elsewhere could have spilled into.
-pub(crate) fn mask_url(url: &str) -> String {
+fn masked(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return HIDDEN.to_owned() };
     let (user, place) = match rest.rsplit_once('@') {
         None => (String::new(), rest),
@@ -114,19 +157,28 @@ pub(crate) fn mask_url(url: &str) -> String {
             None => (format!("{HIDDEN}@"), place),
         },
     };
+    let (place, fragment) = match place.split_once('#') {
+        Some((place, _)) => (place, format!("#{HIDDEN}")),
+        None => (place, String::new()),
+    };
     let Some((path, query)) = place.split_once('?') else {
-        return format!("{scheme}://{user}{place}");
+        return format!("{scheme}://{user}{place}{fragment}");
     };
     let shown = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if name != "user" && name != "db" => format!("{name}={HIDDEN}"),
-        _ => pair.to_owned(),
+        Some(("user" | "db", _)) => pair.to_owned(),
+        Some(("pass", _)) => format!("pass={HIDDEN}"),
+        _ => HIDDEN.to_owned(),
     });
-    format!("{scheme}://{user}{path}?{}", shown.collect::<Vec<_>>().join("&"))
+    format!("{scheme}://{user}{path}?{}{fragment}", shown.collect::<Vec<_>>().join("&"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn secret(text: &str) -> Secret {
+        Secret(text.to_owned())
+    }
 
     #[test]
     fn a_masked_url_has_no_password() {
@@ -136,19 +188,50 @@ mod tests {
             ("redis://user:pw@host:1/2", "redis://user:***@host:1/2"),
             ("redis://user:p@w/x?y#z@host", "redis://user:***@host"),
             ("redis://token@host", "redis://***@host"),
+            ("redis://host:1#pw", "redis://host:1#***"),
+            ("redis://host?pw", "redis://host?***"),
+            ("redis://host?pw=1&db=2", "redis://host?***&db=2"),
             ("unix:///run/r.sock?user=a&pass=pw", "unix:///run/r.sock?user=a&pass=***"),
-            ("http://127.0.0.1/a?key=pw&b", "http://127.0.0.1/a?key=***&b"),
             (":pw@host", "***"),
         ] {
-            assert_eq!(mask_url(url), shown);
-            assert!(!mask_url(url).contains("pw"));
+            assert_eq!(RedisUrl(secret(url)).write(), shown);
+            assert!(!shown.contains("pw"));
+        }
+    }
+
+    #[test]
+    fn of_whom_forward_auth_asks_the_host_is_shown() {
+        for (url, shown) in [
+            ("http://127.0.0.1:9000", "http://127.0.0.1:9000"),
+            ("http://127.0.0.1:9000/", "http://127.0.0.1:9000/"),
+            ("http://127.0.0.1/a?key=pw&b", "http://127.0.0.1/***"),
+            ("http://h/hook/T0KEN?T0KEN", "http://h/***"),
+            ("http://h?T0KEN", "http://h/***"),
+            ("http://user:1/T0KEN@host/auth", "http://***"),
+        ] {
+            assert_eq!(ForwardUrl::read(url).map(|url| url.write()), Ok(shown.to_owned()), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_redis_url_is_refused_in_words_that_help_and_tell_nothing() {
+        for (url, why) in [
+            ("rediss://host", "\"rediss\" is not offered, redis:// and unix:// are"),
+            ("hunter2pass@word://x", "this scheme is not offered, redis:// and unix:// are"),
+            ("redis://host:port", "Redis URL did not parse"),
+            (
+                "redis://:hunter2/x@host",
+                "Redis URL did not parse; write # / ? @ in a password as %23 %2F %3F %40",
+            ),
+        ] {
+            assert_eq!(RedisUrl::read(url).unwrap_err(), why);
         }
     }
 
     #[test]
     fn no_debug_text_tells_a_secret() {
-        let url = "redis://:hunter2@host".to_owned();
-        let all = (RedisUrl(url.clone()), ForwardUrl(url.clone()), ApiKeyText(url));
-        assert_eq!(format!("{all:?}"), "(***, ***, ***)");
+        let url = || secret("redis://:hunter2@host");
+        let all = (RedisUrl(url()), ForwardUrl(url()), ApiKeyText(url()));
+        assert_eq!(format!("{all:?}"), "(RedisUrl(***), ForwardUrl(***), ApiKeyText(***))");
     }
 }

@@ -1,0 +1,168 @@
+//! What is told of each mistake that a file can have.
+
+use super::check_text;
+use super::tests::refused;
+use crate::cli::ServeFlags;
+
+/// Files, and what is told of them.
+const WRONG_FILES: &[(&str, &str)] = &[
+    ("[http]\nport = 1", "FILE:2:1: http.port: there is no such key; known here: "),
+    (
+        "[http]\nlistn = \"1\"",
+        "FILE:2:1: http.listn: there is no such key; did you mean \"listen\"?",
+    ),
+    (
+        "[http]\nlisten = 99999999999999999999",
+        "FILE:2:1: http.listen: this number is too large for a 64-bit integer",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nchannels = [\"a\", 99999999999999999999]",
+        "FILE:3:18: endpoints[0].channels[1]: this number is too large",
+    ),
+    (
+        "listen = \"127.0.0.1:1\"",
+        "FILE:1:1: listen: there is no such section; this key belongs below [admin] or [http]",
+    ),
+    ("notices = false", "this key belongs below [[endpoints]]"),
+    ("[htp]", "FILE:1:2: htp: there is no such section; did you mean \"http\"?"),
+    ("http = 5", "FILE:1:1: http: a number is not a section: write [http], and its keys below"),
+    (
+        "[http]\nlisten = 5",
+        "FILE:2:1: http.listen: 5 is not an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\", in quotes",
+    ),
+    ("[http]\nlisten = 1979-05-27", "FILE:2:1: http.listen: a date is not an IP address"),
+    (
+        "[http]\nlisten = \"localhost:80\"",
+        "\"localhost:80\" is not an IP address with a port, such as \"0.0.0.0:8080\" or \"[::1]:8080\": names are not looked up",
+    ),
+    (
+        "[http]\nhandshake_timeout = \"soon\"",
+        "http.handshake_timeout: \"soon\" is not a duration such as \"30s\" or \"500ms\"",
+    ),
+    (
+        "[http]\nhandshake_timeout = 5",
+        "5 is not a duration such as \"30s\" or \"500ms\", in quotes",
+    ),
+    ("[http]\nhandshake_timeout = \"5\"", "the unit is missing: write \"5s\" or \"5ms\""),
+    ("[http]\nhandshake_timeout = \"9999999y\"", "more than a year"),
+    ("[limits]\noutbox = 1024", "1024 is not a size such as \"64KiB\" or \"1MiB\", in quotes"),
+    ("[limits]\noutbox = \"1024\"", "the unit is missing: write \"1024B\" or \"1024KiB\""),
+    ("[limits]\noutbox = \"much\"", "FILE:2:1: limits.outbox: \"much\" is not a size"),
+    ("[limits]\nmax_connections = -1", "-1 is not a whole number from 0 to 4294967295"),
+    (
+        "[limits]\nmax_connections = \"9\"",
+        "\"9\" is not a whole number from 0 to 4294967295, without quotes",
+    ),
+    ("[limits]\nmax_connections = 1.5", "1.5 is not a whole number"),
+    ("[limits]\nmax_subscriptions = 0", "0 is not a whole number from 1 to"),
+    (
+        "[log]\nformat = \"jsn\"",
+        "\"jsn\" is not one of \"auto\", \"json\", \"pretty\"; did you mean \"json\"?",
+    ),
+    ("[log]\nlevel = \"loud\"", "FILE:2:1: log.level: \"loud\" is not one of off, error"),
+    (
+        "[redis]\nurl = \"host:6379\"",
+        "FILE:2:1: redis.url: the value is not a URL such as \"redis://127.0.0.1:6379\": it has no scheme",
+    ),
+    (
+        "[auth]\nforward_url = \"ftp://a\"",
+        "FILE:2:1: auth.forward_url: the value is not a URL such as",
+    ),
+    (
+        "[auth]\nforward_headers = [\"cookie:\"]",
+        "auth.forward_headers[0]: \"cookie:\" is not the name of a header to pass on, such as \"authorization\": leave out the colon",
+    ),
+    (
+        "[http]\ntrusted_proxies = [\"10.0.0.0/8\",\n\"10.0.0.0/33\"]",
+        "FILE:3:1: http.trusted_proxies[1]: \"10.0.0.0/33\" is not an address or a network",
+    ),
+    ("[endpoints]", "endpoints: a table is not a list of tables: write [[endpoints]] above each"),
+    ("endpoints = []", "FILE:1:1: endpoints: at least one endpoint is needed"),
+    (
+        "[[endpoints]]\nchannels = [\"a\"]",
+        "FILE:1:1: endpoints[0]: \"path\" is missing; write path = \"/ws/analytics\"",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\ncolour = 1",
+        "FILE:3:1: endpoints[0].colour: there is no such key",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nchannels = \"a\"",
+        "\"a\" is not a list of text: write [\"…\", \"…\"]",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nnotices = \"no\"",
+        "endpoints[0].notices: \"no\" is not true or false, without quotes",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nchannels = [\"a b\"]",
+        "endpoints[0].channels[0]: \"a b\" is not a channel name such as",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nsubscribe = [\"a[b]\"]",
+        "endpoints[0].subscribe[0]: \"a[b]\" is not a pattern of channel names such as \"orders:*\"",
+    ),
+    (
+        "[[endpoints]]\npath = \"ws\"",
+        "endpoints[0].path: \"ws\" is not a path such as \"/ws/orders\"",
+    ),
+    ("[[endpoints]]\npath = \"/a/{b}\"", "is not a path such as"),
+    ("[[endpoints]]\npath = \"/api/info\"", "\"/api/info\" is Redcast's own: leave out /api/"),
+    ("[[endpoints]]\npath = \"/\"", "\"/\" is Redcast's own page"),
+    (
+        "[[endpoints]]\npath = \"/a\"\n[[endpoints]]\npath = \"/a\"",
+        "FILE:4:1: endpoints[1].path: \"/a\" is the path of endpoints[0] already",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nallowed_origins = [\"*\", \"https://a.example\"]",
+        "FILE:3:1: endpoints[0].allowed_origins: \"*\" allows all pages, so nothing may stand beside it",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nmax_message_size = \"0B\"",
+        "endpoints[0].max_message_size: must be more than 0",
+    ),
+    ("[[channels]]\npattern = \"\"", "channels[0].pattern: \"\" is not a pattern"),
+    (
+        "[[channels]]\npattern = \"a\"\nslow_consumer = \"drop\"",
+        "\"drop\" is not one of \"disconnect\", \"drop_oldest\", \"keep_latest\"",
+    ),
+    (
+        "[api]\nkey = \"a\"\nkey_file = \"b\"",
+        "FILE:3:1: api.key_file: api.key is set, too; set one, not both",
+    ),
+    (
+        "[redis]\nurl_file = \"b\"\nurl = \"redis://a\"",
+        "FILE:2:1: redis.url_file: redis.url is set, too",
+    ),
+    ("[api]\nkey = \"\"", "api.key: the value is not a key: it is empty"),
+    ("[limits]\nmax_event_size = \"33MiB\"", "FILE:2:1: limits.max_event_size: at most 32MiB"),
+    ("[http]\nunsent_limit = \"4GiB\"", "http.unsent_limit: must be less than 4GiB"),
+    (
+        "[limits]\nmax_subscriptions = 1\n[[endpoints]]\npath = \"/a\"\nchannels = [\"a\", \"b\"]",
+        "FILE:5:1: endpoints[0].channels: 2 channels are more than limits.max_subscriptions (1)",
+    ),
+    (
+        "[keepalive]\nidle_timeout = \"30s\"",
+        "FILE:2:1: keepalive.idle_timeout: must be longer than keepalive.ping_every (30s)",
+    ),
+    (
+        "[keepalive]\nping_every = \"2m\"",
+        "FILE:2:1: keepalive.ping_every: must be shorter than keepalive.idle_timeout (1m)",
+    ),
+    (
+        "[http]\nlisten = \"0.0.0.0:9464\"",
+        "FILE:2:1: http.listen: port 9464 is admin.listen's, too",
+    ),
+];
+
+#[test]
+fn a_file_is_told_what_is_wrong_and_where() {
+    for (text, told) in WRONG_FILES {
+        let message = refused(text, &[], &ServeFlags::default());
+        assert!(message.contains(told), "{text:?}\n got {message}\nwant {told}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+        // Whoever judges a text alone hears the same.
+        let alone = check_text(text).unwrap_err().to_string();
+        assert_eq!(alone.replace("redcast.toml", "FILE"), message);
+    }
+}
