@@ -1,6 +1,7 @@
 //! The accept loop: HTTP/1.1 over our own sockets, so that the handshake's
 //! deadline, the header limits and the socket options are ours to set.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use prometheus::{IntCounter, IntGauge};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -23,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::address::Peer;
-use crate::client_io::ClientIo;
+use crate::client_io::{ClientIo, poll_discard};
 use crate::error::NO_ROOM_FOR_SOCKET;
 
 /// The most that a request's head may take, bytes.
@@ -33,7 +34,7 @@ const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
 
 /// How many sockets that are being turned away may linger, and for how long, so that
 /// the answer is read before the socket is gone.
-const MAX_LINGERING: usize = 32;
+const MAX_LINGERING: usize = 16;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What a listener does with its sockets.
@@ -134,8 +135,7 @@ pub async fn serve(
 async fn turn_away(mut stream: TcpStream, _place: OwnedSemaphorePermit) {
     let goodbye = async {
         stream.shutdown().await?;
-        let mut rest = [0; 1024];
-        while stream.read(&mut rest).await? > 0 {}
+        poll_fn(|cx| poll_discard(&stream, cx)).await;
         io::Result::Ok(())
     };
     // Whether it was heard or not, the socket goes.
