@@ -138,7 +138,8 @@ mod tests {
         assert_eq!(verdicts[4..8], [Verdict::TooFast; 4]);
         assert_eq!(verdicts[8..], [Verdict::Flood; 2]);
         let unlimited = Rates::new(0);
-        assert!((0..1_000).all(|_| Pace::default().command(&unlimited) == Verdict::InTime));
+        let mut pace = Pace::default();
+        assert!((0..1_000).all(|_| pace.command(&unlimited) == Verdict::InTime));
     }
 
     #[test]

@@ -144,6 +144,7 @@ impl Session {
             return;
         }
         let Self { life, participant, pace, expiry, .. } = self;
+        life.edge.metrics.commands.inc();
         match pace.command(&life.edge.rates) {
             Verdict::InTime => {}
             Verdict::TooFast => return commands::refuse_pace(life, participant, &text),
