@@ -26,15 +26,17 @@ use tower::ServiceExt;
 use crate::address::Peer;
 use crate::client_io::{ClientIo, poll_discard};
 use crate::error::NO_ROOM_FOR_SOCKET;
+use crate::seldom::Seldom;
 
 /// The most that a request's head may take, bytes.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// How long to wait after a failed accept: descriptors come back as others leave.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
 
-/// How many sockets that are being turned away may linger, and for how long, so that
-/// the answer is read before the socket is gone.
-const MAX_LINGERING: usize = 16;
+/// How many sockets that are being turned away may linger at each listener, so that the
+/// answer is read before the socket is gone. These come on top of [`SocketLimits`].
+pub const LINGERING_DESCRIPTORS: usize = 16;
+/// How long they may.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What a listener does with its sockets.
@@ -103,7 +105,8 @@ pub async fn serve(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let lingering = Arc::new(Semaphore::new(MAX_LINGERING));
+    let lingering = Arc::new(Semaphore::new(LINGERING_DESCRIPTORS));
+    let failures = Seldom::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, address)) if config.sockets.have_room() => {
@@ -122,7 +125,9 @@ pub async fn serve(
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "can't accept a connection");
+                if failures.is_due() {
+                    tracing::warn!(%error, "can't accept connections");
+                }
                 sleep(ACCEPT_BACK_OFF).await;
             }
         }
