@@ -62,7 +62,7 @@ export async function copying({ page }) {
     ["Copied", "Selected"].find((word) => document.getElementById("copy").textContent === word));
   check(true, "the command can be copied", await label.jsonValue());
   await page.evaluate(() => getSelection().selectAllChildren(document.getElementById("command")));
-  // The page asks the gateway how it fares every two seconds.
+  // The page asks the gateway how it fares every five seconds.
   await page.waitForResponse((response) => response.url().endsWith("/api/info"));
   await sleep(200);
   const [selected, command] = await page.evaluate(() =>

@@ -53,11 +53,16 @@ async fn batches_arrive_in_order_and_byte_for_byte() {
 #[tokio::test]
 async fn an_event_over_the_limit_is_named_and_none_of_its_batch_is_sent() {
     let redis = RedisServer::start();
+    let mut arrived = Listener::subscribe(&redis, "open:a").await;
+    let publisher = publisher(redis.url());
     let channel = Channel::parse("a").unwrap();
     let batch = [Bytes::from_static(b"12345678"), Bytes::from_static(b"123456789")];
-    let error = publisher(redis.url()).publish_all(&channel, &batch).await.unwrap_err();
+    let error = publisher.publish_all(&channel, &batch).await.unwrap_err();
     let too_large = PublishError::TooLarge { size: 9, limit: 8 };
     assert_eq!(error, BatchError { index: 1, published: 0, error: too_large });
+    // What comes first is what was sent after it.
+    publisher.publish_all(&channel, &[Bytes::from_static(b"later")]).await.unwrap();
+    assert_eq!(arrived.payload().await, b"later");
 }
 
 #[tokio::test]

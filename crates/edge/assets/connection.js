@@ -12,7 +12,7 @@ const ANSWER_WITHIN_MS = 5_000;
 const OPEN_WITHIN_MS = 10_000;
 const FIRST_WAIT_MS = 1_000;
 // How often the gateway is asked how it fares itself while we are connected.
-const ASK_EVERY_MS = 2_000;
+const ASK_EVERY_MS = 5_000;
 const LONGEST_WAIT_MS = 30_000;
 // A connection that lasted this long was a good one: the next wait is short again.
 const GOOD_AFTER_MS = 10_000;
@@ -27,6 +27,7 @@ export class Connection {
   #pingedAt = 0;
   #retryAt = null;
   #askedAt = 0;
+  #refreshing = false;
 
   // handlers: state(name, detail), info(info) and message(object).
   constructor(handlers) {
@@ -66,6 +67,21 @@ export class Connection {
     });
     if (!response.ok) throw new Error(`the gateway answers with HTTP ${response.status}`);
     return response.json();
+  }
+
+  // One at a time, and what comes after the connection's end is dropped: a late answer
+  // must not paint over a newer one.
+  async #refresh() {
+    const socket = this.#socket;
+    this.#refreshing = true;
+    try {
+      const info = await this.#ask();
+      if (this.#socket === socket) this.#handlers.info(info);
+    } catch {
+      // No news: the WebSocket itself tells when the gateway is gone.
+    } finally {
+      this.#refreshing = false;
+    }
   }
 
   #listen(socket) {
@@ -121,10 +137,7 @@ export class Connection {
 
   // A browser is not told of the protocol's own pings, so we send ones we can see.
   #watch(now) {
-    if (now - this.#askedAt >= ASK_EVERY_MS) {
-      // A failure is no news: the WebSocket itself tells when the gateway is gone.
-      this.#ask().then(this.#handlers.info, () => {});
-    }
+    if (!this.#refreshing && now - this.#askedAt >= ASK_EVERY_MS) this.#refresh();
     const unanswered = this.#pingedAt > this.#heardAt && now - this.#pingedAt > ANSWER_WITHIN_MS;
     if (unanswered && now - this.#heardAt > SILENT_FOR_MS) {
       this.#ended(0, "nothing was heard for 45 seconds");

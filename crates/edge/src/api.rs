@@ -7,9 +7,9 @@ use axum::Json;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, State};
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONNECTION};
 use http::request::Parts;
+use http::{HeaderMap, HeaderName};
 use http_body_util::LengthLimitError;
 use redcast_protocol::Channel;
 use serde_json::{Value, json};
@@ -89,10 +89,15 @@ fn authorize(api: &ApiConfig, headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// `GET /api/info`: who answers, for the page.
-pub(crate) async fn info(State(edge): State<Arc<Edge>>) -> Json<Value> {
+///
+/// Every open page asks every few seconds. Kept alive, each would hold one of the few
+/// places for plain HTTP as long as it is open.
+pub(crate) async fn info(
+    State(edge): State<Arc<Edge>>,
+) -> ([(HeaderName, &'static str); 1], Json<Value>) {
     let endpoints: Vec<&str> = edge.endpoint_paths().collect();
     let (broker, health) = edge.node.broker();
-    Json(json!({
+    let info = json!({
         "version": edge.identity.version,
         "instance": edge.identity.instance,
         "broker": broker,
@@ -100,7 +105,8 @@ pub(crate) async fn info(State(edge): State<Arc<Edge>>) -> Json<Value> {
         "publish_open": matches!(edge.config.api, ApiConfig::Open),
         "channel": edge.first_channel(),
         "endpoints": endpoints,
-    }))
+    });
+    ([(CONNECTION, "close")], Json(info))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! A client's socket as the HTTP server sees it, closed in such a way that the client
-//! can read what was said to it last.
+//! A client's socket as the HTTP server sees it: given up when the client takes nothing
+//! of an answer, and closed in such a way that the client can read what was said last.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,12 +11,17 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+/// How long a client may take nothing of what is being written to it.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long we read and discard after the end of an answer.
 const LINGER: Duration = Duration::from_secs(2);
 /// How much is discarded before others get their turn, bytes.
 const DISCARD_BYTES: usize = 8 << 10;
 
-/// A TCP socket whose end is a polite one.
+/// A TCP socket whose writes have a deadline, and whose end is a polite one.
+///
+/// The HTTP server's own deadline ends with a request's head. Without one for the
+/// answer, whoever asks and never reads would keep its place for ever.
 ///
 /// A request that is refused before it was read whole, such as an oversized head,
 /// leaves input behind. Closing the socket over it sends RST, at which the client's
@@ -24,35 +29,53 @@ const DISCARD_BYTES: usize = 8 << 10;
 /// sent first, and input is discarded until the client's end or a deadline.
 pub(crate) struct ClientIo {
     io: TokioIo<TcpStream>,
+    /// When to give up writing; set while the socket takes nothing.
+    stalled: Option<Pin<Box<Sleep>>>,
     /// When to close all the same; set once our side has ended.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientIo {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { io: TokioIo::new(stream), deadline: None }
+        Self { io: TokioIo::new(stream), stalled: None, deadline: None }
     }
 
     pub(crate) fn into_stream(self) -> TcpStream {
         self.io.into_inner()
     }
 
-    fn poll_discard(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let stream = self.io.inner();
-        let mut rest = [0; DISCARD_BYTES];
-        while ready!(stream.poll_read_ready(cx)).is_ok() {
-            match stream.try_read(&mut rest) {
-                Ok(0) => break,
-                Ok(_) => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => break,
-            }
+    /// Passes on how a write went, or fails it if none has gone on for too long.
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
         }
-        Poll::Ready(())
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL_TIMEOUT)));
+        ready!(stalled.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
+}
+
+/// Reads and throws away until the client's end or an error. After each piece others
+/// get their turn.
+pub(crate) fn poll_discard(stream: &TcpStream, cx: &mut Context<'_>) -> Poll<()> {
+    let mut rest = [0; DISCARD_BYTES];
+    while ready!(stream.poll_read_ready(cx)).is_ok() {
+        match stream.try_read(&mut rest) {
+            Ok(0) => break,
+            Ok(_) => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+    }
+    Poll::Ready(())
 }
 
 impl Read for ClientIo {
@@ -71,7 +94,8 @@ impl Write for ClientIo {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.in_time(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -85,7 +109,7 @@ impl Write for ClientIo {
         }
         let overdue =
             self.deadline.as_mut().is_some_and(|until| until.as_mut().poll(cx).is_ready());
-        if overdue || self.poll_discard(cx).is_ready() {
+        if overdue || poll_discard(self.io.inner(), cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         Poll::Pending
@@ -100,6 +124,53 @@ impl Write for ClientIo {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.in_time(cx, written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+    use tokio::time::{advance, pause};
+
+    use super::*;
+
+    /// Writes until the socket takes no more; answers how much it took.
+    async fn fill(io: &mut ClientIo) -> io::Result<usize> {
+        let mut taken = 0;
+        poll_fn(|cx| {
+            loop {
+                match Pin::new(&mut *io).poll_write(cx, &[0; 64 << 10]) {
+                    Poll::Ready(Ok(count)) => taken += count,
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => return Poll::Ready(Ok(taken)),
+                }
+            }
+        })
+        .await
+    }
+
+    #[tokio::test]
+    async fn a_write_that_stands_still_fails_and_one_that_goes_on_does_not() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut io = ClientIo::new(listener.accept().await.unwrap().0);
+        let taken = fill(&mut io).await.unwrap();
+        pause();
+        assert_eq!(fill(&mut io).await.unwrap(), 0);
+        advance(STALL_TIMEOUT - Duration::from_secs(1)).await;
+        assert_eq!(fill(&mut io).await.unwrap(), 0);
+        // The client takes something: from there the time begins anew.
+        client.read_exact(&mut vec![0; taken]).await.unwrap();
+        io.io.inner().writable().await.unwrap();
+        assert!(fill(&mut io).await.unwrap() > 0);
+        advance(STALL_TIMEOUT - Duration::from_secs(1)).await;
+        assert_eq!(fill(&mut io).await.unwrap(), 0);
+        advance(Duration::from_secs(2)).await;
+        assert_eq!(fill(&mut io).await.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

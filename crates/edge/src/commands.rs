@@ -56,8 +56,6 @@ pub(crate) async fn greet(
 
 /// Carries out one text message.
 pub(crate) async fn obey(life: &Life, participant: &mut Participant<ClientSocket>, text: String) {
-    let metrics = &life.edge.metrics;
-    metrics.commands.inc();
     #[cfg(feature = "echo")]
     if crate::echo::is_at(life) {
         return crate::echo::send_back_text(participant.connection(), &text);
@@ -67,7 +65,7 @@ pub(crate) async fn obey(life: &Life, participant: &mut Participant<ClientSocket
         Ok(request) => request,
         Err(error) => return desk.refuse(error.code, &error.message, error.id.as_ref()),
     };
-    metrics.unknown_fields.inc_by(request.unknown_fields as u64);
+    life.edge.metrics.unknown_fields.inc_by(request.unknown_fields as u64);
     let id = request.id.as_ref();
     let done = match request.command {
         Command::Subscribe(wanted) => desk.subscribe(wanted, id).await,
@@ -89,7 +87,6 @@ pub(crate) async fn obey(life: &Life, participant: &mut Participant<ClientSocket
 
 /// Tells a client that a command came too fast and was not carried out.
 pub(crate) fn refuse_pace(life: &Life, participant: &mut Participant<ClientSocket>, text: &str) {
-    life.edge.metrics.commands.inc();
     let id = Request::parse(text).map_or_else(|error| error.id, |request| request.id);
     let desk = Desk { life, participant };
     desk.refuse(ErrorCode::RateLimited, "too many commands; send fewer a second", id.as_ref());

@@ -20,7 +20,9 @@ pub struct EdgeConfig {
     pub api: ApiConfig,
     /// The largest event, bytes; also the largest body of a publish.
     pub max_event_size: usize,
-    /// From accepting a socket to the answer 101. Default 5 s.
+    /// How long a client may take for a request's head, for the body of a publish, and
+    /// from the answer 101 to the hand-over of its socket. What forward auth takes
+    /// comes on top. Default 5 s.
     pub handshake_timeout: Duration,
     /// Networks whose `X-Forwarded-For` is believed. Default none.
     pub trusted_proxies: Vec<IpNet>,

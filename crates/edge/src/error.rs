@@ -126,6 +126,9 @@ impl IntoResponse for Refusal {
                 for challenge in values.filter_map(Result::ok) {
                     headers.append(WWW_AUTHENTICATE, challenge);
                 }
+                // A 401 must name a scheme (RFC 9110 section 15.5.2).
+                let bearer = HeaderValue::from_static("Bearer");
+                headers.entry(WWW_AUTHENTICATE).or_insert(bearer);
             }
             Self::BadRequest(_)
             | Self::OriginForbidden
@@ -174,6 +177,20 @@ impl From<PublishError> for Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_401_names_a_scheme_whatever_the_hook_said() {
+        for (said, expected) in [
+            (vec![], vec!["Bearer"]),
+            (vec!["a\nb"], vec!["Bearer"]),
+            (vec!["Basic", "Digest"], vec!["Basic", "Digest"]),
+        ] {
+            let said = said.into_iter().map(str::to_owned).collect();
+            let response = Refusal::BadCredentials(said).into_response();
+            let named: Vec<_> = response.headers().get_all(WWW_AUTHENTICATE).iter().collect();
+            assert_eq!(named, expected);
+        }
+    }
 
     #[test]
     fn the_answer_without_a_request_says_how_long_it_is() {

@@ -31,14 +31,15 @@ mod page;
 mod probe;
 mod query;
 mod router;
+mod seldom;
 mod session;
 mod socket;
 mod upgrade;
 
 pub use admin::admin_router;
 pub use config::{ApiConfig, ApiKey, ConfigError, EdgeConfig, Endpoint};
-pub use forward_auth::{ForwardAuthConfig, ForwardAuthConfigError};
-pub use listener::{ListenerConfig, SocketLimits, serve};
+pub use forward_auth::{FORWARD_AUTH_DESCRIPTORS, ForwardAuthConfig, ForwardAuthConfigError};
+pub use listener::{LINGERING_DESCRIPTORS, ListenerConfig, SocketLimits, serve};
 pub use metrics::EdgeMetrics;
 pub use origin::AllowedOrigins;
 pub use probe::{ProbeAnswer, ProbeError, probe};

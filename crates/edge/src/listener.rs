@@ -1,6 +1,7 @@
 //! The accept loop: HTTP/1.1 over our own sockets, so that the handshake's
 //! deadline, the header limits and the socket options are ours to set.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use prometheus::{IntCounter, IntGauge};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
@@ -23,17 +24,19 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::address::Peer;
-use crate::client_io::ClientIo;
+use crate::client_io::{ClientIo, poll_discard};
 use crate::error::NO_ROOM_FOR_SOCKET;
+use crate::seldom::Seldom;
 
 /// The most that a request's head may take, bytes.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// How long to wait after a failed accept: descriptors come back as others leave.
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
 
-/// How many sockets that are being turned away may linger, and for how long, so that
-/// the answer is read before the socket is gone.
-const MAX_LINGERING: usize = 32;
+/// How many sockets that are being turned away may linger at each listener, so that the
+/// answer is read before the socket is gone. These come on top of [`SocketLimits`].
+pub const LINGERING_DESCRIPTORS: usize = 16;
+/// How long they may.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// What a listener does with its sockets.
@@ -102,7 +105,8 @@ pub async fn serve(
     tasks: TaskTracker,
     stop: CancellationToken,
 ) {
-    let lingering = Arc::new(Semaphore::new(MAX_LINGERING));
+    let lingering = Arc::new(Semaphore::new(LINGERING_DESCRIPTORS));
+    let failures = Seldom::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, address)) if config.sockets.have_room() => {
@@ -121,7 +125,9 @@ pub async fn serve(
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "can't accept a connection");
+                if failures.is_due() {
+                    tracing::warn!(%error, "can't accept connections");
+                }
                 sleep(ACCEPT_BACK_OFF).await;
             }
         }
@@ -134,8 +140,7 @@ pub async fn serve(
 async fn turn_away(mut stream: TcpStream, _place: OwnedSemaphorePermit) {
     let goodbye = async {
         stream.shutdown().await?;
-        let mut rest = [0; 1024];
-        while stream.read(&mut rest).await? > 0 {}
+        poll_fn(|cx| poll_discard(&stream, cx)).await;
         io::Result::Ok(())
     };
     // Whether it was heard or not, the socket goes.

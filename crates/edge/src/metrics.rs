@@ -84,7 +84,7 @@ impl EdgeMetrics {
         let rejected = labelled(
             registry,
             "redcast_connections_rejected_total",
-            "Handshakes that were refused, by reason.",
+            "Handshakes and sockets that were refused, by reason.",
             "reason",
         )?;
         for reason in Rejected::ALL {

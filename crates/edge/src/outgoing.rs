@@ -11,6 +11,7 @@ use redcast_hub::{Connection, Flush, Loss};
 use redcast_protocol::CloseCode;
 use tokio::time::timeout;
 
+use crate::client_io::poll_discard;
 use crate::granted::Expiry;
 use crate::socket::ClientSocket;
 
@@ -100,25 +101,7 @@ pub(crate) async fn say_goodbye(connection: &Arc<Connection<ClientSocket>>) {
         connection.abandon();
         return;
     }
-    let discarded = poll_fn(|cx| poll_discard(connection, cx));
+    let discarded = poll_fn(|cx| poll_discard(&connection.socket().stream, cx));
     // Past the deadline the socket is dropped all the same.
     let _ = Box::pin(timeout(DISCARD_TIMEOUT, discarded)).await;
-}
-
-fn poll_discard(connection: &Connection<ClientSocket>, cx: &mut Context<'_>) -> Poll<()> {
-    let mut rest = [0; 1024];
-    let stream = &connection.socket().stream;
-    while let Poll::Ready(ready) = stream.poll_read_ready(cx) {
-        let read = ready.and_then(|()| stream.try_read(&mut rest));
-        match read {
-            Ok(0) => return Poll::Ready(()),
-            Ok(_) => {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-            Err(_) => return Poll::Ready(()),
-        }
-    }
-    Poll::Pending
 }

@@ -93,6 +93,12 @@ impl Pace {
         }
     }
 
+    /// A command was carried out meanwhile, and what follows it was left unread: that
+    /// time was ours.
+    pub(crate) fn resume(&mut self) {
+        self.begun = None;
+    }
+
     /// Notes at `now` that bytes came: whether they completed a message, and whether
     /// they left one incomplete. A client that sends nothing more is the idle
     /// time-out's, so no timer is needed.
@@ -172,5 +178,9 @@ mod tests {
         assert_eq!(pace.bytes_came(at(1), true, false), Ok(()));
         // Between messages no time runs.
         assert_eq!(pace.bytes_came(at(60), false, true), Ok(()));
+        // Nor does it while the one before is being carried out.
+        assert_eq!(pace.bytes_came(at(61), true, true), Ok(()));
+        pace.resume();
+        assert_eq!(pace.bytes_came(at(99), false, true), Ok(()));
     }
 }

@@ -144,6 +144,7 @@ impl Session {
             return;
         }
         let Self { life, participant, pace, expiry, .. } = self;
+        life.edge.metrics.commands.inc();
         match pace.command(&life.edge.rates, Instant::now()) {
             Verdict::InTime => {}
             Verdict::TooFast => return commands::refuse_pace(life, participant, &text),
@@ -182,6 +183,7 @@ impl Session {
         let limits = self.limits();
         let mut heard = Heard::default();
         let Self { participant, life, pace, decoder, .. } = self;
+        pace.resume();
         let mut ear = Ear { connection: participant.connection(), life, pace };
         let outcome = decoder.resume(&limits, &mut |message| ear.hear(message, &mut heard));
         let step = self.conclude(outcome, heard);

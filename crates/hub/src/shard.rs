@@ -51,8 +51,8 @@ impl ShardTask {
         desk: Arc<Desk>,
         waiting: mpsc::Receiver<Message>,
     ) -> Self {
-        // The slots that fill first are the farthest from their ping: who has just
-        // come has shown that it lives.
+        // The slots fill from 0, so of few members the first is pinged half a round
+        // after the start, and not at once: who has just come has shown that it lives.
         let phase = common.config.ping_phases() / 2;
         let shard = Shard { common, members: Slab::new(), channels: HashMap::new() };
         Self { desk, waiting, shard, ping: ping_frame(&[]), phase }

@@ -99,10 +99,10 @@ impl Connections {
     /// Whether one more connection of `address` would be taken now. Nothing is counted,
     /// so it may be full when the connection comes.
     pub(crate) fn check_room(&self, address: IpAddr) -> Result<(), NotAdmitted> {
-        let addresses = self.addresses.lock();
-        let of_address = addresses.get(&subscriber(address)).copied().unwrap_or_default();
-        if self.per_address != 0 && of_address >= self.per_address {
-            return Err(NotAdmitted::AddressFull { limit: self.per_address });
+        let limit = self.per_address;
+        // Without a limit handshakes need not wait for each other here.
+        if limit != 0 && self.of_address(address) >= limit {
+            return Err(NotAdmitted::AddressFull { limit });
         }
         if self.open() >= self.limit {
             return Err(NotAdmitted::Full { limit: self.limit });
@@ -116,6 +116,10 @@ impl Connections {
 
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    fn of_address(&self, address: IpAddr) -> usize {
+        self.addresses.lock().get(&subscriber(address)).copied().unwrap_or_default()
     }
 
     fn count_address(&self, address: IpAddr) -> Result<(), NotAdmitted> {
@@ -209,7 +213,7 @@ mod tests {
         let admit = |text: &str| connections.admit(address(text));
         // One /64 is one subscriber, and an IPv4 address written as IPv6 is itself.
         let first = admit("2001:db8::1").unwrap();
-        let _second = admit("2001:db8::ffff:2").unwrap();
+        let second = admit("2001:db8::ffff:2").unwrap();
         let full = NotAdmitted::AddressFull { limit: 2 };
         assert_eq!(admit("2001:db8:0:0:1::").err(), Some(full));
         let other = admit("2001:db8:0:1::1").unwrap();
@@ -221,6 +225,13 @@ mod tests {
         let _mapped = admit("::ffff:192.0.2.1").unwrap();
         assert_eq!(admit("192.0.2.1").err(), Some(full));
         assert_eq!((gauge.get(), connections.addresses.lock().len()), (3, 2));
+        // Looking whether there is room says the same and counts nothing.
+        let check = |text: &str| connections.check_room(address(text)).err();
+        assert_eq!(check("::ffff:192.0.2.1"), Some(full));
+        assert_eq!(check("2001:db8::3"), Some(NotAdmitted::Full { limit: 3 }));
+        drop(second);
+        assert_eq!((check("2001:db8::3"), check("192.0.2.1")), (None, Some(full)));
+        assert_eq!((gauge.get(), connections.addresses.lock().len()), (2, 1));
     }
 
     #[test]

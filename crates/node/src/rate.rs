@@ -19,7 +19,7 @@ pub struct Rate {
 /// How much of a [`Rate`] was used up; as new for whoever has done nothing yet.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Bucket {
-    /// Microseconds after the rate's start at which the bucket is empty again.
+    /// Nanoseconds after the rate's start at which the bucket is empty again.
     empty_at: u64,
 }
 
@@ -34,18 +34,19 @@ impl Rate {
 
     /// Whether it may happen once more at `now`; if so, it is counted.
     pub fn allows(&self, bucket: &mut Bucket, now: Instant) -> bool {
-        let now = micros(now.saturating_duration_since(self.started));
+        let now = nanos(now.saturating_duration_since(self.started));
         let begin = bucket.empty_at.max(now);
-        if begin - now > micros(self.tolerance) {
+        if begin - now > nanos(self.tolerance) {
             return false;
         }
-        bucket.empty_at = begin.saturating_add(micros(self.interval).max(1));
+        bucket.empty_at = begin.saturating_add(nanos(self.interval).max(1));
         true
     }
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+/// Nanoseconds reach for 584 years.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -66,6 +67,17 @@ mod tests {
         assert_eq!(allowed(&rate, &mut bucket, Duration::from_millis(399), 100), 2);
         // Whoever was quiet for long gets one burst, not all that was saved up.
         assert_eq!(allowed(&rate, &mut bucket, Duration::from_secs(3600), 100), 5);
+    }
+
+    #[test]
+    fn an_odd_rate_is_kept_over_a_long_time() {
+        // 2.5 microseconds each, over 10 ms.
+        let rate = Rate::new(400_000, 2).unwrap();
+        let mut bucket = Bucket::default();
+        let count: usize = (0..10_000)
+            .map(|micros| allowed(&rate, &mut bucket, Duration::from_micros(micros), 1))
+            .sum();
+        assert!((3_999..=4_002).contains(&count), "{count}");
     }
 
     #[test]

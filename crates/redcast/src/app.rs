@@ -8,7 +8,8 @@ use anyhow::{Context, Result, anyhow};
 use prometheus::{IntCounter, IntGauge, Registry};
 use redcast_broker::{Broker, BrokerMetrics, Deliveries, MemoryBroker, RedisBroker};
 use redcast_edge::{
-    Edge, EdgeMetrics, Identity, ListenerConfig, SocketLimits, admin_router, public_router, serve,
+    Edge, EdgeMetrics, FORWARD_AUTH_DESCRIPTORS, Identity, LINGERING_DESCRIPTORS, ListenerConfig,
+    SocketLimits, admin_router, public_router, serve,
 };
 use redcast_hub::{Hub, HubMetrics, ShardTask};
 use redcast_node::{Node, NodeMetrics, NodeTasks};
@@ -23,12 +24,21 @@ use crate::shutdown::{Drain, EXIT_INTERRUPTED, Signals};
 use crate::version::{COMMIT, VERSION};
 use crate::{banner, demo, telemetry};
 
-/// Descriptors that no client's socket may take: for Redis, metrics and logs. It is
-/// less than what the limit of connections leaves free, so that there is room for
-/// handshakes even then, if only to refuse them.
-const INTERNAL_DESCRIPTORS: u64 = 128;
 /// Scrapers and probes are few.
-const ADMIN_SOCKETS: usize = 64;
+const ADMIN_SOCKETS: usize = 32;
+/// The pool of 16 that publishes, the connection that listens and its successor.
+const REDIS_SOCKETS: usize = 18;
+/// The listeners, the runtime's own, standard streams, and files read now and then.
+const OTHER_DESCRIPTORS: usize = 24;
+/// Descriptors that no client's socket may take. It is less than the 256 that the limit
+/// of connections leaves free, so that there is room for handshakes even then, if only
+/// to refuse them.
+const INTERNAL_DESCRIPTORS: usize = ADMIN_SOCKETS
+    + 2 * LINGERING_DESCRIPTORS
+    + FORWARD_AUTH_DESCRIPTORS
+    + REDIS_SOCKETS
+    + OTHER_DESCRIPTORS;
+const _: () = assert!(INTERNAL_DESCRIPTORS <= 192, "64 are left for handshakes");
 
 /// How many connections the kernel holds that we have not accepted yet; the system's
 /// own limit, `net.core.somaxconn`, counts where it is lower. Over the usual 128, a burst
@@ -137,8 +147,8 @@ impl App {
         // The settings have judged it already.
         let unsent_limit =
             u32::try_from(self.settings.http.unsent_limit.as_u64()).unwrap_or(u32::MAX);
-        let descriptors = self.descriptors.saturating_sub(INTERNAL_DESCRIPTORS);
-        let sockets = self.edge.socket_limits(usize::try_from(descriptors).unwrap_or(usize::MAX));
+        let descriptors = usize::try_from(self.descriptors).unwrap_or(usize::MAX);
+        let sockets = self.edge.socket_limits(descriptors.saturating_sub(INTERNAL_DESCRIPTORS));
         let config = ListenerConfig { head_timeout, unsent_limit, sockets };
         let public = serve(
             doors.public,

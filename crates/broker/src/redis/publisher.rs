@@ -79,7 +79,7 @@ impl Publisher {
         }
         match timeout(self.deadline, self.send_all(channel, payloads)).await {
             Ok(published) => published,
-            Err(_) => Err(none_of_the_batch(too_late())),
+            Err(_) => Err(unacknowledged(too_late())),
         }
     }
 
@@ -104,7 +104,7 @@ impl Publisher {
             return Ok(());
         }
         let connection = self.pool.get().await.map_err(no_connection);
-        let mut connection = connection.map_err(none_of_the_batch)?;
+        let mut connection = connection.map_err(unacknowledged)?;
         let name = self.names.channel(channel);
         let mut pipeline = redis::pipe();
         for payload in payloads {
@@ -125,16 +125,19 @@ fn what_was_refused(error: &RedisError, sent: usize) -> BatchError {
             published: sent - refused.len(),
             error: failed(&RedisError::from(first.clone())),
         },
-        None => none_of_the_batch(failed(error)),
+        None => unacknowledged(failed(error)),
     }
 }
 
-fn none_of_the_batch(error: PublishError) -> BatchError {
+/// Redis told nothing of any event of the batch; it may have published them all.
+fn unacknowledged(error: PublishError) -> BatchError {
     BatchError { index: 0, published: 0, error }
 }
 
 fn too_late() -> PublishError {
-    PublishError::Unavailable("Redis did not answer in time".to_owned())
+    PublishError::Unavailable(
+        "Redis did not answer in time; what was sent may have arrived all the same".to_owned(),
+    )
 }
 
 fn no_connection(error: PoolError) -> PublishError {

@@ -40,4 +40,5 @@ mod slow_consumers;
 mod slowloris;
 mod terminal;
 mod two_instances;
+mod unread_answers;
 mod vital_tasks;

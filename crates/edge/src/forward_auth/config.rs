@@ -19,6 +19,7 @@ const NOT_FORWARDED: [&str; 19] = [
     "proxy-authenticate",
     "proxy-authorization",
     "proxy-connection",
+    "range",
     "te",
     "trailer",
     "transfer-encoding",
@@ -27,8 +28,11 @@ const NOT_FORWARDED: [&str; 19] = [
     "x-forwarded-host",
     "x-forwarded-method",
     "x-forwarded-uri",
-    "range",
 ];
+
+/// What such headers begin with: the handshake's own, and conditions, at which a hook
+/// might say 304 or 412, which is neither yes nor no.
+const NEVER_FORWARDED: [&str; 2] = ["if-", "sec-websocket-"];
 
 /// Whom to ask, and how.
 #[derive(Clone, Debug)]
@@ -127,8 +131,8 @@ fn has_bad_port(authority: &uri::Authority) -> bool {
 fn header_name(text: &str) -> Result<String, ForwardAuthConfigError> {
     let name = HeaderName::try_from(text);
     let name = name.map_err(|_| ForwardAuthConfigError::BadHeader(text.to_owned()))?;
-    let of_websocket = name.as_str().starts_with("sec-websocket-");
-    if of_websocket || NOT_FORWARDED.contains(&name.as_str()) {
+    let kept = NEVER_FORWARDED.iter().any(|prefix| name.as_str().starts_with(prefix));
+    if kept || NOT_FORWARDED.contains(&name.as_str()) {
         return Err(ForwardAuthConfigError::NotForwarded(text.to_owned()));
     }
     Ok(name.as_str().to_owned())
@@ -185,8 +189,15 @@ mod tests {
 
     #[test]
     fn a_header_of_the_connection_is_never_passed_on() {
-        for name in ["Connection", "TE", "Upgrade", "Host", "Sec-WebSocket-Key", "X-Forwarded-For"]
-        {
+        for name in [
+            "Connection",
+            "If-None-Match",
+            "TE",
+            "Upgrade",
+            "Host",
+            "Sec-WebSocket-Key",
+            "X-Forwarded-For",
+        ] {
             let error = config("http://auth", &["cookie", name]).unwrap_err();
             assert_eq!(error, ForwardAuthConfigError::NotForwarded(name.to_owned()));
         }

@@ -1,13 +1,9 @@
-//! What forward auth counts, and how seldom it complains.
+//! What forward auth counts.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
 
-/// Complaints of one kind that come faster than this are left out; the counter has
-/// them all.
-const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 /// Seconds: from a hook on the same host to one that is about to time out.
 const BUCKETS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0];
 
@@ -20,19 +16,22 @@ pub(crate) enum Outcome {
     BadStatus,
     BadBody,
     TimedOut,
+    /// Its time was over before there was a turn for it, or little was left by then.
+    Crowded,
     Failed,
     /// The client went away before the hook had answered.
     ClientLeft,
 }
 
 impl Outcome {
-    const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Admitted,
         Self::Unauthenticated,
         Self::Forbidden,
         Self::BadStatus,
         Self::BadBody,
         Self::TimedOut,
+        Self::Crowded,
         Self::Failed,
         Self::ClientLeft,
     ];
@@ -45,6 +44,7 @@ impl Outcome {
             Self::BadStatus => "bad_status",
             Self::BadBody => "bad_body",
             Self::TimedOut => "timed_out",
+            Self::Crowded => "crowded",
             Self::Failed => "failed",
             Self::ClientLeft => "client_left",
         }
@@ -93,33 +93,6 @@ impl Drop for Question<'_> {
     }
 }
 
-/// Says of each outcome whether it is time to complain about it again: each handshake
-/// can bring one, and a broken hook must not fill the disk.
-#[derive(Debug)]
-pub(crate) struct Complaints {
-    started: Instant,
-    /// Milliseconds after the start before which nothing more is said.
-    quiet_until: [AtomicU64; Outcome::ALL.len()],
-}
-
-impl Complaints {
-    pub(crate) fn new() -> Self {
-        Self { started: Instant::now(), quiet_until: Default::default() }
-    }
-
-    pub(crate) fn is_due(&self, outcome: Outcome) -> bool {
-        self.is_due_at(outcome, self.started.elapsed())
-    }
-
-    fn is_due_at(&self, outcome: Outcome, now: Duration) -> bool {
-        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let (now, next) = (ms(now), ms(now.saturating_add(COMPLAIN_EVERY)));
-        let quiet = &self.quiet_until[outcome as usize];
-        let claim = |until: u64| (until <= now).then_some(next);
-        quiet.fetch_update(Ordering::Relaxed, Ordering::Relaxed, claim).is_ok()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,18 +113,6 @@ mod tests {
             let expected = if label == "client_left" { 2.0 } else { 1.0 };
             assert_eq!(metric.get_counter().get_value(), expected, "{label}");
         }
-        assert_eq!(metrics.seconds.get_sample_count(), 9);
-    }
-
-    #[test]
-    fn each_kind_of_complaint_is_heard_once_in_a_while() {
-        let complaints = Complaints::new();
-        let due = |outcome, seconds| complaints.is_due_at(outcome, Duration::from_secs(seconds));
-        assert!(due(Outcome::TimedOut, 0));
-        assert!(!due(Outcome::TimedOut, 0));
-        assert!(due(Outcome::BadBody, 1));
-        assert!(!due(Outcome::TimedOut, 9));
-        assert!(due(Outcome::TimedOut, 10));
-        assert!(!due(Outcome::TimedOut, 19));
+        assert_eq!(metrics.seconds.get_sample_count(), 10);
     }
 }

@@ -25,17 +25,23 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioTimer;
 use redcast_node::{Access, AccessError, ConnectionRequest, Grant};
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
+use tower::limit::ConcurrencyLimit;
 
 use self::answer::{AnswerError, read};
 pub use self::config::{ForwardAuthConfig, ForwardAuthConfigError};
 pub(crate) use self::metrics::ForwardAuthMetrics;
-use self::metrics::{Complaints, Outcome};
+use self::metrics::Outcome;
+use crate::seldom::Seldom;
 
-/// Questions in progress at once, and so connections to the hook: half of the
-/// descriptors that no client's socket may take.
+/// Questions in progress at once, and so connections that are used or kept.
 const MAX_QUESTIONS: usize = 64;
+/// Connections that are being made at once. The client goes on with one whose question
+/// was given another meanwhile, so these are not among those of the questions.
+const MAX_CONNECTS: usize = 16;
+/// The most descriptors that the hook may take.
+pub const FORWARD_AUTH_DESCRIPTORS: usize = MAX_QUESTIONS + MAX_CONNECTS;
 /// How long an idle connection to the hook is kept. Shorter than what common servers
 /// keep theirs (2 s and more), so that a question is not sent into one they are just
 /// closing.
@@ -53,12 +59,12 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// Asks the hook.
 pub(crate) struct ForwardAuth {
     config: ForwardAuthConfig,
-    client: Client<HttpConnector, Empty<Bytes>>,
+    client: Client<ConcurrencyLimit<HttpConnector>, Empty<Bytes>>,
     /// Whoever waits for a turn waits within the time-out, and there are never more of
     /// them than sockets that speak HTTP.
     turns: Semaphore,
     metrics: ForwardAuthMetrics,
-    complaints: Complaints,
+    complaints: [Seldom; Outcome::ALL.len()],
 }
 
 /// What the hook said.
@@ -73,6 +79,11 @@ enum Answer {
 enum HookError {
     #[error("it did not answer within auth.forward_timeout")]
     TimedOut,
+    #[error(
+        "too many ask at once: there was no turn for the question within most of \
+         auth.forward_timeout"
+    )]
+    Crowded,
     #[error("the exchange failed: {0}")]
     Failed(String),
     #[error("it answered with the status {0}; 2xx, 401 and 403 are answers, redirects are not")]
@@ -103,13 +114,13 @@ impl ForwardAuth {
             .pool_idle_timeout(IDLE_CONNECTION)
             .pool_max_idle_per_host(MAX_QUESTIONS)
             .http1_max_buf_size(MAX_HEAD_BYTES)
-            .build(connector);
-        let (turns, complaints) = (Semaphore::new(MAX_QUESTIONS), Complaints::new());
+            .build(ConcurrencyLimit::new(connector, MAX_CONNECTS));
+        let turns = Semaphore::new(MAX_QUESTIONS);
+        let complaints = Outcome::ALL.map(|_| Seldom::new());
         Self { config, client, turns, metrics, complaints }
     }
 
     async fn ask(&self, request: &ConnectionRequest) -> Result<Answer, HookError> {
-        let _turn = self.turns.acquire().await.map_err(|error| failed(&error))?;
         let question = self.question(request).map_err(|error| failed(&error))?;
         let answer = self.client.request(question).await.map_err(|error| failed(&error))?;
         match answer.status() {
@@ -161,7 +172,7 @@ impl ForwardAuth {
             Ok(Answer::Forbidden) => (Outcome::Forbidden, Err(AccessError::Forbidden)),
             Err(error) => {
                 let outcome = error.outcome();
-                if self.complaints.is_due(outcome) {
+                if self.complaints[outcome as usize].is_due() {
                     let hook = self.config.url.host();
                     tracing::error!(hook, %error, "forward auth got no answer; clients get 503");
                 }
@@ -180,8 +191,19 @@ impl Access for ForwardAuth {
 
     async fn decide(&self, request: &ConnectionRequest) -> Result<Grant, AccessError> {
         let mut question = self.metrics.begin();
-        let answer = timeout(self.config.timeout, self.ask(request)).await;
-        let answer = answer.unwrap_or(Err(HookError::TimedOut));
+        let (begun, mut turn_at) = (Instant::now(), None);
+        let asking = async {
+            let _turn = self.turns.acquire().await.map_err(|error| failed(&error))?;
+            turn_at = Some(Instant::now());
+            self.ask(request).await
+        };
+        let answer = timeout(self.config.timeout, asking).await;
+        let answer = answer.unwrap_or_else(|_| {
+            // A hook that was asked at the last moment is not to blame.
+            let waited = turn_at.map(|at| at - begun);
+            let in_turn = waited.is_some_and(|waited| waited < self.config.timeout / 2);
+            Err(if in_turn { HookError::TimedOut } else { HookError::Crowded })
+        });
         let (outcome, decision) = self.conclude(answer);
         question.outcome = outcome;
         decision
@@ -192,6 +214,7 @@ impl HookError {
     fn outcome(&self) -> Outcome {
         match self {
             Self::TimedOut => Outcome::TimedOut,
+            Self::Crowded => Outcome::Crowded,
             Self::Failed(_) => Outcome::Failed,
             Self::BadStatus(_) => Outcome::BadStatus,
             Self::TooLarge | Self::BadBody(_) => Outcome::BadBody,
