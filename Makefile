@@ -43,6 +43,7 @@ test: ## Install what the tests need, then run every check and every test
 
 .PHONY: autobahn
 autobahn: ## Run the conformance suite of RFC 6455 against the gateway, and name what differs
+	@$(STAGE) build-2 scripts/build-test-gateway
 	@scripts/autobahn
 
 .PHONY: first-minute

@@ -4,6 +4,8 @@
 //
 // Usage: node page.mjs GATEWAY-BINARY FOLDER
 
+import { writeFileSync } from "node:fs";
+
 import { gatewayDies, gatewayStops, noticeFlood, redisDies } from "./outages.mjs";
 import { check, failed } from "./report.mjs";
 import { Screen } from "./screen.mjs";
@@ -12,6 +14,8 @@ import { copying, hostile, keyboard, load, motion, pause, silence } from "./stea
 
 const [binary, folder] = process.argv.slice(2);
 const MAX_EVENT_BYTES = 128 << 10;
+const config = `${folder}/redcast.toml`;
+writeFileSync(config, "");
 
 const [redisPort, httpPort, adminPort] = await freePorts(3);
 
@@ -22,7 +26,8 @@ const redis = new Program({
 });
 
 const gateway = new Program({
-  command: [binary, "serve"],
+  // A file of its own, or a ./redcast.toml of somebody's would be read.
+  command: [binary, "serve", "--config", config],
   env: {
     REDCAST_REDIS__URL: `redis://127.0.0.1:${redisPort}`,
     REDCAST_HTTP__LISTEN: `127.0.0.1:${httpPort}`,

@@ -15,6 +15,11 @@ const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(1));
 
+// Of the environment, what is not about a gateway: its settings are the run's own.
+const environment = Object.fromEntries(
+  Object.entries(process.env).filter(([name]) => !name.startsWith("REDCAST_")),
+);
+
 // One program that can be started again under the same name and on the same port.
 export class Program {
   #command;
@@ -34,7 +39,7 @@ export class Program {
   async start() {
     const log = openSync(this.#log, "a");
     const child = spawn(this.#command[0], this.#command.slice(1), {
-      env: { ...process.env, ...this.#env },
+      env: { ...environment, ...this.#env },
       stdio: ["ignore", log, log],
     });
     this.#child = child;

@@ -49,9 +49,14 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 /// would not bring Redis back.
 async fn livez(State(admin): State<Admin>) -> Response {
     let silence = admin.edge.node.hub().longest_silence();
-    let alive = silence < SHARD_STUCK;
+    let alive = is_alive(silence);
     let body = json!({ "alive": alive, "shard_silence_seconds": silence.as_secs_f64() });
     answer(alive, body)
+}
+
+/// Whether shards may still go on by themselves, by the longest silence of any.
+fn is_alive(silence: Duration) -> bool {
+    silence < SHARD_STUCK
 }
 
 async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery) -> Response {
@@ -90,4 +95,17 @@ fn answer(good: bool, body: Value) -> Response {
 async fn version(State(admin): State<Admin>) -> Json<Value> {
     let Identity { instance, version, commit } = &admin.edge.identity;
     Json(json!({ "version": version, "commit": commit, "instance": instance }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_that_is_silent_for_ten_seconds_is_stuck_and_told_by_503() {
+        for (silence, status) in [(0, 200), (9_999, 200), (10_000, 503), (60_000, 503)] {
+            let alive = is_alive(Duration::from_millis(silence));
+            assert_eq!(answer(alive, json!({})).status().as_u16(), status, "{silence} ms");
+        }
+    }
 }

@@ -17,7 +17,9 @@ const USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle time before the kernel probes the peer, time between two probes, and probes.
 const KEEPALIVE: (Duration, Duration, u32) = (Duration::from_secs(10), Duration::from_secs(3), 3);
 
-/// The address of `info` with our socket options.
+/// The address of `info` with our socket options, and without the library's name: to
+/// tell it (`CLIENT SETINFO`) takes a right that nothing else needs, and a Redis that
+/// refuses it (7.2 or newer) writes that to its ACL log for each connection.
 pub(super) fn with_socket_options(info: ConnectionInfo) -> ConnectionInfo {
     let (idle, interval, retries) = KEEPALIVE;
     let keepalive =
@@ -26,7 +28,8 @@ pub(super) fn with_socket_options(info: ConnectionInfo) -> ConnectionInfo {
         .set_nodelay(true)
         .set_keepalive(keepalive)
         .set_user_timeout(USER_TIMEOUT);
-    info.set_tcp_settings(tcp)
+    let settings = info.redis_settings().clone().set_skip_set_lib_name();
+    info.set_redis_settings(settings).set_tcp_settings(tcp)
 }
 
 /// Opens the connection that carries subscriptions and nothing else. RESP3, because

@@ -118,6 +118,15 @@ async fn acl_log(redis: &RedisServer) -> Vec<Value> {
     redis::cmd("ACL").arg("LOG").query_async(&mut operator).await.unwrap()
 }
 
+/// Every kind of error that Redis has answered so far. An old Redis logs no command that
+/// it does not know, and a newer one may know and refuse it.
+async fn errors(redis: &RedisServer) -> Vec<String> {
+    let mut operator = redis.connection().await;
+    let info: String =
+        redis::cmd("INFO").arg("errorstats").query_async(&mut operator).await.unwrap();
+    info.lines().filter(|line| line.starts_with("errorstat_")).map(str::to_owned).collect()
+}
+
 #[tokio::test]
 async fn the_redis_user_of_the_page_is_enough_and_nothing_is_refused() {
     const CONFIG: &str = "[[endpoints]]\npath = \"/ws\"\nchannels = [\"orders\"]\n\
@@ -144,6 +153,7 @@ async fn the_redis_user_of_the_page_is_enough_and_nothing_is_refused() {
     }
     drop(client);
     gateway.until_metric("redcast_redis_channels", 0.0).await;
+    assert_eq!(errors(&redis).await, Vec::<String>::new(), "Redis refused something");
     assert_eq!(acl_log(&redis).await, vec![], "Redis refused something");
     // The log would have told: what the page's user may not do is in it.
     let mut client = gateway.connect_envelope("/ws").await;
