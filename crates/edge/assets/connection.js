@@ -178,6 +178,6 @@ function explain(code, reason, opened) {
   }
   if (code === 0) return [reason];
   if (code === 1006 && opened) return ["the connection was lost"];
-  if (code === 1006) return ["the gateway took no connection from this page; does allowed_origins permit it?"];
+  if (code === 1006) return ["the gateway took no connection from this page: allowed_origins or forward auth may refuse it"];
   return [`closed with ${code}${reason ? `: ${reason}` : ""}`];
 }
