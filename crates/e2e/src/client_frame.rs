@@ -27,6 +27,11 @@ impl ClientFrame {
         Self { first: FIN | opcode & 0x0f, masked: true, declared: None, payload: payload.into() }
     }
 
+    /// A whole payload behind any first byte: FIN, the reserved bits and the opcode.
+    pub fn starting_with(first: u8, payload: impl Into<Vec<u8>>) -> Self {
+        Self { first, ..Self::with_bits(0, payload) }
+    }
+
     /// A text frame.
     pub fn text(payload: &str) -> Self {
         Self::new(Opcode::Text, payload)
@@ -116,6 +121,7 @@ mod tests {
         assert_eq!(ClientFrame::text("a").unmasked().unfinished().bytes()[0], 0x01);
         assert_eq!(ClientFrame::text("a").reserved(0x40).bytes()[0], 0xc1);
         assert_eq!(ClientFrame::with_bits(3, "").bytes()[0], 0x83);
+        assert_eq!(ClientFrame::starting_with(0x73, "").bytes()[..2], [0x73, 0x80]);
         assert_eq!(ClientFrame::close(1000, "ok").unmasked().bytes()[1..], *b"\x04\x03\xe8ok");
         assert_eq!(ClientFrame::continuation("").bytes()[..2], [0x80, 0x80]);
     }

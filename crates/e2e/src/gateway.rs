@@ -37,7 +37,8 @@ pub struct GatewayOptions {
     /// How many descriptors the process may have, soft and hard limit alike; none
     /// means as many as this process.
     pub descriptors: Option<u32>,
-    /// Run the build in which a command makes a session panic (feature `faults`).
+    /// Run the build in which a command makes a session or a shard panic, or a shard hang
+    /// (feature `faults`).
     pub faults: bool,
 }
 
@@ -166,6 +167,12 @@ impl Gateway {
     pub async fn until_metric(&self, name: &str, value: f64) {
         let what = format!("{name} is {value}");
         self.until(&what, async || self.metrics().await.get(name) == Some(value)).await;
+    }
+
+    /// How many handshakes it has refused for this reason.
+    pub async fn rejected(&self, reason: &str) -> f64 {
+        let name = format!("redcast_connections_rejected_total{{reason=\"{reason}\"}}");
+        self.metrics().await.value(&name)
     }
 
     /// How many descriptors the process holds.

@@ -8,6 +8,9 @@ use crate::raw_client::RawClient;
 use crate::redis_server::RedisServer;
 use crate::vitals::Vitals;
 
+/// What memory may grow by during an attack, and keep of it, where a story sets no
+/// limit of its own: some buffers, and far less than an attack sends.
+const MEMORY: u64 = 4 << 20;
 /// Where the bystander is; attackers have no channel in common with it.
 const FEED: &str = "\n[[endpoints]]\npath = \"/feed\"\nchannels = [\"feed\"]\n";
 
@@ -18,6 +21,7 @@ pub struct Siege {
     /// The gateway.
     pub gateway: Gateway,
     bystander: Bystander,
+    vitals: Vitals,
 }
 
 impl Siege {
@@ -38,7 +42,8 @@ impl Siege {
         let redis_url = Some(redis.url());
         let gateway = Gateway::ready(GatewayOptions { redis_url, config, ..options }).await;
         let bystander = Bystander::start(&gateway, &redis, "/feed", "feed").await;
-        Self { redis, gateway, bystander }
+        let vitals = Vitals::watch(&gateway);
+        Self { redis, gateway, bystander, vitals }
     }
 
     /// An attacker that has got in.
@@ -51,7 +56,8 @@ impl Siege {
         self.gateway.connect(Self::PATH).await
     }
 
-    /// Begins to watch memory and CPU.
+    /// Begins to watch memory and CPU anew. From here on the peak counts, at the end too;
+    /// what is left over counts from the beginning all the same.
     pub fn watch(&self) -> Vitals {
         Vitals::watch(&self.gateway)
     }
@@ -62,12 +68,19 @@ impl Siege {
         self.gateway.until_metric(&name, count as f64).await;
     }
 
-    /// The attack is over: the bystander has everything, the gauges are back where they
-    /// were, and the next honest client is served.
+    /// The attack is over: the bystander has everything, the gauges and the memory are
+    /// back where they were, and the next honest client is served.
     pub async fn end(self, what: &str) -> Witness {
+        self.end_within(what, MEMORY, MEMORY).await
+    }
+
+    /// The same where an attack may cost more: memory at its peak and what may be kept of
+    /// it, in bytes.
+    pub async fn end_within(self, what: &str, peak: u64, rest: u64) -> Witness {
         self.gateway.until_metric("redcast_connections", 1.0).await;
         self.gateway.until_metric("redcast_http_connections", 0.0).await;
         self.client().await.settled().await;
+        self.vitals.assert_flat(what, peak, rest).await;
         self.bystander.finish(what).await
     }
 }

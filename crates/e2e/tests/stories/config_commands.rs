@@ -2,21 +2,13 @@
 
 use std::process::Output;
 
-use redcast_e2e::{Gateway, GatewayOptions, run};
+use redcast_e2e::{Gateway, GatewayOptions, config_file, run};
 use serde_json::Value;
 
 const FILE: &str = "[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
     [[endpoints]]\npath = \"/ws/orders\"\nchannels = [\"orders\"]\n\
     allowed_origins = [\"https://shop.example\"]\n\
     [[endpoints]]\npath = \"/ws/all\"\nsubscribe = [\"*\"]\n";
-
-/// The file, and a path to it.
-fn file(content: &str) -> (tempfile::NamedTempFile, String) {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), content).unwrap();
-    let path = file.path().to_str().unwrap().to_owned();
-    (file, path)
-}
 
 #[track_caller]
 fn fine(output: &Output) -> String {
@@ -28,7 +20,7 @@ fn fine(output: &Output) -> String {
 
 #[tokio::test]
 async fn a_right_configuration_is_called_fine_and_a_wrong_one_is_explained() {
-    let (_kept, path) = file(FILE);
+    let (_kept, path) = config_file(FILE);
     let env = [("REDCAST_LOG__LEVEL", "debug"), ("REDCAST_API__KEY", "0123")];
     let flags = ["check-config", "--config", &path, "--redis-url", "redis://127.0.0.1:1"];
     let told = fine(&run(&flags, &env).await);
@@ -46,7 +38,7 @@ async fn a_right_configuration_is_called_fine_and_a_wrong_one_is_explained() {
     assert_eq!(warnings.len(), 1, "{json}");
     assert!(warnings[0].as_str().unwrap().starts_with("REDCAST_PORT is a Kubernetes"), "{json}");
 
-    let (_kept, path) = file("[keepalive]\nping_every = 30\n");
+    let (_kept, path) = config_file("[keepalive]\nping_every = 30\n");
     let output = run(&["check-config", "--config", &path], &[]).await;
     assert_eq!(output.status.code(), Some(78));
     assert!(output.stdout.is_empty());
@@ -68,8 +60,8 @@ async fn a_right_configuration_is_called_fine_and_a_wrong_one_is_explained() {
 
 #[tokio::test]
 async fn what_is_in_effect_is_printed_with_its_sources_and_without_secrets() {
-    let (_kept, path) = file(FILE);
-    let (_secret, secret) = file("hunter2\n");
+    let (_kept, path) = config_file(FILE);
+    let (_secret, secret) = config_file("hunter2\n");
     let env = [
         ("REDCAST_CONFIG", path.as_str()),
         ("REDCAST_REDIS__URL", "redis://:hunter2@127.0.0.1:1"),
@@ -100,7 +92,7 @@ async fn what_is_in_effect_is_printed_with_its_sources_and_without_secrets() {
 
 #[tokio::test]
 async fn what_is_printed_can_be_run() {
-    let (_kept, path) = file(FILE);
+    let (_kept, path) = config_file(FILE);
     let printed = fine(&run(&["print-config", "--config", &path], &[]).await);
     let gateway = Gateway::ready(GatewayOptions { config: printed, ..Default::default() }).await;
     let mut client = gateway.connect_envelope("/ws/all").await;

@@ -67,11 +67,6 @@ async fn asked(gateway: &Gateway, outcome: &str) -> f64 {
     gateway.metrics().await.value(&name)
 }
 
-async fn rejected(gateway: &Gateway, reason: &str) -> f64 {
-    let name = format!("redcast_connections_rejected_total{{reason=\"{reason}\"}}");
-    gateway.metrics().await.value(&name)
-}
-
 fn unix_now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64()
 }
@@ -107,7 +102,7 @@ async fn who_is_admitted_gets_in_and_who_is_not_is_told_what_the_hook_said() {
     }
     for outcome in ["unauthenticated", "forbidden"] {
         assert_eq!(asked(&gateway, outcome).await, 1.0);
-        assert_eq!(rejected(&gateway, outcome).await, 1.0);
+        assert_eq!(gateway.rejected(outcome).await, 1.0);
     }
     assert_eq!(asked(&gateway, "admitted").await, 2.0);
     assert_eq!(gateway.metrics().await.value("redcast_forward_auth_seconds_count"), 4.0);
@@ -255,7 +250,7 @@ async fn who_is_turned_away_for_another_reason_is_not_asked_about() {
     let _first = Client::connect(&gateway.ws("/ws"), None).await;
     gateway.until_metric("redcast_connections", 1.0).await;
     assert_eq!(refused(&gateway, "/ws", "").await.status, 503);
-    assert_eq!(rejected(&gateway, "limit").await, 1.0);
+    assert_eq!(gateway.rejected("limit").await, 1.0);
     assert_eq!(hook.questions().len(), 1);
 }
 

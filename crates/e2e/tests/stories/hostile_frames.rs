@@ -120,6 +120,7 @@ async fn last_words(mut client: RawClient) -> u16 {
         let mut closed = None;
         loop {
             match client.frame().await.expect("whole frames and an orderly end") {
+                Some(frame) if closed.is_some() => panic!("behind the close frame: {frame:?}"),
                 Some(Frame { opcode: Opcode::Pong, .. }) => {}
                 Some(frame) if frame.opcode == Opcode::Close => closed = Some(frame.close().0),
                 Some(frame) => panic!("{frame:?}"),

@@ -26,11 +26,6 @@ async fn stay(gateway: &Gateway, handshake: &str) -> (TcpStream, String) {
     (stream, String::from_utf8(head).unwrap())
 }
 
-async fn rejected(gateway: &Gateway, reason: &str) -> f64 {
-    let name = format!("redcast_connections_rejected_total{{reason=\"{reason}\"}}");
-    gateway.metrics().await.value(&name)
-}
-
 #[tokio::test]
 async fn an_instance_that_is_full_says_so_and_takes_again_when_one_left() {
     let gateway = gateway(&[("REDCAST_LIMITS__MAX_CONNECTIONS", "2")]).await;
@@ -40,7 +35,7 @@ async fn an_instance_that_is_full_says_so_and_takes_again_when_one_left() {
     let refused = request(gateway.public(), &plain).await;
     assert_eq!(refused.status, 503, "{refused:?}");
     assert!(refused.header("retry-after").is_some(), "{refused:?}");
-    assert_eq!(rejected(&gateway, "limit").await, 1.0);
+    assert_eq!(gateway.rejected("limit").await, 1.0);
     second.settled().await;
     drop(first);
     gateway.until_metric("redcast_connections", 1.0).await;
@@ -65,7 +60,7 @@ async fn an_address_at_its_limit_is_told_429_and_others_are_let_in() {
         assert_eq!(refused.status, 429, "{claim}: {refused:?}");
         assert!(refused.header("retry-after").is_some(), "{refused:?}");
     }
-    assert_eq!(rejected(&gateway, "address_limit").await, 3.0);
+    assert_eq!(gateway.rejected("address_limit").await, 3.0);
     let (_other, head) = stay(&gateway, &forwarded(&gateway, "192.0.2.77")).await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     first.shutdown().await.unwrap();
@@ -95,8 +90,10 @@ async fn handshakes_beyond_the_rate_are_refused_and_the_connected_notice_nothing
     let refused = statuses.iter().filter(|status| status.starts_with("HTTP/1.1 503")).count();
     let admitted = statuses.iter().filter(|status| *status == "101").count();
     assert_eq!(refused + admitted, 50, "{statuses:?}");
+    let told = statuses.iter().filter(|status| status.contains("\r\nretry-after: ")).count();
+    assert_eq!(told, refused, "who is refused is told when to come back: {statuses:?}");
     assert!(refused > 0 && admitted >= 4, "{admitted} admitted");
-    assert_eq!(rejected(&gateway, "handshake_rate").await, refused as f64);
+    assert_eq!(gateway.rejected("handshake_rate").await, refused as f64);
     bystander.settled().await;
     // A request that is no handshake is not counted among them.
     assert_eq!(get(gateway.public(), "/").await.status, 200);
@@ -113,7 +110,7 @@ async fn sockets_that_never_shake_hands_are_bounded() {
     gateway.until_metric("redcast_http_connections", 3.0).await;
     let refused = get(gateway.public(), "/").await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{refused:?}");
-    assert_eq!(rejected(&gateway, "sockets").await, 1.0);
+    assert_eq!(gateway.rejected("sockets").await, 1.0);
     bystander.settled().await;
     drop(silent);
     gateway.until_metric("redcast_http_connections", 0.0).await;

@@ -1,11 +1,10 @@
 //! What an operator gets wrong is told in one sentence, with an exit code that says
 //! whose fault it is.
 
-use std::io::Write;
 use std::net::TcpListener;
 use std::process::Output;
 
-use redcast_e2e::{Gateway, GatewayOptions, run, run_unprivileged};
+use redcast_e2e::{Gateway, GatewayOptions, config_file, run, run_unprivileged};
 
 const LISTEN: [(&str, &str); 2] =
     [("REDCAST_HTTP__LISTEN", "127.0.0.1:0"), ("REDCAST_ADMIN__LISTEN", "127.0.0.1:0")];
@@ -26,14 +25,6 @@ fn check(output: &Output, code: i32, parts: &[&str]) {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
     assert!(output.stdout.is_empty());
-}
-
-/// A configuration file, kept until it is dropped.
-fn file(content: impl AsRef<[u8]>) -> (tempfile::NamedTempFile, String) {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(content.as_ref()).unwrap();
-    let path = file.path().to_str().unwrap().to_owned();
-    (file, path)
 }
 
 #[tokio::test]
@@ -75,7 +66,7 @@ async fn a_wrong_file_is_named_with_line_column_and_key() {
         ),
         ("[[channels]]\npattern = \"a b\"", "2:1: channels[0].pattern", "' '"),
     ] {
-        let (_kept, path) = file(config);
+        let (_kept, path) = config_file(config);
         let place = format!("redcast: {path}:{place}");
         check(&serve(&["--config", &path], &[]).await, 78, &[&place, part]);
     }
@@ -91,9 +82,9 @@ async fn a_file_that_can_not_be_read_is_named_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
     check(&serve(&["--config", path], &[]).await, 78, &[path, "a directory, not a file"]);
-    let (_kept, path) = file(b"[http]\n# caf\xe9\n");
+    let (_kept, path) = config_file(b"[http]\n# caf\xe9\n");
     check(&serve(&["--config", &path], &[]).await, 78, &[&path, "not UTF-8 text (line 2)"]);
-    let (kept, path) = file("");
+    let (kept, path) = config_file("");
     let nobody = std::os::unix::fs::PermissionsExt::from_mode(0o000);
     kept.as_file().set_permissions(nobody).unwrap();
     let output = run_unprivileged(&["serve", "--config", &path], &LISTEN).await;
@@ -102,7 +93,7 @@ async fn a_file_that_can_not_be_read_is_named_with_the_reason() {
 
 #[tokio::test]
 async fn everything_wrong_is_told_at_once_one_line_each() {
-    let (_kept, path) = file("[http]\nlistn = 1\n[keepalive]\nping_every = 30\n");
+    let (_kept, path) = config_file("[http]\nlistn = 1\n[keepalive]\nping_every = 30\n");
     let env = [("REDCAST_LOG__FORMAT", "xml"), ("REDCAST_API__KEYY", "hunter2")];
     let output = serve(&["--config", &path, "--listen", "99"], &env).await;
     assert_eq!(output.status.code(), Some(78));

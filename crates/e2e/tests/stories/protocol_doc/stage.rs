@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use redcast_e2e::{FrameReader, Gateway, Opcode};
+use redcast_e2e::{ClientFrame, FrameReader, Gateway, Opcode, RawClient};
 use redis::aio::MultiplexedConnection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -13,7 +13,6 @@ use super::transcript::{Heard, Said, Step, Transcript, fits};
 
 /// A frame that is not there after this long is missing.
 const PATIENCE: Duration = Duration::from_secs(20);
-const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 /// The payload of the pings with which the player looks for frames nobody mentioned.
 const LOOK: &[u8] = b"anything else?";
 
@@ -142,15 +141,13 @@ impl Client {
 
     async fn say(&mut self, times: usize, said: &Said) -> Result<(), String> {
         let frame = match said {
-            Said::Text(text) => frame(0x81, text.as_bytes()),
-            Said::Frame(first, payload) => frame(*first, payload),
-            Said::Close(None) => frame(0x88, &[]),
-            Said::Close(Some((code, reason))) => {
-                frame(0x88, &[&code.to_be_bytes(), reason.as_bytes()].concat())
-            }
+            Said::Text(text) => ClientFrame::text(text),
+            Said::Frame(first, payload) => ClientFrame::starting_with(*first, &payload[..]),
+            Said::Close(None) => ClientFrame::new(Opcode::Close, ""),
+            Said::Close(Some((code, reason))) => ClientFrame::close(*code, reason),
         };
         self.said_close |= matches!(said, Said::Close(_));
-        self.write(&frame.repeat(times)).await
+        self.write(&frame.bytes().repeat(times)).await
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<(), String> {
@@ -181,7 +178,7 @@ impl Client {
         if self.ended || self.said_close {
             return Ok(());
         }
-        self.write(&frame(0x89, LOOK)).await?;
+        self.write(&RawClient::encode(Opcode::Ping, LOOK)).await?;
         while !self.ended {
             match self.read().await? {
                 Heard::Nothing => break,
@@ -217,7 +214,7 @@ impl Client {
                 Opcode::Text => Heard::Text(next.text().to_owned()),
                 Opcode::Binary => Heard::Binary(next.payload),
                 Opcode::Ping if self.answers_pings => {
-                    self.write(&frame(0x8a, &next.payload)).await?;
+                    self.write(&RawClient::encode(Opcode::Pong, &next.payload)).await?;
                     continue;
                 }
                 Opcode::Pong if next.payload == LOOK => Heard::Nothing,
@@ -237,7 +234,7 @@ impl Client {
     async fn say_goodbye(&mut self, payload: &[u8]) -> Result<(), String> {
         self.ended = true;
         if !self.said_close {
-            self.write(&frame(0x88, payload)).await?;
+            self.write(&RawClient::encode(Opcode::Close, payload)).await?;
         }
         let next = self.next_frame().await?;
         next.map_or(Ok(()), |frame| Err(format!("behind the close frame: {frame:?}")))
@@ -266,19 +263,4 @@ fn agree(expected: &Heard, heard: &Heard) -> bool {
         }
         (expected, heard) => expected == heard,
     }
-}
-
-/// A client's frame, masked as RFC 6455 section 5.3 wants it.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        length @ 0..=125 => frame.push(0x80 | length as u8),
-        length => {
-            frame.push(0x80 | 126);
-            frame.extend(u16::try_from(length).expect("at most 64 KiB").to_be_bytes());
-        }
-    }
-    frame.extend(MASK);
-    frame.extend(payload.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-    frame
 }
