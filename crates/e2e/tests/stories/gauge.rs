@@ -86,7 +86,7 @@ async fn plain_sockets(gateway: &Gateway) -> Vec<TcpStream> {
     let mut sockets = Vec::new();
     for _ in 0..HTTP_SOCKETS {
         let mut socket = TcpStream::connect(gateway.public()).await.unwrap();
-        socket.write_all(b"GET /api/info HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        socket.write_all(b"GET /icon.svg HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
         assert!(socket.read(&mut [0; 1024]).await.unwrap() > 0);
         sockets.push(socket);
     }
