@@ -69,7 +69,7 @@ impl RedisBroker {
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
         let status = Arc::new(Status::new(metrics.clone()));
         let subscriber = Subscriber {
-            server: Server::of(&info),
+            server: Server::of(&info, &config.url),
             info,
             config: Arc::clone(&config),
             names: Names::new(&config.prefix),

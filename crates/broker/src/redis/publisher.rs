@@ -30,7 +30,7 @@ impl Publisher {
         config: &RedisConfig,
     ) -> Result<Self, BrokerConfigError> {
         let deadline = config.publish_timeout;
-        let server = Server::of(&info);
+        let server = Server::of(&info, &config.url);
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(deadline))
             .set_response_timeout(Some(deadline));

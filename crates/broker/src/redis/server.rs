@@ -1,7 +1,7 @@
 //! What is told of Redis when something is wrong: where it is and why, in one line; never
 //! as whom it is asked.
 
-use redis::{ConnectionInfo, ErrorKind, RedisError};
+use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError};
 
 /// The codes of a Redis that wants a password, or another one (redis.io, AUTH and HELLO).
 const NOT_LET_IN: [&str; 2] = ["NOAUTH", "WRONGPASS"];
@@ -14,9 +14,18 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// The one that `info` connects to.
-    pub(super) fn of(info: &ConnectionInfo) -> Self {
-        Self { place: info.addr().to_string() }
+    /// The one that `info` connects to, which was read from `url`.
+    pub(super) fn of(info: &ConnectionInfo, url: &str) -> Self {
+        // A password with one of these signs in it ends the host and port too early, and
+        // part of it is then taken for them.
+        let spilled = url
+            .split_once("://")
+            .and_then(|(_, rest)| rest.rsplit_once('@'))
+            .is_some_and(|(userinfo, _)| userinfo.contains(['/', '?', '#']));
+        match info.addr() {
+            ConnectionAddr::Tcp(..) if spilled => Self { place: "redis.url".to_owned() },
+            addr => Self { place: addr.to_string() },
+        }
     }
 
     /// Why nothing can be asked of it.
@@ -71,9 +80,12 @@ mod tests {
 
     use super::*;
 
+    fn server_at(url: &str) -> Server {
+        Server::of(&url.into_connection_info().unwrap(), url)
+    }
+
     fn server() -> Server {
-        let url = "redis://user:hunter2@cache.example:6380/1";
-        Server::of(&url.into_connection_info().unwrap())
+        server_at("redis://user:hunter2@cache.example:6380/1")
     }
 
     #[test]
@@ -88,9 +100,11 @@ mod tests {
             server().trouble(&refused.into()),
             "Redis at cache.example:6380 does not let us in: Password authentication failed"
         );
-        let path =
-            Server::of(&"unix:///run/redis.sock?pass=hunter2".into_connection_info().unwrap());
+        let path = server_at("unix:///run/redis.sock?pass=hunter2");
         assert_eq!(path.away("x"), "Redis at /run/redis.sock is not available: x");
+        // The library takes the user for the host here.
+        let spilled = server_at("redis://user:12345#x@cache.example").away("x");
+        assert_eq!(spilled, "Redis at redis.url is not available: x");
     }
 
     #[test]
