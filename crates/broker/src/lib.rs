@@ -109,7 +109,7 @@ pub struct Gap {
 /// The broker would not have this subscription; asking again will not help until
 /// somebody changes what it permits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the broker refused the subscription to {channel}: {reason}")]
+#[error("the subscription to {channel} was refused: {reason}")]
 pub struct SubscribeError {
     /// Which channel.
     pub channel: Channel,
@@ -128,11 +128,12 @@ pub enum PublishError {
         /// The limit, bytes.
         limit: usize,
     },
-    /// The broker is away or did not answer in time; nothing was acknowledged.
-    #[error("the broker is not available: {0}")]
+    /// The broker is away or did not answer in time; nothing was acknowledged. The
+    /// sentence names it.
+    #[error("{0}")]
     Unavailable(String),
-    /// The broker said no.
-    #[error("the broker refused the event: {0}")]
+    /// The broker said no. The sentence names it, and has its words.
+    #[error("{0}")]
     Refused(String),
 }
 

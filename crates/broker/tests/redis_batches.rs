@@ -14,6 +14,8 @@ use bytes::Bytes;
 use redcast_broker::{BatchError, PublishError, RedisConfig, RedisPublisher};
 use redcast_e2e::{Listener, RedisServer};
 use redcast_protocol::Channel;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 /// The gateway's user, as a server's command line wants it: one kind of channel alone.
 const USER: [&str; 6] = ["--user", "gateway", "on", ">secret", "+@all", "&open:*"];
@@ -75,7 +77,17 @@ async fn a_refusal_is_told_in_the_words_of_redis() {
     let closed = RedisPublisher::new(&RedisConfig { url, ..Default::default() }).unwrap();
     let error = closed.publish_all(&channel, &numbers(0..3)).await.unwrap_err();
     assert_eq!((error.index, error.published), (0, 0));
-    assert!(matches!(&error.error, PublishError::Refused(reason) if reason.starts_with("NOPERM")));
+    let told = format!("Redis at 127.0.0.1:{} refused the event: NOPERM ", redis.port());
+    assert!(matches!(&error.error, PublishError::Refused(_)), "{error:?}");
+    assert!(error.to_string().starts_with(&told), "{error}");
+
+    // A wrong password says nothing about the event.
+    let url = format!("redis://gateway:wrong@127.0.0.1:{}", redis.port());
+    let error = publisher(url).publish_all(&channel, &numbers(0..1)).await.unwrap_err();
+    let told = format!("Redis at 127.0.0.1:{} does not let us in: ", redis.port());
+    assert!(matches!(&error.error, PublishError::Unavailable(_)), "{error:?}");
+    assert!(error.to_string().starts_with(&told), "{error}");
+    assert!(!error.to_string().contains("AuthenticationFailed"), "{error}");
 }
 
 #[tokio::test]
@@ -95,4 +107,25 @@ async fn a_redis_that_is_away_or_hangs_is_told_within_the_deadline() {
     assert!(matches!(error.error, PublishError::Unavailable(_)), "{error}");
     redis.restart();
     publisher.publish_all(&channel, &numbers(0..3)).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_redis_is_told_in_one_line() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let place = listener.local_addr().unwrap();
+    let web = async {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
+            let _ = socket.read(&mut [0; 512]).await;
+        }
+    };
+    let publisher = publisher(format!("redis://u:hunter2@{place}"));
+    let channel = Channel::parse("a").unwrap();
+    let events = numbers(0..1);
+    let error = tokio::select! {
+        published = publisher.publish_all(&channel, &events) => published.unwrap_err(),
+        never = web => never,
+    };
+    assert_eq!(error.to_string(), format!("{place} answers, but not as Redis does"));
 }

@@ -9,6 +9,7 @@ use redcast_protocol::{ErrorCode, Reply};
 use redcast_wire::{event_frame, text_frame};
 
 use crate::interest::{Entry, Interest, Members};
+use crate::participant::JoinError;
 
 /// Deliveries taken from the broker at once.
 const TAKE: usize = 256;
@@ -73,7 +74,8 @@ impl Fanout {
         let Some(entry) = self.interest.find(&error.channel) else { return Ok(()) };
         // First: whoever is too late for the notice then asks the broker itself.
         entry.doubt();
-        let message = error.to_string();
+        // In the words that a refused subscribe is answered with.
+        let message = JoinError::from(error).to_string();
         let notice = Reply::Error { code: ErrorCode::Forbidden, message: &message, id: None };
         self.pass_notice(&entry, &notice).await
     }

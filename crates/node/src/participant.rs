@@ -25,8 +25,9 @@ pub enum JoinError {
     /// It would be in more channels than one connection may.
     #[error("a connection can be in at most {0} channels")]
     TooMany(usize),
-    /// The broker refused.
-    #[error(transparent)]
+    /// The broker refused. Its own words are for the operator's log: they may tell how it
+    /// is set up.
+    #[error("the subscription to {} was refused", .0.channel)]
     Refused(#[from] SubscribeError),
     /// The process is going down.
     #[error(transparent)]

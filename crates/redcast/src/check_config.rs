@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::EXIT_CONFIG;
 use crate::cli::ServeFlags;
 use crate::layers::{self, Loaded, Problems};
-use crate::terminal::{print, say};
+use crate::terminal::{print, warn};
 
 /// Flags of `check-config`.
 #[derive(Debug, Clone, Args)]
@@ -34,7 +34,7 @@ pub(crate) fn run(flags: &CheckConfigFlags) -> Result<u8> {
     }
     let loaded = read.map_err(|problems| crate::app::BadConfig(problems.into()))?;
     for warning in &loaded.warnings {
-        say(warning);
+        warn(warning);
     }
     print(format!("configuration is fine ({})\n", summary(&loaded)))?;
     Ok(0)

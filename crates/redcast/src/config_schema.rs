@@ -24,7 +24,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "two endpoints have one path",
-        "[[endpoints]]\npath = \"/ws/shop\"\n\n[[endpoints]]\npath = \"/ws/shop\"\n",
+        "[[endpoints]]\npath = \"/ws/shop\"\n[[endpoints]]\npath = \"/ws/shop\"\n",
     ),
 ];
 

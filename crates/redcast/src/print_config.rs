@@ -12,7 +12,7 @@ use crate::cli::ServeFlags;
 use crate::escape::escaped;
 use crate::layers;
 use crate::settings::{DEFAULTS, HIDDEN, Kind, schema};
-use crate::terminal::{print, say};
+use crate::terminal::{print, warn};
 
 /// Flags of `print-config`.
 #[derive(Debug, Clone, Args)]
@@ -38,7 +38,7 @@ pub(crate) fn run(flags: &PrintConfigFlags) -> Result<u8> {
     }
     let loaded = layers::read(&flags.serve).map_err(|problems| BadConfig(problems.into()))?;
     for warning in &loaded.warnings {
-        say(warning);
+        warn(warning);
     }
     if flags.json {
         print(format!("{:#}\n", as_json(&loaded.values)))?;

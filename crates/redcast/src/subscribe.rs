@@ -155,7 +155,7 @@ fn tell(told: &mut Option<bool>, live: bool, broker: &RedisBroker, channels: &[C
         say(format_args!("listening to {}", named(channels)));
     } else {
         let reason = broker.health().last_error;
-        say(format_args!("waiting for Redis: {}", reason.as_deref().unwrap_or("no answer yet")));
+        say(format_args!("waiting: {}", reason.as_deref().unwrap_or("no answer of Redis yet")));
     }
 }
 

@@ -12,6 +12,11 @@ pub(crate) fn say(text: impl Display) {
     let _ = writeln!(stderr(), "redcast: {}", escaped(text));
 }
 
+/// What works, but not as it says: no error.
+pub(crate) fn warn(text: impl Display) {
+    say(format_args!("warning: {text}"));
+}
+
 /// A result, on standard output. A pipe that was closed has had enough.
 pub(crate) fn print(text: impl AsRef<[u8]>) -> io::Result<()> {
     let mut out = stdout().lock();

@@ -10,6 +10,7 @@ use redis::{RedisError, RedisResult, ServerErrorKind};
 use tokio::time::timeout;
 
 use super::names::Names;
+use super::server::words;
 use super::wishes::Refusal;
 
 /// What a finished command says.
@@ -98,7 +99,7 @@ fn done(reply: RedisResult<()>) -> Done {
 }
 
 fn overdue(command: &str) -> Done {
-    Done::Broken(format!("Redis did not answer {command} in time"))
+    Done::Broken(format!("it did not answer {command} in time"))
 }
 
 fn refusals(channels: &[Channel], error: RedisError) -> Vec<(Channel, Refusal)> {
@@ -111,12 +112,4 @@ fn refusals(channels: &[Channel], error: RedisError) -> Vec<(Channel, Refusal)> 
             Some((channels.get(*index)?.clone(), Refusal { is_final, reason }))
         })
         .collect()
-}
-
-/// An error for people: Redis's own words where it spoke, `NOPERM …` and the like.
-pub(super) fn words(error: &RedisError) -> String {
-    match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("{code} {detail}"),
-        _ => error.to_string(),
-    }
 }

@@ -106,7 +106,7 @@ impl PushReader {
         }
         let now = Instant::now();
         match push.kind {
-            PushKind::Disconnection => return self.link.break_off("Redis closed the connection"),
+            PushKind::Disconnection => return self.link.break_off("it closed the connection"),
             PushKind::Message => self.message(push.data, now),
             PushKind::Subscribe => self.subscribed(&push.data),
             PushKind::Unsubscribe => self.unsubscribed(&push.data),
@@ -148,7 +148,7 @@ impl PushReader {
         if !self.wishes.unsubscribed(name) {
             // The client library has taken this push for the reply to some command, so
             // every later reply is off by one.
-            self.link.break_off("Redis ended a subscription that was wanted");
+            self.link.break_off("it ended a subscription that was wanted");
         }
     }
 

@@ -105,7 +105,7 @@ async fn the_end_of_the_connection_is_told_once_and_no_proof_of_life() {
     rig.reader.read(push(PushKind::Disconnection, &[]));
     rig.reader.link.break_off("a later reason");
     let reason = timeout(Duration::from_secs(1), rig.reader.link.broken()).await;
-    assert_eq!(reason.as_deref(), Ok("Redis closed the connection"));
+    assert_eq!(reason.as_deref(), Ok("it closed the connection"));
     assert_eq!(rig.reader.link.heard(), before);
 }
 

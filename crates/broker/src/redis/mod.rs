@@ -10,6 +10,7 @@ mod heartbeat;
 mod link;
 mod names;
 mod publisher;
+mod server;
 mod status;
 mod subscriber;
 mod wish;
@@ -30,6 +31,7 @@ pub use self::config::{BrokerConfigError, RedisConfig};
 use self::connect::with_socket_options;
 use self::names::Names;
 use self::publisher::Publisher;
+use self::server::Server;
 use self::status::Status;
 use self::subscriber::Subscriber;
 use self::wishes::{Answer, Wishes};
@@ -67,6 +69,7 @@ impl RedisBroker {
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
         let status = Arc::new(Status::new(metrics.clone()));
         let subscriber = Subscriber {
+            server: Server::of(&info, &config.url),
             info,
             config: Arc::clone(&config),
             names: Names::new(&config.prefix),

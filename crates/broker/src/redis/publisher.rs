@@ -9,14 +9,15 @@ use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisError, Server
 use tokio::time::timeout;
 
 use super::batch::BatchError;
-use super::commands::words;
 use super::config::{BrokerConfigError, RedisConfig};
 use super::names::Names;
+use super::server::{Server, is_not_let_in, words};
 use crate::PublishError;
 
 /// Publishes events; never waits longer than its deadline.
 pub(super) struct Publisher {
     pool: Pool,
+    server: Server,
     names: Names,
     deadline: Duration,
     max_event_size: usize,
@@ -29,11 +30,12 @@ impl Publisher {
         config: &RedisConfig,
     ) -> Result<Self, BrokerConfigError> {
         let deadline = config.publish_timeout;
+        let server = Server::of(&info, &config.url);
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(deadline))
             .set_response_timeout(Some(deadline));
         let manager = Manager::new_with_config(info, settings)
-            .map_err(|error| BrokerConfigError::InvalidUrl(error.to_string()))?;
+            .map_err(|error| BrokerConfigError::InvalidUrl(words(&error)))?;
         // A pool without time-outs parks every caller behind a hung Redis.
         let timeouts = Timeouts {
             wait: Some(deadline / 2),
@@ -48,6 +50,7 @@ impl Publisher {
             .map_err(|error| BrokerConfigError::InvalidUrl(error.to_string()))?;
         Ok(Self {
             pool,
+            server,
             names: Names::new(&config.prefix),
             deadline,
             max_event_size: config.max_event_size,
@@ -63,7 +66,7 @@ impl Publisher {
         self.check_size(&payload)?;
         match timeout(self.deadline, self.send(channel, &payload)).await {
             Ok(published) => published,
-            Err(_) => Err(too_late()),
+            Err(_) => Err(self.too_late()),
         }
     }
 
@@ -79,7 +82,7 @@ impl Publisher {
         }
         match timeout(self.deadline, self.send_all(channel, payloads)).await {
             Ok(published) => published,
-            Err(_) => Err(unacknowledged(too_late())),
+            Err(_) => Err(unacknowledged(self.too_late())),
         }
     }
 
@@ -89,13 +92,13 @@ impl Publisher {
     }
 
     async fn send(&self, channel: &Channel, payload: &Bytes) -> Result<(), PublishError> {
-        let mut connection = self.pool.get().await.map_err(no_connection)?;
+        let mut connection = self.pool.get().await.map_err(|error| self.no_connection(error))?;
         redis::cmd("PUBLISH")
             .arg(self.names.channel(channel))
             .arg(payload.as_ref())
             .query_async::<i64>(&mut connection)
             .await
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| self.failed(&error))?;
         Ok(())
     }
 
@@ -103,7 +106,7 @@ impl Publisher {
         if payloads.is_empty() {
             return Ok(());
         }
-        let connection = self.pool.get().await.map_err(no_connection);
+        let connection = self.pool.get().await.map_err(|error| self.no_connection(error));
         let mut connection = connection.map_err(unacknowledged)?;
         let name = self.names.channel(channel);
         let mut pipeline = redis::pipe();
@@ -111,21 +114,45 @@ impl Publisher {
             pipeline.cmd("PUBLISH").arg(&name).arg(payload.as_ref()).ignore();
         }
         let sent = pipeline.query_async::<()>(&mut connection).await;
-        sent.map_err(|error| what_was_refused(&error, payloads.len()))
+        sent.map_err(|error| self.what_was_refused(&error, payloads.len()))
     }
-}
 
-/// Redis went through the whole batch and refused some of it, or was lost on the way.
-fn what_was_refused(error: &RedisError, sent: usize) -> BatchError {
-    let refused = error.clone().into_server_errors();
-    let refused = refused.as_deref().unwrap_or_default();
-    match refused.first() {
-        Some((index, first)) => BatchError {
-            index: *index,
-            published: sent - refused.len(),
-            error: failed(&RedisError::from(first.clone())),
-        },
-        None => unacknowledged(failed(error)),
+    /// Redis went through the whole batch and refused some of it, or was lost on the way.
+    fn what_was_refused(&self, error: &RedisError, sent: usize) -> BatchError {
+        let refused = error.clone().into_server_errors();
+        let refused = refused.as_deref().unwrap_or_default();
+        match refused.first() {
+            Some((index, first)) => BatchError {
+                index: *index,
+                published: sent - refused.len(),
+                error: self.failed(&RedisError::from(first.clone())),
+            },
+            None => unacknowledged(self.failed(error)),
+        }
+    }
+
+    fn too_late(&self) -> PublishError {
+        let why = "it did not answer in time; what was sent may have arrived all the same";
+        PublishError::Unavailable(self.server.away(why))
+    }
+
+    /// Whatever the reason, it is none of the event's.
+    fn no_connection(&self, error: PoolError) -> PublishError {
+        PublishError::Unavailable(match error {
+            PoolError::Backend(error) => self.server.trouble(&error),
+            PoolError::Timeout(TimeoutType::Wait) => self.server.away("every connection is busy"),
+            PoolError::Timeout(_) => self.server.away("it did not answer in time"),
+            other => self.server.away(&other.to_string()),
+        })
+    }
+
+    /// Tells what Redis will refuse again from what may pass.
+    fn failed(&self, error: &RedisError) -> PublishError {
+        if is_refusal(error) && !is_not_let_in(error) {
+            PublishError::Refused(self.server.refused("the event", &words(error)))
+        } else {
+            PublishError::Unavailable(self.server.trouble(error))
+        }
     }
 }
 
@@ -134,27 +161,10 @@ fn unacknowledged(error: PublishError) -> BatchError {
     BatchError { index: 0, published: 0, error }
 }
 
-fn too_late() -> PublishError {
-    PublishError::Unavailable(
-        "Redis did not answer in time; what was sent may have arrived all the same".to_owned(),
-    )
-}
-
-fn no_connection(error: PoolError) -> PublishError {
-    match error {
-        PoolError::Backend(error) => failed(&error),
-        PoolError::Timeout(TimeoutType::Wait) => {
-            PublishError::Unavailable("every connection is busy".to_owned())
-        }
-        other => PublishError::Unavailable(other.to_string()),
-    }
-}
-
-/// Tells what Redis will refuse again from what may pass.
-fn failed(error: &RedisError) -> PublishError {
+/// Whether Redis said no, and is not just starting, failing over or no primary.
+fn is_refusal(error: &RedisError) -> bool {
     use ServerErrorKind as Server;
     match error.kind() {
-        // The answers of a server that is starting, failing over or not a primary.
         ErrorKind::Server(
             Server::BusyLoading
             | Server::MasterDown
@@ -163,10 +173,8 @@ fn failed(error: &RedisError) -> PublishError {
             | Server::TryAgain
             | Server::Moved
             | Server::Ask,
-        ) => PublishError::Unavailable(words(error)),
-        ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
-            PublishError::Refused(words(error))
-        }
-        _ => PublishError::Unavailable(words(error)),
+        ) => false,
+        ErrorKind::Server(_) | ErrorKind::Extension => true,
+        _ => false,
     }
 }

@@ -16,12 +16,13 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::commands::{Commands, Done, words};
+use super::commands::{Commands, Done};
 use super::config::RedisConfig;
 use super::connect::open_subscription;
 use super::heartbeat::Heartbeat;
 use super::link::{Link, PushReader};
 use super::names::Names;
+use super::server::Server;
 use super::status::Status;
 use super::wish::Effect;
 use super::wishes::{Refusal, Wishes};
@@ -40,6 +41,8 @@ const COMMANDS_IN_FLIGHT: usize = 4;
 pub(super) struct Subscriber {
     /// Where Redis is.
     pub(super) info: ConnectionInfo,
+    /// How messages name it.
+    pub(super) server: Server,
     /// How patient to be.
     pub(super) config: Arc<RedisConfig>,
     /// How Redis channels are spelled.
@@ -69,7 +72,7 @@ impl Subscriber {
                 }
                 Err(error) => {
                     // Several attempts a second: one line per outage is enough.
-                    let reason = words(&error);
+                    let reason = self.server.trouble(&error);
                     if !std::mem::replace(&mut outage_logged, true) {
                         tracing::warn!(reason, "no connection to Redis, trying on");
                     }
@@ -114,6 +117,7 @@ impl Subscriber {
         link.close();
         match reason {
             Some(reason) => {
+                let reason = self.server.away(&reason);
                 tracing::warn!(reason, "lost the connection to Redis");
                 self.status.link_down(&reason);
             }
@@ -164,7 +168,7 @@ impl<'a> Watch<'a> {
                 }
                 _ = beats.tick() => {
                     if !self.heartbeat.beat(Instant::now(), self.link.heard()) {
-                        return "Redis has been silent for too long".to_owned();
+                        return "it has been silent for too long".to_owned();
                     }
                     self.ping();
                 }
@@ -213,9 +217,10 @@ impl<'a> Watch<'a> {
     }
 
     fn refused(&self, refusals: &[(Channel, Refusal)]) {
-        let Subscriber { status, wishes, intake, .. } = self.subscriber;
+        let Subscriber { server, status, wishes, intake, .. } = self.subscriber;
         for (channel, refusal) in refusals {
-            status.error(&refusal.reason);
+            let what = format!("the subscription to {channel}");
+            status.error(&server.refused(&what, &refusal.reason));
             self.link.between_pushes(|| match wishes.refused(channel, refusal) {
                 // It is asked for every second; one line and one notice are enough.
                 Effect::None => {}

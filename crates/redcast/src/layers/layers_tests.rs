@@ -232,7 +232,7 @@ fn a_cookie_and_any_page_do_not_go_together() {
     let wrong = check_text(asks).unwrap_err().to_string();
     assert!(
         wrong.contains(
-            "redcast.toml:2:1: auth.forward_url: while endpoints[0].allowed_origins is \"*\""
+            "redcast.toml:2:1: auth.forward_url: the built-in endpoint allows every origin"
         ),
         "{wrong}"
     );
@@ -334,4 +334,37 @@ fn nothing_in_a_file_is_wrong_that_need_not_be() {
     for text in ["", "\u{feff}", "\n# nothing\n", "[http]", "[[channels]]\npattern = \"a*\""] {
         check_text(text).unwrap();
     }
+}
+
+#[test]
+fn of_a_secret_and_its_file_the_one_of_the_stronger_layer_counts() {
+    let text = "[redis]\nurl_file = \"/nowhere\"\n";
+    let url = Some("redis://127.0.0.1:1".to_owned());
+    let flags = ServeFlags { redis_url: url, ..ServeFlags::default() };
+    let (_kept, path) = file(text);
+    let loaded = from_layers(&flags, path, &Variables::new()).unwrap();
+    assert!(loaded.settings.redis.url.is_some() && loaded.settings.redis.url_file.is_none());
+
+    // The other way round it is the file that is read.
+    let variable = [("REDCAST_REDIS__URL_FILE", "/nowhere")];
+    let told = refused("[redis]\nurl = \"redis://a\"", &variable, &ServeFlags::default());
+    assert!(told.starts_with("REDCAST_REDIS__URL_FILE: /nowhere: "), "{told}");
+
+    let both = [("REDCAST_API__KEY_FILE", "/nowhere"), ("REDCAST_API__KEY", "a")];
+    assert_eq!(
+        refused("", &both, &ServeFlags::default()),
+        "REDCAST_API__KEY_FILE: api.key is set, too (REDCAST_API__KEY); set one, not both"
+    );
+}
+
+#[test]
+fn the_mistakes_of_a_file_come_by_line_and_before_the_others() {
+    let text = "[limits]\noutbox = 1\n[http]\nlisen = \"a\"\nunsent_limit = 1\n\
+                [[endpoints]]\ncolour = 1\n[log]\nlevl = 1";
+    let variable = [("REDCAST_PORT", "80")];
+    let told = refused(text, &variable, &ServeFlags::default());
+    let places: Vec<_> = told.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    let expected =
+        ["FILE:2:1", "FILE:4:1", "FILE:5:1", "FILE:6:1", "FILE:7:1", "FILE:9:1", "REDCAST_PORT"];
+    assert_eq!(places, expected, "{told}");
 }

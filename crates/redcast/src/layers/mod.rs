@@ -8,6 +8,7 @@ mod judge;
 mod problem;
 mod secrets;
 mod set_by;
+mod twins;
 mod variables;
 
 use std::env;
@@ -18,7 +19,7 @@ use anyhow::Result;
 use config::{Config, ConfigError, Map, Source, Value, ValueKind};
 use serde_json::Value as Json;
 
-use self::blame::blamed;
+use self::blame::{blamed, origin_of};
 pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::variables::variable_of;
 use self::variables::{CONFIG_VARIABLE, Variables};
@@ -68,7 +69,7 @@ impl Source for Layer {
 pub(crate) fn load(flags: &ServeFlags) -> Result<Settings> {
     let loaded = read(flags)?;
     for warning in &loaded.warnings {
-        crate::terminal::say(warning);
+        crate::terminal::warn(warning);
     }
     Ok(loaded.settings)
 }
@@ -183,7 +184,7 @@ fn merged(
     problems: Vec<Problem>,
 ) -> Result<(Settings, Value), Problems> {
     if !problems.is_empty() {
-        return Err(Problems(problems));
+        return Err(Problems::in_order(problems));
     }
     // Every value was judged by the schema of the same types, so that this can't fail
     // but by a mistake of ours.
@@ -191,13 +192,18 @@ fn merged(
         |error: ConfigError| Problems(vec![Problem::new("configuration", error.to_string())]);
     let builder = layers.fold(Config::builder(), |builder, layer| builder.add_source(layer));
     let mut values = builder.build().map_err(ours)?.cache;
+    let unclear = twins::settle(&mut values);
+    // Before it is filled in what nobody wrote.
+    let own_endpoints = origin_of(&values, "endpoints").is_some();
     complete(&mut values, schema());
     let settings: Settings = values.clone().try_deserialize().map_err(ours)?;
-    let findings = settings.check();
-    if !findings.is_empty() {
-        return Err(Problems(findings.iter().map(|finding| blamed(finding, &values)).collect()));
+    let findings = settings.check(own_endpoints);
+    let wrong = findings.iter().map(|finding| blamed(finding, &values));
+    let problems: Vec<_> = unclear.into_iter().chain(wrong).collect();
+    match problems.is_empty() {
+        true => Ok((settings, values)),
+        false => Err(Problems::in_order(problems)),
     }
-    Ok((settings, values))
 }
 
 /// Fills in what the tables of a list leave out, so that it is seen.

@@ -35,6 +35,24 @@ impl Problem {
     }
 }
 
+impl Problems {
+    /// Those of a file come first, by line and column; the others keep their order.
+    pub(super) fn in_order(mut problems: Vec<Problem>) -> Self {
+        problems.sort_by_key(|problem| {
+            let place = place_in_file(&problem.source);
+            (place.is_none(), place)
+        });
+        Self(problems)
+    }
+}
+
+/// The line and the column in `FILE:LINE:COLUMN`.
+fn place_in_file(source: &str) -> Option<(u64, u64)> {
+    let (rest, column) = source.rsplit_once(':')?;
+    let (_, line) = rest.rsplit_once(':')?;
+    Some((line.parse().ok()?, column.parse().ok()?))
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A variable or a flag says by its name which key it sets.

@@ -128,11 +128,11 @@ const WRONG_FILES: &[(&str, &str)] = &[
     ),
     (
         "[api]\nkey = \"a\"\nkey_file = \"b\"",
-        "FILE:3:1: api.key_file: api.key is set, too; set one, not both",
+        "FILE:3:1: api.key_file: api.key is set, too (FILE:2:1); set one, not both",
     ),
     (
         "[redis]\nurl_file = \"b\"\nurl = \"redis://a\"",
-        "FILE:2:1: redis.url_file: redis.url is set, too",
+        "FILE:2:1: redis.url_file: redis.url is set, too (FILE:3:1); set one",
     ),
     ("[api]\nkey = \"\"", "api.key: the value is not a key: it is empty"),
     ("[limits]\nmax_event_size = \"33MiB\"", "FILE:2:1: limits.max_event_size: at most 32MiB"),

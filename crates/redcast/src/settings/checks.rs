@@ -32,14 +32,13 @@ fn takes(place: IpAddr, address: IpAddr) -> bool {
 }
 
 impl Settings {
-    /// Everything that is wrong.
-    pub(crate) fn check(&self) -> Vec<Finding> {
+    /// Everything that is wrong. Who has no `own_endpoints` can't be told of their keys.
+    pub(crate) fn check(&self, own_endpoints: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         self.check_values(&mut findings);
         self.check_times(&mut findings);
         self.check_addresses(&mut findings);
-        self.check_secrets(&mut findings);
-        self.check_forward_auth(&mut findings);
+        self.check_forward_auth(own_endpoints, &mut findings);
         self.check_endpoints(&mut findings);
         findings
     }
@@ -110,27 +109,11 @@ impl Settings {
         }
     }
 
-    fn check_secrets(&self, findings: &mut Vec<Finding>) {
-        let both = [
-            ("redis.url", self.redis.url.is_some() && self.redis.url_file.is_some()),
-            (
-                "auth.forward_url",
-                self.auth.forward_url.is_some() && self.auth.forward_url_file.is_some(),
-            ),
-            ("api.key", self.api.key.is_some() && self.api.key_file.is_some()),
-        ];
-        for (key, _) in both.iter().filter(|(_, both)| *both) {
-            let file = format!("{key}_file");
-            let message = |other: &str| format!("{other} is set, too; set one, not both");
-            findings.push(Finding::between([(&file, message(key)), (key, message(&file))]));
-        }
-    }
-
     fn asks(&self) -> bool {
         self.auth.forward_url.is_some() || self.auth.forward_url_file.is_some()
     }
 
-    fn check_forward_auth(&self, findings: &mut Vec<Finding>) {
+    fn check_forward_auth(&self, own_endpoints: bool, findings: &mut Vec<Finding>) {
         if !self.asks() {
             return;
         }
@@ -145,18 +128,23 @@ impl Settings {
         for (index, endpoint) in self.endpoints.iter().enumerate() {
             if endpoint.allowed_origins.iter().any(|origin| origin.is_any()) {
                 let key = format!("endpoints[{index}].allowed_origins");
-                let mend = format!(
-                    "set {key} to your pages' origins, or take \"cookie\" out of \
-                     auth.forward_headers"
-                );
+                let no_cookie = "or take \"cookie\" out of auth.forward_headers";
                 let own = format!(
                     "\"*\" lets any page connect with its visitors' cookies, which \
-                     auth.forward_headers passes on as proof; {mend}"
+                     auth.forward_headers passes on as proof; set {key} to your pages' \
+                     origins, {no_cookie}"
                 );
-                let other = format!(
-                    "while {key} is \"*\", any page could connect with its visitors' cookies; \
-                     {mend}"
-                );
+                let other = match own_endpoints {
+                    true => format!(
+                        "while {key} is \"*\", any page could connect with its visitors' \
+                         cookies; set it to your pages' origins, {no_cookie}"
+                    ),
+                    false => format!(
+                        "the built-in endpoint allows every origin, so that any page could \
+                         connect with its visitors' cookies; write an [[endpoints]] with path, \
+                         channels and allowed_origins, {no_cookie}"
+                    ),
+                };
                 findings.push(Finding::between([
                     (&key, own),
                     ("auth.forward_headers", other.clone()),
