@@ -4,25 +4,12 @@
 // Usage: node browser.mjs PAGE-URL PAYLOAD-FILE FILE PICTURE
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
-
-// The library lives with the other tools, outside the sources.
-const require = createRequire(`${process.cwd()}/.tools/first-minute/`);
-const { chromium } = require("playwright-core");
+import { launch } from "../chromium.mjs";
 
 const [url, payload, file, picture] = process.argv.slice(2);
 const published = JSON.parse(readFileSync(payload, "utf8"));
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-  args: [
-    "--no-sandbox",
-    "--no-proxy-server",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
+const browser = await launch();
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 720 } });
   page.setDefaultTimeout(60_000);

@@ -1,12 +1,8 @@
 // The page in headless Chromium, as the checks look at it.
 
-import { createRequire } from "node:module";
+import { launch } from "../chromium.mjs";
 import { check } from "./report.mjs";
 import { install, lowestContrast, stickingOut } from "./probes.mjs";
-
-// The library lives with the other tools, outside the sources.
-const require = createRequire(`${process.cwd()}/.tools/first-minute/`);
-const { chromium } = require("playwright-core");
 
 const WINDOW = { width: 1280, height: 800 };
 // Fifty rows would be too small to judge.
@@ -26,16 +22,7 @@ export class Screen {
   static async open(folder) {
     const screen = new Screen();
     screen.#folder = folder;
-    screen.#browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-      args: [
-        "--no-sandbox",
-        "--no-proxy-server",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-      ],
-    });
+    screen.#browser = await launch();
     screen.page = await screen.#browser.newPage({ viewport: WINDOW, colorScheme: "light" });
     screen.page.setDefaultTimeout(PATIENCE_MS);
     screen.#devtools = await screen.page.context().newCDPSession(screen.page);

@@ -13,7 +13,9 @@ mod memory;
 mod metrics;
 mod redis;
 
-pub use self::redis::{BatchError, BrokerConfigError, RedisBroker, RedisConfig, RedisPublisher};
+pub use self::redis::{
+    BatchError, BrokerConfigError, REDIS_DESCRIPTORS, RedisBroker, RedisConfig, RedisPublisher,
+};
 pub use deliveries::{Deliveries, DeliverySender, QueueLimits, SendOutcome, deliveries};
 pub use memory::{MemoryBroker, MemoryConfig};
 pub use metrics::BrokerMetrics;

@@ -32,7 +32,7 @@ thread_local! {
 
 /// One connection.
 pub(crate) struct Session {
-    // First, so that its permit is given back before the end is told.
+    // First, so that it has left its channels when the end is told.
     participant: Participant<ClientSocket>,
     life: Life,
     decoder: Decoder,

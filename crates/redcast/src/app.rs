@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use prometheus::{IntCounter, IntGauge, Registry};
-use redcast_broker::{Broker, BrokerMetrics, Deliveries, MemoryBroker, RedisBroker};
+use redcast_broker::{
+    Broker, BrokerMetrics, Deliveries, MemoryBroker, REDIS_DESCRIPTORS, RedisBroker,
+};
 use redcast_edge::{
     Edge, EdgeMetrics, FORWARD_AUTH_DESCRIPTORS, Identity, LINGERING_DESCRIPTORS, ListenerConfig,
     SocketLimits, admin_router, public_router, serve,
@@ -19,26 +21,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cli::ServeFlags;
-use crate::settings::{BrokerSettings, Settings};
+use crate::settings::{BrokerSettings, RESERVED_DESCRIPTORS, Settings};
 use crate::shutdown::{Drain, EXIT_INTERRUPTED, Signals};
 use crate::version::{COMMIT, VERSION};
 use crate::{banner, demo, telemetry};
 
 /// Scrapers and probes are few.
 const ADMIN_SOCKETS: usize = 32;
-/// The pool of 16 that publishes, the connection that listens and its successor.
-const REDIS_SOCKETS: usize = 18;
 /// The listeners, the runtime's own, standard streams, and files read now and then.
 const OTHER_DESCRIPTORS: usize = 24;
-/// Descriptors that no client's socket may take. It is less than the 256 that the limit
-/// of connections leaves free, so that there is room for handshakes even then, if only
-/// to refuse them.
+/// Handshakes that there is room for when all connections are taken, if only to refuse
+/// them.
+const SPARE_HANDSHAKES: usize = 64;
+/// Descriptors that no client's socket may take.
 const INTERNAL_DESCRIPTORS: usize = ADMIN_SOCKETS
     + 2 * LINGERING_DESCRIPTORS
     + FORWARD_AUTH_DESCRIPTORS
-    + REDIS_SOCKETS
+    + REDIS_DESCRIPTORS
     + OTHER_DESCRIPTORS;
-const _: () = assert!(INTERNAL_DESCRIPTORS <= 192, "64 are left for handshakes");
+const _: () = assert!(INTERNAL_DESCRIPTORS + SPARE_HANDSHAKES <= RESERVED_DESCRIPTORS as usize);
 
 /// How many connections the kernel holds that we have not accepted yet; the system's
 /// own limit, `net.core.somaxconn`, counts where it is lower. Over the usual 128, a burst

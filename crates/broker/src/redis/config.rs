@@ -7,6 +7,12 @@ use redis::{ConnectionInfo, IntoConnectionInfo};
 
 use crate::QueueLimits;
 
+/// Connections for publishing, unless set otherwise.
+const POOL_SIZE: usize = 16;
+/// The most descriptors that Redis takes with the default pool: those, the connection
+/// that listens, and its successor while that is being made.
+pub const REDIS_DESCRIPTORS: usize = POOL_SIZE + 2;
+
 /// How to reach Redis and how patient to be with it.
 #[derive(Clone)]
 pub struct RedisConfig {
@@ -57,7 +63,7 @@ impl Default for RedisConfig {
             response_timeout: Duration::from_secs(5),
             subscribe_timeout: Duration::from_secs(5),
             publish_timeout: Duration::from_millis(900),
-            pool_size: 16,
+            pool_size: POOL_SIZE,
             heartbeat_every: Duration::from_millis(500),
             dead_after: Duration::from_secs(2),
             ask_again_every: Duration::from_secs(1),

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::batch::{BatchError, RedisPublisher};
-pub use self::config::{BrokerConfigError, RedisConfig};
+pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
 
 use self::connect::with_socket_options;
 use self::names::Names;

@@ -23,7 +23,7 @@ pub(crate) use self::catalogue::{Section, catalogue};
 pub(crate) use self::checks::Finding;
 use self::kinds::{HeaderName, LogFilter, Origin};
 pub(crate) use self::parsed::{Kind, Parsed, Written};
-pub(crate) use self::rooms::BrokerSettings;
+pub(crate) use self::rooms::{BrokerSettings, RESERVED_DESCRIPTORS};
 pub(crate) use self::schema::schema;
 pub(crate) use self::secret::{ApiKeyText, ForwardUrl, HIDDEN, RedisUrl};
 

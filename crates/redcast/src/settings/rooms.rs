@@ -13,8 +13,9 @@ use super::{ChannelSettings, EndpointSettings, Parsed, RedisUrl, Settings, SlowC
 use crate::banner::{Shown, is_plain};
 use crate::cli::ServeFlags;
 
-/// Descriptors kept for everything that is no client: Redis, metrics, logs.
-pub(super) const RESERVED_DESCRIPTORS: u64 = 256;
+/// Descriptors that the limit of connections leaves free: for Redis, metrics and logs, and
+/// for handshakes.
+pub(crate) const RESERVED_DESCRIPTORS: u64 = 256;
 
 /// Which broker, with its settings.
 pub(crate) enum BrokerSettings {
