@@ -94,7 +94,7 @@ pub(crate) async fn say_goodbye(connection: &Arc<Connection<ClientSocket>>) {
             Outgoing::Broken => Poll::Ready(false),
         }
     });
-    let flushed = Box::pin(timeout(FLUSH_TIMEOUT, flushed)).await;
+    let flushed = timeout(FLUSH_TIMEOUT, flushed).await;
     let abnormal = connection.closing().is_none_or(|end| end.code == CloseCode::Abnormal);
     if abnormal || flushed != Ok(true) || connection.socket().shutdown_write().is_err() {
         // What still waits is given up here, and counted.
@@ -103,5 +103,5 @@ pub(crate) async fn say_goodbye(connection: &Arc<Connection<ClientSocket>>) {
     }
     let discarded = poll_fn(|cx| poll_discard(&connection.socket().stream, cx));
     // Past the deadline the socket is dropped all the same.
-    let _ = Box::pin(timeout(DISCARD_TIMEOUT, discarded)).await;
+    let _ = timeout(DISCARD_TIMEOUT, discarded).await;
 }

@@ -25,7 +25,7 @@ use crate::life::Life;
 use crate::metrics::Rejected;
 use crate::query::resume_points;
 use crate::router::Edge;
-use crate::session::Session;
+use crate::session::{Beginning, Session};
 use crate::socket::ClientSocket;
 
 /// What the handshake settled.
@@ -141,7 +141,7 @@ async fn begin(edge: Arc<Edge>, upgrade: OnUpgrade, accepted: Accepted) {
     let session = Session::new(life, participant, expiry);
     // A panic in there ends this connection alone: the task is its own, and each
     // count falls with the struct that holds it.
-    edge.sessions.spawn(session.run(since, read));
+    edge.sessions.spawn(session.run(Box::new(Beginning { since, read })));
 }
 
 /// The TCP socket itself and what was read beyond the request. Any other kind of
