@@ -1,6 +1,6 @@
 //! A client's TCP socket, with the permit that counts it.
 
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
 
 use redcast_hub::Socket;
@@ -34,16 +34,28 @@ impl ClientSocket {
     }
 }
 
+/// The kernel is asked directly: the runtime's own record of whether a socket is
+/// writable lies in memory that nothing else touches during a fan-out, and fetching it
+/// would cost each delivery a cache miss. Only where the kernel takes nothing is the
+/// runtime asked too, so that it notes that and can tell when there is room.
 impl Socket for ClientSocket {
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         #[cfg(feature = "faults")]
         self.fault.strike();
-        self.stream.try_write(bytes)
+        match SockRef::from(&self.stream).send(bytes) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.stream.try_write(bytes),
+            taken => taken,
+        }
     }
 
     fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         #[cfg(feature = "faults")]
         self.fault.strike();
-        self.stream.try_write_vectored(slices)
+        match SockRef::from(&self.stream).send_vectored(slices) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.stream.try_write_vectored(slices)
+            }
+            taken => taken,
+        }
     }
 }
