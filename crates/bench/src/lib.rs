@@ -6,7 +6,7 @@
 //! and Redis share another.
 //!
 //! - [`floor`]: the least work a server can do; everything is compared to it
-//! - [`scenario`]: the table of what is measured, and the bars
+//! - [`scenario`], [`setup`], [`content`]: what is measured, and the bars
 //! - [`contender`], [`server`]: who is measured, and its process
 //! - [`clients`], [`publisher`], [`load`]: the load generator
 //! - [`measure`]: one scenario against one server
@@ -17,10 +17,12 @@
 pub mod checker;
 pub mod clients;
 pub mod contender;
+pub mod content;
 pub mod figure;
 pub mod floor;
 pub mod frame;
 pub mod histogram;
+pub mod inflate;
 pub mod load;
 pub mod machine;
 pub mod measure;
@@ -32,3 +34,4 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod server;
+pub mod setup;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::contender::{Contender, Launch, Ready};
+use crate::contender::{Contender, Joining, Launch, Ready};
 use crate::machine::{pin, wait_until};
 
 /// How long a server may take until it is ready.
@@ -29,6 +29,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// Path and query.
     pub path: String,
+    /// How a client says which channel it wants.
+    pub joining: Joining,
 }
 
 impl Target {
@@ -39,7 +41,7 @@ impl Target {
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let mut addresses = host.to_socket_addrs().with_context(|| format!("bad host in {url}"))?;
         let address = addresses.find(SocketAddr::is_ipv4).context("the URL's host has no IPv4")?;
-        Ok(Self { address, path: format!("/{path}") })
+        Ok(Self { address, path: format!("/{path}"), joining: Joining::Given })
     }
 }
 
@@ -53,6 +55,8 @@ impl fmt::Display for Target {
 pub struct Server {
     /// Where its clients connect.
     pub target: Target,
+    /// Where its metrics are, `HOST:PORT`; the gateway alone has any.
+    admin: Option<String>,
     child: Child,
     /// Ends with its output; yields its count of short sends.
     output: Option<JoinHandle<u64>>,
@@ -65,6 +69,9 @@ impl Server {
         let launch = contender.launch(redis)?;
         let folder = TempDir::new().context("can't make a temporary folder")?;
         let log = folder.path().join("stderr.log");
+        for (name, text) in &launch.files {
+            std::fs::write(folder.path().join(name), text)?;
+        }
         let mut child = command(&launch, cpu)
             .current_dir(folder.path())
             .stderr(File::create(&log)?)
@@ -72,10 +79,15 @@ impl Server {
             .with_context(|| format!("can't start {}", launch.program.display()))?;
         let (urls, output) = follow(child.stdout.take().context("stdout is piped")?)?;
         // A guard from here on: an error below must not leave the child behind.
-        let target = Target { address: ([127, 0, 0, 1], 0).into(), path: String::new() };
-        let mut server = Self { target, child, output: Some(output), _folder: folder };
+        let nowhere = ([127, 0, 0, 1], 0).into();
+        let target = Target { address: nowhere, path: String::new(), joining: launch.joining };
+        let admin = match &launch.ready {
+            Ready::Readyz { admin, .. } => Some(admin.clone()),
+            Ready::UrlPrinted => None,
+        };
+        let mut server = Self { target, admin, child, output: Some(output), _folder: folder };
         server.target = match server.wait_until_ready(&launch.ready, &urls)? {
-            Some(target) => target,
+            Some(target) => Target { joining: launch.joining, ..target },
             None => {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 let last =
@@ -163,7 +175,8 @@ fn follow(stdout: ChildStdout) -> Result<(Receiver<String>, JoinHandle<u64>)> {
         let mut short_sends = 0;
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if let Some(count) = line.strip_prefix("short_sends=") {
-                short_sends = count.parse().unwrap_or(u64::MAX);
+                let batch: u64 = count.parse().unwrap_or(0);
+                short_sends += batch;
             } else if let Some(url) = line.split_whitespace().find(|word| word.starts_with("ws://"))
             {
                 // Only the first is waited for.
