@@ -12,8 +12,10 @@ use crate::setup::Setup;
 /// A server that can be measured.
 #[derive(Debug, Clone)]
 pub struct Contender {
-    /// Its name in the table.
+    /// What it is called.
     pub name: String,
+    /// What its runs are called in the table: its name, or what is special about them.
+    pub label: String,
     kind: Kind,
     setup: Setup,
 }
@@ -86,7 +88,7 @@ pub enum Ready {
 
 impl Contender {
     fn new(name: &str, kind: Kind) -> Self {
-        Self { name: name.to_owned(), kind, setup: Setup::default() }
+        Self { name: name.to_owned(), label: name.to_owned(), kind, setup: Setup::default() }
     }
 
     /// The floor, which everything is compared to.
@@ -119,6 +121,11 @@ impl Contender {
         }
         ensure!(!matches!(name, "" | "floor" | "gateway"), "a peer needs a name of its own");
         Ok(Self::new(name, Kind::Peer(words)))
+    }
+
+    /// The same server, its runs under another name.
+    pub fn labelled(&self, label: &str) -> Self {
+        Self { label: label.to_owned(), ..self.clone() }
     }
 
     /// The same server, set up otherwise.

@@ -14,8 +14,10 @@
 //!
 //! This room stands outside: it knows the gateway only by its public contract.
 
+pub mod admin;
 pub mod checker;
 pub mod clients;
+pub mod compare;
 pub mod contender;
 pub mod content;
 pub mod figure;
@@ -35,3 +37,5 @@ pub mod run;
 pub mod scenario;
 pub mod server;
 pub mod setup;
+pub mod silent;
+pub mod table;

@@ -5,8 +5,8 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -16,6 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::admin;
 use crate::contender::{Contender, Joining, Launch, Ready};
 use crate::machine::{pin, wait_until};
 
@@ -55,7 +56,7 @@ impl fmt::Display for Target {
 pub struct Server {
     /// Where its clients connect.
     pub target: Target,
-    /// Where its metrics are, `HOST:PORT`; the gateway alone has any.
+    /// Where a gateway tells its metrics.
     admin: Option<String>,
     child: Child,
     /// Ends with its output; yields its count of short sends.
@@ -118,11 +119,17 @@ impl Server {
         wait_until(START_PATIENCE, || {
             found = match ready {
                 Ready::UrlPrinted => urls.try_recv().ok(),
-                Ready::Readyz { admin, url } => is_ready(admin).then(|| url.clone()),
+                Ready::Readyz { admin, url } => admin::is_ready(admin).then(|| url.clone()),
             };
             found.is_some() || matches!(self.child.try_wait(), Ok(Some(_)))
         })?;
         found.map(|url| Target::parse(&url)).transpose()
+    }
+
+    /// The value of a gateway's metric `name`.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let admin = self.admin.as_deref().context("this server tells no metrics")?;
+        admin::metric(admin, name)
     }
 
     /// Ends it at once and tells how many short sends it reported.
@@ -186,18 +193,6 @@ fn follow(stdout: ChildStdout) -> Result<(Receiver<String>, JoinHandle<u64>)> {
         short_sends
     })?;
     Ok((found, thread))
-}
-
-fn is_ready(admin: &str) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect(admin)?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        write!(stream, "GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")?;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status)?;
-        Ok(&status == b"HTTP/1.1 200")
-    };
-    ask().unwrap_or(false)
 }
 
 #[cfg(test)]
