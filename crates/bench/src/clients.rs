@@ -12,11 +12,14 @@ use rustix::event::{Timespec, epoll};
 use socket2::{Domain, Socket, Type};
 
 use crate::checker::{Checker, Verdict};
+use crate::contender::Joining;
 use crate::frame::{self, Split};
 use crate::histogram::Histogram;
+use crate::inflate::{self, Inflater};
 use crate::machine::check_interrupt;
 use crate::payload::{self, Kind};
 use crate::server::Target;
+use crate::setup::Setup;
 
 /// Each pair of addresses has about 28,000 ports; the next source address is
 /// taken well before they run out.
@@ -45,6 +48,10 @@ pub struct Tally {
     pub delivered: u64,
     /// Data frames that are not the benchmark's (notices, snapshots).
     pub other: u64,
+    /// Messages that came compressed.
+    pub compressed: u64,
+    /// Bytes that came over the wire since the upgrades, frame headers included.
+    pub wire_bytes: u64,
     /// From publish to receipt, nanoseconds, of the events while `timing`.
     pub latency: Histogram,
     /// Whether latencies are recorded.
@@ -57,14 +64,24 @@ pub struct Tally {
 pub struct Clients {
     epoll: OwnedFd,
     list: Vec<Client>,
-    scratch: Box<[u8]>,
+    setup: Setup,
+    reader: Reader,
     /// What arrived so far.
     pub tally: Tally,
+}
+
+/// What all clients read with, one after the other.
+struct Reader {
+    scratch: Box<[u8]>,
+    /// There if compression was agreed on.
+    inflater: Option<Inflater>,
 }
 
 struct Client {
     stream: TcpStream,
     state: State,
+    /// Sent after the 101.
+    command: Option<String>,
     probed: bool,
     /// The start of a frame (or of the 101) whose rest has not come yet.
     partial: Vec<u8>,
@@ -79,12 +96,19 @@ enum State {
 }
 
 impl Clients {
-    /// Opens `count` connections as fast as the server answers.
+    /// Opens `count` connections to a server of one channel, as fast as it answers.
     pub fn open(target: &Target, count: usize) -> Result<Self> {
+        Self::open_as(target, count, Setup::default())
+    }
+
+    /// Opens `count` connections, with the channels and the compression of `setup`.
+    pub fn open_as(target: &Target, count: usize, setup: Setup) -> Result<Self> {
+        let scratch = vec![0; 256 * 1024].into_boxed_slice();
         let mut clients = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             list: Vec::with_capacity(count),
-            scratch: vec![0; 256 * 1024].into_boxed_slice(),
+            setup,
+            reader: Reader { scratch, inflater: setup.deflate.then(Inflater::default) },
             tally: Tally::default(),
         };
         let mut last_progress = Instant::now();
@@ -114,6 +138,11 @@ impl Clients {
         self.list.len()
     }
 
+    /// What they were opened for.
+    pub fn setup(&self) -> Setup {
+        self.setup
+    }
+
     fn pending(&self) -> usize {
         self.list.len() - self.tally.upgraded
     }
@@ -131,12 +160,20 @@ impl Clients {
         socket.set_linger(Some(Duration::ZERO))?;
         let mut stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
-        stream.write_all(request(target).as_bytes())?;
+        let channel = self.setup.channel(self.list.len());
+        stream.write_all(request(target, &channel, self.setup.deflate).as_bytes())?;
         stream.set_nonblocking(true)?;
         let token = epoll::EventData::new_u64(self.list.len() as u64);
         epoll::add(&self.epoll, &stream, token, epoll::EventFlags::IN)?;
-        let (partial, checker) = (Vec::new(), Checker::default());
-        self.list.push(Client { stream, state: State::Upgrading, probed: false, partial, checker });
+        self.list.push(Client {
+            stream,
+            state: State::Upgrading,
+            command: (target.joining == Joining::Command)
+                .then(|| format!(r#"{{"type":"subscribe","channel":"{channel}"}}"#)),
+            probed: false,
+            partial: Vec::new(),
+            checker: Checker::default(),
+        });
         Ok(())
     }
 
@@ -152,7 +189,7 @@ impl Clients {
         };
         for event in ready {
             let client = &mut self.list[event.data.u64() as usize];
-            if client.read(&mut self.scratch, &mut self.tally).is_none() {
+            if client.read(&mut self.reader, &mut self.tally).is_none() {
                 client.state = State::Closed;
                 self.tally.closed += 1;
                 epoll::delete(&self.epoll, &client.stream)?;
@@ -161,28 +198,36 @@ impl Clients {
         Ok(())
     }
 
-    /// What went wrong over all clients, once `published` events had their time to
-    /// arrive.
+    /// What went wrong over all clients, once `published` events, over all channels
+    /// in turn, had their time to arrive.
     pub fn verdict(&self, published: u64) -> Verdict {
         let mut sum = Verdict::default();
-        for client in &self.list {
-            sum += client.checker.verdict(published);
+        for (index, client) in self.list.iter().enumerate() {
+            sum += client.checker.verdict(self.setup.share(published, index));
         }
         sum
     }
 }
 
-fn request(target: &Target) -> String {
+/// The request of a client of `channel`, in one piece.
+pub fn request(target: &Target, channel: &str, deflate: bool) -> String {
+    let Target { address, path, joining } = target;
+    let channel = if *joining == Joining::Path { channel } else { "" };
+    let offer = match deflate {
+        true => format!("Sec-WebSocket-Extensions: {}\r\n", inflate::OFFER),
+        false => String::new(),
+    };
     format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n",
-        target.path, target.address
+        "GET {path}{channel} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
+         {offer}\r\n"
     )
 }
 
 impl Client {
     /// Reads once and takes every whole frame. None when the connection is over.
-    fn read(&mut self, scratch: &mut [u8], tally: &mut Tally) -> Option<()> {
+    fn read(&mut self, reader: &mut Reader, tally: &mut Tally) -> Option<()> {
+        let Reader { scratch, inflater } = reader;
         let kept = self.partial.len();
         scratch[..kept].copy_from_slice(&self.partial);
         let read = match self.stream.read(&mut scratch[kept..]) {
@@ -193,17 +238,25 @@ impl Client {
         };
         let mut bytes = &scratch[..kept + read];
         if self.state == State::Upgrading {
-            bytes = self.read_answer(bytes, tally)?;
+            bytes = self.read_answer(bytes, inflater.is_some(), tally)?;
+            tally.wire_bytes += if self.state == State::Open { bytes.len() as u64 } else { 0 };
+        } else {
+            tally.wire_bytes += read as u64;
         }
         if self.state == State::Open {
-            bytes = self.read_frames(bytes, tally)?;
+            bytes = self.read_frames(bytes, inflater.as_mut(), tally)?;
         }
         self.partial.clear();
         self.partial.extend_from_slice(bytes);
         Some(())
     }
 
-    fn read_answer<'a>(&mut self, bytes: &'a [u8], tally: &mut Tally) -> Option<&'a [u8]> {
+    fn read_answer<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        deflate: bool,
+        tally: &mut Tally,
+    ) -> Option<&'a [u8]> {
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
             return Some(bytes);
         };
@@ -212,19 +265,35 @@ impl Client {
             tally.refusal = head.lines().next().map(str::to_owned);
             return None;
         }
+        if deflate && !head.contains(inflate::OFFER) {
+            tally.refusal = Some(format!("101 without {}", inflate::OFFER));
+            return None;
+        }
+        if let Some(command) = self.command.take() {
+            self.stream.write_all(&frame::masked(frame::TEXT, command.as_bytes())).ok()?;
+        }
         self.state = State::Open;
         tally.upgraded += 1;
         Some(&bytes[end + 4..])
     }
 
-    fn read_frames<'a>(&mut self, mut bytes: &'a [u8], tally: &mut Tally) -> Option<&'a [u8]> {
+    fn read_frames<'a>(
+        &mut self,
+        mut bytes: &'a [u8],
+        mut inflater: Option<&mut Inflater>,
+        tally: &mut Tally,
+    ) -> Option<&'a [u8]> {
         let now_ns = payload::now_ns();
         loop {
             match frame::split(bytes) {
                 Split::Partial => return Some(bytes),
                 Split::Corrupt => return None,
-                Split::Frame { opcode, payload, rest } => {
+                Split::Frame { opcode, compressed, mut payload, rest } => {
                     bytes = rest;
+                    if compressed {
+                        payload = inflater.as_mut()?.inflate(payload).ok()?;
+                        tally.compressed += 1;
+                    }
                     match opcode {
                         frame::TEXT | frame::BINARY => self.take(payload, now_ns, tally),
                         frame::PING => self.stream.write_all(&frame::pong(payload)).ok()?,

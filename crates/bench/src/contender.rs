@@ -6,15 +6,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use redcast_e2e::free_port;
 
-/// The channel that every contender serves.
-pub const CHANNEL: &str = "analytics";
+pub use crate::setup::CHANNEL;
+use crate::setup::Setup;
 
 /// A server that can be measured.
 #[derive(Debug, Clone)]
 pub struct Contender {
-    /// Its name in the table.
+    /// What it is called.
     pub name: String,
+    /// What its runs are called in the table: its name, or what is special about them.
+    pub label: String,
     kind: Kind,
+    setup: Setup,
 }
 
 #[derive(Debug, Clone)]
@@ -36,8 +39,37 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     /// Variables added to its environment.
     pub environment: Vec<(&'static str, String)>,
+    /// Files that it finds in its working folder.
+    pub files: Vec<(&'static str, String)>,
     /// When it is ready.
     pub ready: Ready,
+    /// How a client says which channel it wants.
+    pub joining: Joining,
+}
+
+impl Launch {
+    /// A server of one channel that prints its URL.
+    pub fn printing_its_url(program: PathBuf, arguments: Vec<OsString>) -> Self {
+        Self {
+            program,
+            arguments,
+            environment: Vec::new(),
+            files: Vec::new(),
+            ready: Ready::UrlPrinted,
+            joining: Joining::Given,
+        }
+    }
+}
+
+/// How a client says which of many channels it wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joining {
+    /// Not at all: the server has one for everybody.
+    Given,
+    /// By the path of its request, which is the channel's name.
+    Path,
+    /// By the gateway's subscribe command, after the 101.
+    Command,
 }
 
 /// When a server is ready, and where.
@@ -55,9 +87,13 @@ pub enum Ready {
 }
 
 impl Contender {
+    fn new(name: &str, kind: Kind) -> Self {
+        Self { name: name.to_owned(), label: name.to_owned(), kind, setup: Setup::default() }
+    }
+
     /// The floor, which everything is compared to.
     pub fn floor() -> Self {
-        Self { name: "floor".to_owned(), kind: Kind::Floor }
+        Self::new("floor", Kind::Floor)
     }
 
     /// The gateway: the binary at `path`, an error if there is none.
@@ -69,7 +105,7 @@ impl Contender {
                  name it (--gateway PATH or $GATEWAY_BIN) or leave it out (--without-gateway)"
             );
         };
-        Ok(Self { name: "gateway".to_owned(), kind: Kind::Gateway(program) })
+        Ok(Self::new("gateway", Kind::Gateway(program)))
     }
 
     /// A peer from `NAME=COMMAND`. `{redis}` in the command stands for Redis's
@@ -84,37 +120,73 @@ impl Contender {
             *program = path.to_string_lossy().into_owned();
         }
         ensure!(!matches!(name, "" | "floor" | "gateway"), "a peer needs a name of its own");
-        Ok(Self { name: name.to_owned(), kind: Kind::Peer(words) })
+        Ok(Self::new(name, Kind::Peer(words)))
+    }
+
+    /// The same server, its runs under another name.
+    pub fn labelled(&self, label: &str) -> Self {
+        Self { label: label.to_owned(), ..self.clone() }
+    }
+
+    /// The same server, set up otherwise.
+    pub fn set_up(&self, setup: Setup) -> Self {
+        Self { setup, ..self.clone() }
+    }
+
+    /// What its runs ask for.
+    pub fn setup(&self) -> Setup {
+        self.setup
+    }
+
+    /// Whether it is the gateway, which alone is compared with itself.
+    pub fn is_gateway(&self) -> bool {
+        matches!(self.kind, Kind::Gateway(_))
+    }
+
+    /// Whether it can serve what `setup` asks for: a peer has one channel.
+    pub fn can_serve(&self, setup: Setup) -> bool {
+        match self.kind {
+            Kind::Floor => !setup.deflate,
+            Kind::Gateway(_) => true,
+            Kind::Peer(_) => setup.channels == 1 && !setup.deflate,
+        }
     }
 
     /// The command, on ports that are free now.
     pub fn launch(&self, redis: &str) -> Result<Launch> {
         match &self.kind {
-            Kind::Floor => floor(redis),
-            Kind::Gateway(program) => Ok(gateway(program, redis)),
+            Kind::Floor => floor(redis, self.setup),
+            Kind::Gateway(program) => Ok(gateway(program, redis, self.setup)),
             Kind::Peer(words) => peer(words, redis),
         }
     }
 }
 
-fn floor(redis: &str) -> Result<Launch> {
+fn floor(redis: &str, setup: Setup) -> Result<Launch> {
     let program = std::env::current_exe().context("can't find this program's own file")?;
-    let arguments = ["floor", "--redis", redis, "--channel", CHANNEL].map(OsString::from).to_vec();
-    Ok(Launch { program, arguments, environment: Vec::new(), ready: Ready::UrlPrinted })
+    let (joining, channel) = match setup.channels {
+        1 => (Joining::Given, CHANNEL),
+        _ => (Joining::Path, ""),
+    };
+    let arguments = ["floor", "--redis", redis, "--channel", channel].map(OsString::from).to_vec();
+    Ok(Launch { joining, ..Launch::printing_its_url(program, arguments) })
 }
 
-fn gateway(program: &Path, redis: &str) -> Launch {
+fn gateway(program: &Path, redis: &str, setup: Setup) -> Launch {
     let (public, admin) = (loopback(free_port()), loopback(free_port()));
     let url = format!("ws://{public}/ws/{CHANNEL}");
+    // It looks for redcast.toml in the folder it runs in.
+    let config = setup.gateway_config();
     Launch {
-        program: program.to_owned(),
-        arguments: vec!["serve".into()],
         environment: vec![
             ("REDCAST_HTTP__LISTEN", public),
             ("REDCAST_ADMIN__LISTEN", admin.clone()),
             ("REDCAST_REDIS__URL", format!("redis://{redis}")),
         ],
+        files: config.map(|text| ("redcast.toml", text)).into_iter().collect(),
         ready: Ready::Readyz { admin, url },
+        joining: if setup.channels > 1 { Joining::Command } else { Joining::Given },
+        ..Launch::printing_its_url(program.to_owned(), vec!["serve".into()])
     }
 }
 
@@ -123,8 +195,7 @@ fn peer(words: &[String], redis: &str) -> Result<Launch> {
         .iter()
         .map(|word| OsString::from(word.replace("{redis}", redis).replace("{channel}", CHANNEL)));
     let program = words.next().context("a peer's command can't be empty")?.into();
-    let ready = Ready::UrlPrinted;
-    Ok(Launch { program, arguments: words.collect(), environment: Vec::new(), ready })
+    Ok(Launch::printing_its_url(program, words.collect()))
 }
 
 fn loopback(port: u16) -> String {

@@ -6,7 +6,7 @@
 //! and Redis share another.
 //!
 //! - [`floor`]: the least work a server can do; everything is compared to it
-//! - [`scenario`]: the table of what is measured, and the bars
+//! - [`scenario`], [`setup`], [`content`]: what is measured, and the bars
 //! - [`contender`], [`server`]: who is measured, and its process
 //! - [`clients`], [`publisher`], [`load`]: the load generator
 //! - [`measure`]: one scenario against one server
@@ -14,13 +14,17 @@
 //!
 //! This room stands outside: it knows the gateway only by its public contract.
 
+pub mod admin;
 pub mod checker;
 pub mod clients;
+pub mod compare;
 pub mod contender;
+pub mod content;
 pub mod figure;
 pub mod floor;
 pub mod frame;
 pub mod histogram;
+pub mod inflate;
 pub mod load;
 pub mod machine;
 pub mod measure;
@@ -32,3 +36,6 @@ pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod server;
+pub mod setup;
+pub mod silent;
+pub mod table;

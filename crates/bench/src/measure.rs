@@ -5,20 +5,24 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::clients::Clients;
-use crate::contender::{CHANNEL, Contender};
+use crate::contender::Contender;
 use crate::figure::Measurement;
-use crate::load::{self, Outcome, Timing};
+use crate::load::{self, Outcome, Processes, Timing};
 use crate::machine::{Cpus, wait};
 use crate::process::{CpuSnapshot, resident_kb};
 use crate::publisher::Publisher;
 use crate::scenario::{Scenario, Traffic};
 use crate::server::Server;
+use crate::setup::Setup;
+use crate::silent::{Backlog, SilentClient};
 
 /// What all runs share.
 #[derive(Debug)]
 pub struct Setting {
     /// Redis, `HOST:PORT`.
     pub redis: String,
+    /// The process id of Redis.
+    pub redis_pid: u32,
     /// Who runs where; none on a machine with one CPU.
     pub cpus: Option<Cpus>,
     /// The window of a scenario with traffic.
@@ -50,14 +54,25 @@ pub fn measure(
     let fresh_kb = resident_kb(server.pid())? as f64;
     let mut measurement = Measurement { fresh_memory_mb: fresh_kb / 1024.0, ..Default::default() };
 
-    let mut clients = connect(&server, scenario.clients, &mut measurement)?;
-    match scenario.traffic {
+    let setup = contender.setup();
+    let silent = setup.silent.then(|| SilentClient::connect(&server.target)).transpose()?;
+    let mut clients = connect(&server, scenario.clients, setup, &mut measurement)?;
+    match &scenario.traffic {
         Some(traffic) => {
             let outcome = run_traffic(&server, &mut clients, traffic, setting)?;
             note_traffic(&mut measurement, &outcome, &clients);
         }
         None => rest(&mut clients, setting.settle)?,
     }
+    if silent.is_some() {
+        let backlog = Backlog::of(&server)?;
+        measurement.silent_backlog_kb = Some(backlog.waiting_kb);
+        measurement.silent_closed = Some(backlog.closed);
+    }
+    ensure!(
+        !setup.deflate || clients.tally.compressed > 0,
+        "the server agreed to compress and then sent no compressed message"
+    );
     let end_kb = resident_kb(server.pid())? as f64;
     measurement.memory_kb_per_connection = (end_kb - fresh_kb) / scenario.clients as f64;
     measurement.closed = clients.tally.closed;
@@ -67,9 +82,14 @@ pub fn measure(
     Ok(measurement)
 }
 
-fn connect(server: &Server, count: usize, measurement: &mut Measurement) -> Result<Clients> {
+fn connect(
+    server: &Server,
+    count: usize,
+    setup: Setup,
+    measurement: &mut Measurement,
+) -> Result<Clients> {
     let (before, start) = (CpuSnapshot::take(server.pid())?, Instant::now());
-    let clients = Clients::open(&server.target, count)?;
+    let clients = Clients::open_as(&server.target, count, setup)?;
     let (cpu, took) = (CpuSnapshot::take(server.pid())?.since(&before), start.elapsed());
     measurement.cpu_us_per_handshake = micros(cpu) / count as f64;
     measurement.connects_per_second = count as f64 / took.as_secs_f64();
@@ -79,21 +99,23 @@ fn connect(server: &Server, count: usize, measurement: &mut Measurement) -> Resu
 fn run_traffic(
     server: &Server,
     clients: &mut Clients,
-    traffic: Traffic,
+    traffic: &Traffic,
     setting: &Setting,
 ) -> Result<Outcome> {
-    let (payload, pace) = (traffic.payload, traffic.pace);
-    let mut publisher = Publisher::connect(&setting.redis, CHANNEL, payload, pace)?;
-    load::run(clients, &mut publisher, server.pid(), setting.timing)
+    let mut publisher = Publisher::connect(&setting.redis, traffic)?;
+    let processes = Processes { server: server.pid(), redis: setting.redis_pid };
+    load::run(clients, &mut publisher, processes, setting.timing)
 }
 
 fn note_traffic(measurement: &mut Measurement, outcome: &Outcome, clients: &Clients) {
     let seconds = outcome.window.as_secs_f64();
     let latency = &clients.tally.latency;
     let ms = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e6);
-    measurement.cpu_us_per_delivery =
-        (outcome.delivered > 0).then(|| micros(outcome.cpu) / outcome.delivered as f64);
+    let per_delivery = |sum: f64| (outcome.delivered > 0).then(|| sum / outcome.delivered as f64);
+    measurement.cpu_us_per_delivery = per_delivery(micros(outcome.cpu));
+    measurement.wire_bytes_per_delivery = per_delivery(outcome.wire_bytes as f64);
     measurement.cpu_percent = Some(outcome.cpu.as_secs_f64() / seconds * 100.0);
+    measurement.load_cpu_percent = Some(outcome.load_cpu.as_secs_f64() / seconds * 100.0);
     measurement.deliveries_per_second = Some(outcome.delivered as f64 / seconds);
     measurement.published_per_second = Some(outcome.published as f64 / seconds);
     measurement.lost = Some(outcome.verdict.lost);

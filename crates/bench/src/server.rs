@@ -5,8 +5,8 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -16,7 +16,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-use crate::contender::{Contender, Launch, Ready};
+use crate::admin;
+use crate::contender::{Contender, Joining, Launch, Ready};
 use crate::machine::{pin, wait_until};
 
 /// How long a server may take until it is ready.
@@ -29,6 +30,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// Path and query.
     pub path: String,
+    /// How a client says which channel it wants.
+    pub joining: Joining,
 }
 
 impl Target {
@@ -39,7 +42,7 @@ impl Target {
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let mut addresses = host.to_socket_addrs().with_context(|| format!("bad host in {url}"))?;
         let address = addresses.find(SocketAddr::is_ipv4).context("the URL's host has no IPv4")?;
-        Ok(Self { address, path: format!("/{path}") })
+        Ok(Self { address, path: format!("/{path}"), joining: Joining::Given })
     }
 }
 
@@ -53,6 +56,8 @@ impl fmt::Display for Target {
 pub struct Server {
     /// Where its clients connect.
     pub target: Target,
+    /// Where a gateway tells its metrics.
+    admin: Option<String>,
     child: Child,
     /// Ends with its output; yields its count of short sends.
     output: Option<JoinHandle<u64>>,
@@ -65,6 +70,9 @@ impl Server {
         let launch = contender.launch(redis)?;
         let folder = TempDir::new().context("can't make a temporary folder")?;
         let log = folder.path().join("stderr.log");
+        for (name, text) in &launch.files {
+            std::fs::write(folder.path().join(name), text)?;
+        }
         let mut child = command(&launch, cpu)
             .current_dir(folder.path())
             .stderr(File::create(&log)?)
@@ -72,10 +80,15 @@ impl Server {
             .with_context(|| format!("can't start {}", launch.program.display()))?;
         let (urls, output) = follow(child.stdout.take().context("stdout is piped")?)?;
         // A guard from here on: an error below must not leave the child behind.
-        let target = Target { address: ([127, 0, 0, 1], 0).into(), path: String::new() };
-        let mut server = Self { target, child, output: Some(output), _folder: folder };
+        let nowhere = ([127, 0, 0, 1], 0).into();
+        let target = Target { address: nowhere, path: String::new(), joining: launch.joining };
+        let admin = match &launch.ready {
+            Ready::Readyz { admin, .. } => Some(admin.clone()),
+            Ready::UrlPrinted => None,
+        };
+        let mut server = Self { target, admin, child, output: Some(output), _folder: folder };
         server.target = match server.wait_until_ready(&launch.ready, &urls)? {
-            Some(target) => target,
+            Some(target) => Target { joining: launch.joining, ..target },
             None => {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 let last =
@@ -106,11 +119,17 @@ impl Server {
         wait_until(START_PATIENCE, || {
             found = match ready {
                 Ready::UrlPrinted => urls.try_recv().ok(),
-                Ready::Readyz { admin, url } => is_ready(admin).then(|| url.clone()),
+                Ready::Readyz { admin, url } => admin::is_ready(admin).then(|| url.clone()),
             };
             found.is_some() || matches!(self.child.try_wait(), Ok(Some(_)))
         })?;
         found.map(|url| Target::parse(&url)).transpose()
+    }
+
+    /// The value of a gateway's metric `name`.
+    pub fn metric(&self, name: &str) -> Result<f64> {
+        let admin = self.admin.as_deref().context("this server tells no metrics")?;
+        admin::metric(admin, name)
     }
 
     /// Ends it at once and tells how many short sends it reported.
@@ -163,7 +182,8 @@ fn follow(stdout: ChildStdout) -> Result<(Receiver<String>, JoinHandle<u64>)> {
         let mut short_sends = 0;
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if let Some(count) = line.strip_prefix("short_sends=") {
-                short_sends = count.parse().unwrap_or(u64::MAX);
+                let batch: u64 = count.parse().unwrap_or(0);
+                short_sends += batch;
             } else if let Some(url) = line.split_whitespace().find(|word| word.starts_with("ws://"))
             {
                 // Only the first is waited for.
@@ -173,18 +193,6 @@ fn follow(stdout: ChildStdout) -> Result<(Receiver<String>, JoinHandle<u64>)> {
         short_sends
     })?;
     Ok((found, thread))
-}
-
-fn is_ready(admin: &str) -> bool {
-    let ask = || -> std::io::Result<bool> {
-        let mut stream = TcpStream::connect(admin)?;
-        stream.set_read_timeout(Some(Duration::from_secs(2)))?;
-        write!(stream, "GET /readyz HTTP/1.1\r\nHost: {admin}\r\nConnection: close\r\n\r\n")?;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status)?;
-        Ok(&status == b"HTTP/1.1 200")
-    };
-    ask().unwrap_or(false)
 }
 
 #[cfg(test)]
