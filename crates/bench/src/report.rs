@@ -139,7 +139,8 @@ fn ratio(value: Option<f64>, floor: Option<f64>) -> Option<f64> {
     Some(value? / floor)
 }
 
-fn describe(limit: Limit) -> String {
+/// Where a bar lies, in words.
+pub(crate) fn describe(limit: Limit) -> String {
     match limit {
         Limit::TimesFloor(times) => format!("≤ {times} × floor"),
         Limit::AboveFloor(more) => format!("≤ floor + {more}"),
@@ -231,7 +232,8 @@ fn notes(all: &[Series]) -> Vec<String> {
     notes
 }
 
-fn number(value: Option<f64>, digits: usize) -> String {
+/// With a comma after each thousand; a dash for what is unknown.
+pub(crate) fn number(value: Option<f64>, digits: usize) -> String {
     let Some(value) = value else { return "-".to_owned() };
     let plain = format!("{value:.digits$}");
     let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
