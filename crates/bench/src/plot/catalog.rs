@@ -1,7 +1,7 @@
 //! Which plots there are, and how each is made of the figures.
 
 use super::chart::{Bar, Budget, Chart, Colour, Group, Scale};
-use super::results::{FLOOR, GATEWAY, Results, Scenario, System};
+use super::results::{Results, Role, Scenario, System};
 use crate::figure::Figure;
 use crate::report::{describe, number};
 use crate::scenario::Limit;
@@ -58,10 +58,18 @@ pub(super) const PLOTS: &[Plot] = &[
         needs: "scenario f has no CPU per handshake",
         make: handshake,
     },
+    Plot {
+        name: "deflate",
+        caption: "What permessage-deflate costs and what it saves: with it, as a multiple of \
+                  without it.",
+        needs: "scenario deflate has no figures with and without it",
+        make: deflate,
+    },
 ];
 
-/// Whoever batches more fills the core there: less CPU is no merit.
-const WITHOUT_RATIO: &[&str] = &["b2"];
+/// In (b2) whoever batches more fills the core: less CPU is no merit. The others
+/// compare the gateway with itself.
+const WITHOUT_RATIO: &[&str] = &["b2", "deflate", "slow"];
 
 /// Clients that only wait.
 const IDLE: &[&str] = &["e", "e19"];
@@ -158,6 +166,30 @@ fn handshake(results: &Results) -> Chart {
     }
 }
 
+fn deflate(results: &Results) -> Chart {
+    let relative = Shown { relative: true, ..Shown::plain(Figure::CpuPerDelivery, 2) };
+    let cost = Shown { unit: " µs", ..relative };
+    let bytes = wire_bytes().map(|figure| Shown { figure, unit: " B", ..relative });
+    let parts = [("CPU per delivery", Some(cost)), ("Bytes on the wire per delivery", bytes)];
+    let groups = parts.into_iter().filter_map(|(title, shown)| {
+        let group = shown?.groups(results, |key| key == "deflate").pop()?;
+        (group.bars.len() > 1).then(|| Group { title: title.to_owned(), ..group })
+    });
+    let groups = groups.collect();
+    Chart {
+        title: "permessage-deflate, off and on",
+        legend: LESS_IS_BETTER,
+        axis: "multiple of the median without it",
+        scale: Scale::Linear,
+        groups,
+    }
+}
+
+/// The figure of what compression is for.
+fn wire_bytes() -> Option<Figure> {
+    Figure::ALL.into_iter().find(|figure| figure.heading() == "bytes")
+}
+
 /// The floor, next to nothing in places, has no say in it.
 fn scale(groups: &[Group]) -> Scale {
     let bars = groups.iter().flat_map(|group| &group.bars);
@@ -174,11 +206,12 @@ struct Shown {
     figure: Figure,
     /// A larger figure that the bar goes on to; the dots are this one's then.
     reach: Option<Figure>,
-    /// As multiples of the floor's median.
+    /// As multiples of the baseline's median.
     relative: bool,
     most_first: bool,
     digits: usize,
-    /// Behind the budget's number.
+    /// Behind the budget's number and, where values are relative, behind the absolute
+    /// ones.
     unit: &'static str,
 }
 
@@ -195,7 +228,7 @@ impl Shown {
 
     fn group(&self, results: &Results, scenario: &Scenario) -> Option<Group> {
         let unit = match self.relative {
-            true => scenario.floor(self.figure).filter(|floor| *floor > 0.0)?,
+            true => scenario.baseline(self.figure).filter(|floor| *floor > 0.0)?,
             false => 1.0,
         };
         let peers = results.peers();
@@ -220,15 +253,22 @@ impl Shown {
         };
         let figures = [Some(value), reach].into_iter().flatten();
         let label: Vec<String> = figures.map(|value| number(Some(value), self.digits)).collect();
+        let mut label = label.join(" / ");
+        if self.relative && !self.unit.is_empty() {
+            let absolute = number(Some(value * unit), self.digits);
+            label = format!("{label} ({absolute}{})", self.unit);
+        }
         let dots = system.each(self.reach.unwrap_or(self.figure));
         Some(Bar {
             name: system.name.clone(),
-            colour: match system.name.as_str() {
-                FLOOR => Colour::Floor,
-                GATEWAY => Colour::Gateway,
-                name => Colour::Peer(peers.iter().position(|peer| *peer == name).unwrap_or(0)),
+            colour: match system.role() {
+                Role::Baseline => Colour::Floor,
+                Role::Gateway => Colour::Gateway,
+                Role::Peer => {
+                    Colour::Peer(peers.iter().position(|peer| *peer == system.name).unwrap_or(0))
+                }
             },
-            label: label.join(" / "),
+            label,
             value,
             reach,
             dots: dots.into_iter().map(|dot| dot / unit).collect(),
@@ -238,7 +278,7 @@ impl Shown {
     fn budget(&self, scenario: &Scenario, unit: f64) -> Option<Budget> {
         let figure = self.reach.unwrap_or(self.figure);
         let limit = scenario.bar(figure)?.limit;
-        let floor = scenario.floor(figure);
+        let floor = scenario.baseline(figure);
         let (at, words) = match limit {
             Limit::TimesFloor(times) => (floor? * times, describe(limit)),
             Limit::AboveFloor(more) => (floor? + more, describe(limit) + self.unit),

@@ -14,11 +14,20 @@ use crate::scenario::{Bar, SCENARIOS};
 /// nobody measured from an axis and from a label.
 const LARGEST: f64 = 1e12;
 
-/// The server that everything is compared to.
-pub(super) const FLOOR: &str = "floor";
+/// What others are compared to: the floor or, in a scenario that compares the gateway
+/// with itself, the gateway as it is by default.
+const BASELINES: [&str; 3] = ["floor", "off", "without"];
 
-/// The server that the budget is about.
-pub(super) const GATEWAY: &str = "gateway";
+/// What the budget is about: the gateway, in such a scenario set up otherwise.
+const GATEWAYS: [&str; 3] = ["gateway", "on", "with"];
+
+/// Who a system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Baseline,
+    Gateway,
+    Peer,
+}
 
 /// Why a file can't be drawn.
 #[derive(Debug, Error)]
@@ -94,7 +103,7 @@ impl Results {
     pub(super) fn peers(&self) -> Vec<&str> {
         let systems = self.scenarios.iter().flat_map(|scenario| &scenario.systems);
         let mut names: Vec<&str> = systems.map(|system| system.name.as_str()).collect();
-        names.retain(|name| ![FLOOR, GATEWAY].contains(name));
+        names.retain(|name| role(name) == Role::Peer);
         names.sort_unstable();
         names.dedup();
         names
@@ -117,12 +126,18 @@ impl Scenario {
         known.bars.iter().find(|bar| bar.figure == figure).copied()
     }
 
-    pub(super) fn floor(&self, figure: Figure) -> Option<f64> {
-        self.systems.iter().find(|system| system.name == FLOOR)?.median(figure)
+    /// What `figure` is compared to.
+    pub(super) fn baseline(&self, figure: Figure) -> Option<f64> {
+        let mut systems = self.systems.iter();
+        systems.find(|system| system.role() == Role::Baseline)?.median(figure)
     }
 }
 
 impl System {
+    pub(super) fn role(&self) -> Role {
+        role(&self.name)
+    }
+
     pub(super) fn median(&self, figure: Figure) -> Option<f64> {
         let runs: Vec<&Measurement> = self.runs.iter().collect();
         figure.over(&runs).filter(|value| plausible(*value))
@@ -132,6 +147,14 @@ impl System {
     pub(super) fn each(&self, figure: Figure) -> Vec<f64> {
         let values = self.runs.iter().filter_map(|run| figure.of(run));
         values.filter(|value| plausible(*value)).collect()
+    }
+}
+
+fn role(name: &str) -> Role {
+    match name {
+        name if BASELINES.contains(&name) => Role::Baseline,
+        name if GATEWAYS.contains(&name) => Role::Gateway,
+        _ => Role::Peer,
     }
 }
 
