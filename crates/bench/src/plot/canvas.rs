@@ -24,7 +24,7 @@ const HEAD: i32 = 62;
 const FOOT: i32 = 74;
 /// Where the bars begin, and where the longest ends; the values stand beyond.
 const LEFT: i32 = 150;
-const RIGHT: i32 = 680;
+const RIGHT: i32 = 668;
 const GROUP_TITLE: i32 = 24;
 const GROUP_GAP: i32 = 10;
 /// The room of one bar; with many of them in a group, less.
@@ -35,6 +35,8 @@ const MANY_ROWS: usize = 4;
 /// What fits before the bars, and at the foot.
 const NAME_LENGTH: usize = 20;
 const CONDITIONS_LENGTH: usize = 125;
+/// What a group's title and its budget share, in characters of the widest usual font.
+const GROUP_TITLE_LENGTH: usize = 110;
 
 const PAPER: RGBColor = RGBColor(0xff, 0xff, 0xff);
 const INK: RGBColor = RGBColor(0x1f, 0x23, 0x28);
@@ -69,7 +71,10 @@ pub(super) fn svg(chart: &Chart, conditions: &str) -> Result<String, Failure> {
         let paper = SVGBackend::with_string(&mut svg, size).into_drawing_area();
         paper.fill(&PAPER)?;
         write(&paper, chart.title, (MARGIN, 20), &bold(16.0, HPos::Left))?;
-        write(&paper, chart.legend, (MARGIN, 42), &text(12.0, PALE_INK, HPos::Left))?;
+        let budget = chart.groups.iter().any(|group| group.budget.is_some());
+        let dashed = if budget { " Dashed: the budget." } else { "" };
+        let legend = format!("{}{dashed}", chart.legend);
+        write(&paper, &legend, (MARGIN, 42), &text(12.0, PALE_INK, HPos::Left))?;
         let conditions = shortened(conditions, CONDITIONS_LENGTH);
         write(&paper, &conditions, (MARGIN, height - 14), &text(11.0, PALE_INK, HPos::Left))?;
         let axis = Axis::of(chart);
@@ -112,18 +117,23 @@ fn place(axis: &Axis, value: f64) -> i32 {
 }
 
 fn draw_group(paper: &Paper<'_>, group: &Group, top: i32, axis: &Axis) -> Drawn {
-    let row = row_height(group);
-    let (first, title) = (top + GROUP_TITLE, top + GROUP_TITLE / 2);
-    write(paper, &group.title, (MARGIN, title), &bold(12.0, HPos::Left))?;
+    let (row, first) = (row_height(group), top + GROUP_TITLE);
+    draw_title(paper, group, top + GROUP_TITLE / 2)?;
     for (index, bar) in group.bars.iter().enumerate() {
         draw_bar(paper, bar, first + index as i32 * row, row, axis)?;
     }
     let Some(budget) = &group.budget else { return Ok(()) };
     let (at, end) = (place(axis, budget.at), first + group.bars.len() as i32 * row);
     let line = [(at, first - 3), (at, end + 3)];
-    paper.draw(&DashedPathElement::new(line, 5, 3, INK.stroke_width(2)))?;
-    let words = format!("budget (dashed): {}", budget.label);
-    write(paper, &words, (WIDTH - MARGIN, title), &text(12.0, INK, HPos::Right))
+    paper.draw(&DashedPathElement::new(line, 5, 3, INK.stroke_width(2)))
+}
+
+fn draw_title(paper: &Paper<'_>, group: &Group, middle: i32) -> Drawn {
+    let budget = group.budget.as_ref().map_or("", |budget| &budget.label);
+    let room = GROUP_TITLE_LENGTH.saturating_sub(budget.chars().count());
+    let title = shortened(&group.title, room);
+    write(paper, &title, (MARGIN, middle), &bold(12.0, HPos::Left))?;
+    write(paper, budget, (WIDTH - MARGIN, middle), &text(12.0, INK, HPos::Right))
 }
 
 fn draw_bar(paper: &Paper<'_>, bar: &Bar, top: i32, row: i32, axis: &Axis) -> Drawn {
@@ -178,6 +188,6 @@ fn shortened(words: &str, most: usize) -> String {
     if words.chars().count() <= most {
         return words.to_owned();
     }
-    let kept: String = words.chars().take(most - 1).collect();
+    let kept: String = words.chars().take(most.saturating_sub(1)).collect();
     format!("{}…", kept.trim_end())
 }

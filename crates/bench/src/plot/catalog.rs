@@ -287,6 +287,6 @@ impl Shown {
             Limit::Shown => return None,
         };
         let which = if self.reach.is_some() { "p99 " } else { "" };
-        Some(Budget { at: at / unit, label: format!("{which}{words}") })
+        Some(Budget { at: at / unit, label: format!("budget {which}{words}") })
     }
 }

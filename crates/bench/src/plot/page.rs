@@ -13,7 +13,9 @@ pub(super) fn markdown(results: &Results, plots: &[&Plot]) -> String {
     if !results.comparisons.is_empty() {
         page.push_str("\n## Against the budget\n\n");
         page.push_str(
-            "Ratios to the floor of the same run: median ÷ median, and least ÷ least.\n\n",
+            "The baseline is the floor or, where the gateway is compared with itself, the gateway \
+             as it is by default. Ratios are those of the medians and, beside them, of the \
+             least values.\n\n",
         );
         table(&mut page, &COMPARED, &results.comparisons, compared);
     }
@@ -56,7 +58,7 @@ fn head(results: &Results) -> String {
 }
 
 const COMPARED: [&str; 9] =
-    ["scenario", "figure", "system", "ratio", "least", "value", "floor", "budget", "reached"];
+    ["scenario", "figure", "system", "ratio", "least", "value", "baseline", "budget", "reached"];
 
 fn compared(line: &Comparison) -> Vec<String> {
     let known = Figure::ALL.into_iter().find(|figure| figure.heading() == line.figure);

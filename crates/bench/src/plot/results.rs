@@ -66,6 +66,8 @@ pub(super) struct Comparison {
     pub(super) contender: String,
     pub(super) figure: String,
     pub(super) value: Option<f64>,
+    /// The value it is compared to.
+    #[serde(alias = "baseline_value")]
     pub(super) floor: Option<f64>,
     pub(super) ratio: Option<f64>,
     pub(super) ratio_of_least: Option<f64>,

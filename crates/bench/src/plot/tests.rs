@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::figure::Figure;
+
+const COST: Figure = Figure::CpuPerDelivery;
 
 /// Two runs of one server, whose figures grow with `times`.
 fn runs(times: f64) -> Value {
@@ -40,7 +43,7 @@ fn file(scenarios: &[Value]) -> Value {
             "machine": "a machine", "placement": "on CPU 0", "rounds": 2, "window_seconds": 8.0
         },
         "comparisons": [{
-            "scenario": "a", "contender": "gateway", "figure": "CPU µs/delivery", "value": 5.5,
+            "scenario": "a", "contender": "gateway", "figure": COST.heading(), "value": 5.5,
             "floor": 5.0, "ratio": 1.1, "ratio_of_least": 1.11, "bar": "≤ 1.2 × floor",
             "reached": "reached"
         }],
@@ -134,7 +137,7 @@ fn every_plot_names_every_system_and_tells_its_value() {
 #[test]
 fn the_budget_stands_where_it_belongs() {
     let drawn = Drawn::of(&full()).unwrap();
-    let budget = |words: &str| format!("budget (dashed): {words}");
+    let budget = |words: &str| format!("budget {words}");
     check_says(&drawn.texts("cost-ratio"), &[&budget("≤ 1.2 × floor"), &budget("≤ 1.5 × floor")]);
     check_says(&drawn.texts("memory"), &[&budget("≤ 1.5 KB")]);
     check_says(&drawn.texts("latency"), &[&budget("p99 ≤ floor + 5 ms"), &budget("p99 ≤ 20 ms")]);
@@ -221,14 +224,14 @@ fn the_page_holds_the_tables_and_the_conditions() {
     let mut file = full();
     file["scenarios"][0]["runs"]["six"][0]["short_sends"] = 3.into();
     let drawn = Drawn::of(&file).unwrap();
-    let page = drawn.read("README.md");
+    let (page, cost) = (drawn.read("README.md"), COST.heading());
     for line in [
         "`make bench-peers` measured this",
         "- Machine: a machine\n",
         "- 1 runs of six in (a) had short sends and don't count\n",
-        "| a | CPU µs/delivery | gateway | 1.10 | 1.11 | 5.500 | 5.000 | ≤ 1.2 × floor | yes |\n",
-        "\n| scenario | system | CPU µs/delivery | deliveries/s |",
-        "| a | node &lt;ws> & \"co\" | 25.000 | 200,000 |",
+        &format!("| a | {cost} | gateway | 1.10 | 1.11 | 5.500 | 5.000 | ≤ 1.2 × floor | yes |\n"),
+        &format!("\n| scenario | system | {cost} |"),
+        "| a | node &lt;ws> & \"co\" | 25.000 |",
         "| a | six | 30.500 |",
         "- (b2) title of b2\n",
     ] {
@@ -305,6 +308,19 @@ fn more_systems_than_colours_are_drawn() {
         .extend([("floor", runs(1.0)), ("a name that is far too long for its place", runs(2.0))]);
     let drawn = Drawn::of(&file(&[scenario("f", &systems)])).unwrap();
     check_says(&drawn.texts("handshake"), &["peer 0", "peer 19", "a name that is far…"]);
+}
+
+#[test]
+fn a_long_title_leaves_the_budget_its_place() {
+    let mut file = full();
+    file["scenarios"][0]["title"] = json!("many words ".repeat(20));
+    let drawn = Drawn::of(&file).unwrap();
+    for texts in ["cost", "latency"].map(|plot| drawn.texts(plot)) {
+        let title = texts.iter().find(|text| text.starts_with("(a) many")).unwrap();
+        let budget = texts.iter().find(|text| text.starts_with("budget ")).unwrap();
+        assert!(title.ends_with('…'), "{title}");
+        assert!((90..=110).contains(&(title.chars().count() + budget.chars().count())), "{title}");
+    }
 }
 
 #[track_caller]
