@@ -255,7 +255,7 @@ impl Shown {
         let label: Vec<String> = figures.map(|value| number(Some(value), self.digits)).collect();
         let mut label = label.join(" / ");
         if self.relative && !self.unit.is_empty() {
-            let absolute = number(Some(value * unit), self.digits);
+            let absolute = number(Some(value * unit), self.figure.digits());
             label = format!("{label} ({absolute}{})", self.unit);
         }
         let dots = system.each(self.reach.unwrap_or(self.figure));

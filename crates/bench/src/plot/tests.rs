@@ -170,7 +170,7 @@ fn the_gateway_compared_with_itself_has_a_plot_of_its_own_and_no_peer() {
     };
     let pairs = [pair("deflate", ["off", "on"]), pair("slow", ["without", "with"])];
     let drawn = Drawn::of(&file(&pairs)).unwrap();
-    check_says(&drawn.texts("deflate"), &["off", "1.00 (5.00 µs)", "on", "1.25 (6.25 µs)"]);
+    check_says(&drawn.texts("deflate"), &["off", "1.00 (5.000 µs)", "on", "1.25 (6.250 µs)"]);
     check_says(&drawn.texts("latency"), &["without", "1.00 / 4.00", "with", "1.25 / 5.00"]);
     assert!(!drawn.files().contains("cost-ratio.svg"));
     assert!(drawn.read("README.md").contains("`make bench` measured this"));
