@@ -59,9 +59,11 @@ page: ## Prove the page in a browser: silent, under load, attacked, without gate
 	@scripts/page/run
 
 .PHONY: bench
-bench: ## Measure cost per delivery, throughput and memory against the floor
+bench: ## Measure cost per delivery, throughput and memory against the floor; draw docs/benchmarks
 	@cargo build --release --locked -p redcast -p redcast-bench
-	@exec target/release/redcast-bench run
+	@mkdir -p target/bench
+	@target/release/redcast-bench run --json target/bench/bench.json
+	@target/release/redcast-bench plot target/bench/bench.json --into docs/benchmarks
 
 .PHONY: mutants
 mutants: ## Break protocol, wire and hub on purpose and list what no test noticed (40 minutes at most)

@@ -1,9 +1,10 @@
 //! What one run yields, and how several runs become one number.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Everything one run measured. Absent where the scenario has no such thing.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default = "Measurement::unknown")]
 pub struct Measurement {
     /// Server CPU per event delivered to one client, µs.
     pub cpu_us_per_delivery: Option<f64>,
@@ -47,6 +48,19 @@ pub struct Measurement {
     pub other_frames: u64,
     /// Short sends that the server reported; a run with any is invalid.
     pub short_sends: u64,
+}
+
+impl Measurement {
+    /// What a file says that has no figure at all: an absent number is not a zero.
+    fn unknown() -> Self {
+        Self {
+            fresh_memory_mb: f64::NAN,
+            memory_kb_per_connection: f64::NAN,
+            connects_per_second: f64::NAN,
+            cpu_us_per_handshake: f64::NAN,
+            ..Self::default()
+        }
+    }
 }
 
 /// A column of the table.

@@ -11,6 +11,7 @@
 //! - [`clients`], [`publisher`], [`load`]: the load generator
 //! - [`measure`]: one scenario against one server
 //! - [`figure`], [`report`]: from measurements to the printed table and JSON
+//! - [`plot`]: from that JSON to pictures and a page
 //!
 //! This room stands outside: it knows the gateway only by its public contract.
 
@@ -29,6 +30,7 @@ pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod payload;
+pub mod plot;
 pub mod process;
 pub mod progress;
 pub mod publisher;

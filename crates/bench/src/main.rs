@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use redcast_bench::machine::Interrupted;
-use redcast_bench::{floor, run};
+use redcast_bench::{floor, plot, run};
 
 /// Measures what a delivered message and an idle connection cost.
 #[derive(Debug, Parser)]
@@ -18,6 +18,8 @@ struct Arguments {
 enum Command {
     /// Measure the gateway against the floor and print a table
     Run(run::Options),
+    /// Draw what `run --json` wrote: SVG files, and a page with the tables
+    Plot(plot::Options),
     /// Serve as the floor: one thread, one send() per client per batch
     Floor {
         /// Redis
@@ -32,6 +34,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Plot(options) => plot::run(&options),
         Command::Floor { redis, channel } => floor::run(&redis, &channel),
     };
     match result {

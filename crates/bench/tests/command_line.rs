@@ -58,6 +58,15 @@ fn an_unknown_scenario_names_those_there_are() {
 }
 
 #[test]
+fn a_plot_of_something_else_is_one_clear_sentence_and_writes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let into = folder.path().join("plots");
+    let output = bench(&["plot", "Cargo.toml", "--into"]).arg(&into).output().unwrap();
+    check_fails(&output, "Cargo.toml is no benchmark's JSON: it is not JSON");
+    assert!(!into.exists());
+}
+
+#[test]
 fn a_short_run_prints_the_table_and_writes_json() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("bench.json");
@@ -71,6 +80,13 @@ fn a_short_run_prints_the_table_and_writes_json() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(stdout.contains("Ratios to the floor") && stdout.contains("twin"), "{stdout}");
     check_json(&json);
+    let into = folder.path().join("plots");
+    let output = bench(&["plot"]).arg(&json).arg("--into").arg(&into).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("memory.svg: left out, "), "{stderr}");
+    let svg = std::fs::read_to_string(into.join("latency.svg")).unwrap();
+    assert!(svg.contains("twin"), "{svg}");
 }
 
 fn check_json(path: &Path) {

@@ -1,0 +1,195 @@
+//! The benchmark's JSON, read back. What is absent stays absent; only a file that is
+//! something else altogether is refused.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use crate::figure::{Figure, Measurement};
+use crate::scenario::{Bar, SCENARIOS};
+
+/// Larger than whatever one machine can yield. It keeps numbers that JSON allows and
+/// nobody measured from an axis and from a label.
+const LARGEST: f64 = 1e12;
+
+/// What others are compared to: the floor or, in a scenario that compares the gateway
+/// with itself, the gateway as it is by default.
+const BASELINES: [&str; 3] = ["floor", "off", "without"];
+
+/// What the budget is about: the gateway, in such a scenario set up otherwise.
+const GATEWAYS: [&str; 3] = ["gateway", "on", "with"];
+
+/// Who a system is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Baseline,
+    Gateway,
+    Peer,
+}
+
+/// Why a file can't be drawn.
+#[derive(Debug, Error)]
+pub(super) enum Refusal {
+    #[error("it is not JSON ({0})")]
+    NotJson(#[source] serde_json::Error),
+    #[error("{0}")]
+    OtherShape(#[source] serde_json::Error),
+}
+
+/// Everything that a run of the benchmark wrote.
+#[derive(Debug, Deserialize)]
+pub(super) struct Results {
+    #[serde(default)]
+    pub(super) conditions: Conditions,
+    #[serde(default)]
+    pub(super) comparisons: Vec<Comparison>,
+    pub(super) scenarios: Vec<Scenario>,
+}
+
+/// How the benchmark was run.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Conditions {
+    pub(super) machine: String,
+    pub(super) placement: String,
+    pub(super) rounds: u32,
+    pub(super) window_seconds: f64,
+}
+
+/// One server's figure against its bar.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Comparison {
+    pub(super) scenario: String,
+    pub(super) contender: String,
+    pub(super) figure: String,
+    pub(super) value: Option<f64>,
+    /// The value it is compared to.
+    #[serde(alias = "baseline_value")]
+    pub(super) floor: Option<f64>,
+    pub(super) ratio: Option<f64>,
+    pub(super) ratio_of_least: Option<f64>,
+    pub(super) bar: String,
+    pub(super) reached: String,
+}
+
+/// One scenario, measured.
+#[derive(Debug, Deserialize)]
+pub(super) struct Scenario {
+    pub(super) key: String,
+    #[serde(default)]
+    pub(super) title: String,
+    #[serde(rename = "runs", deserialize_with = "systems")]
+    pub(super) systems: Vec<System>,
+}
+
+/// One server's runs of a scenario.
+#[derive(Debug)]
+pub(super) struct System {
+    pub(super) name: String,
+    /// Those that count.
+    pub(super) runs: Vec<Measurement>,
+    /// How many had short sends.
+    pub(super) invalid: usize,
+}
+
+impl Results {
+    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+        let json: Value = serde_json::from_str(text).map_err(Refusal::NotJson)?;
+        serde_json::from_value(json).map_err(Refusal::OtherShape)
+    }
+
+    /// All other servers by name, so that each has the same colour in every plot.
+    pub(super) fn peers(&self) -> Vec<&str> {
+        let systems = self.scenarios.iter().flat_map(|scenario| &scenario.systems);
+        let mut names: Vec<&str> = systems.map(|system| system.name.as_str()).collect();
+        names.retain(|name| role(name) == Role::Peer);
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+impl Conditions {
+    /// One line that stands under each plot.
+    pub(super) fn summary(&self) -> String {
+        let Self { machine, rounds, window_seconds, .. } = self;
+        let rounds = if *rounds == 1 { "1 round".to_owned() } else { format!("{rounds} rounds") };
+        format!("{machine}; {rounds}, windows of {window_seconds} s")
+    }
+}
+
+impl Scenario {
+    /// The bar of the budget for `figure`.
+    pub(super) fn bar(&self, figure: Figure) -> Option<Bar> {
+        let known = SCENARIOS.iter().find(|known| known.key == self.key)?;
+        known.bars.iter().find(|bar| bar.figure == figure).copied()
+    }
+
+    /// What `figure` is compared to.
+    pub(super) fn baseline(&self, figure: Figure) -> Option<f64> {
+        self.baseline_system()?.median(figure)
+    }
+
+    pub(super) fn baseline_name(&self) -> &str {
+        self.baseline_system().map_or("", |system| &system.name)
+    }
+
+    fn baseline_system(&self) -> Option<&System> {
+        self.systems.iter().find(|system| system.role() == Role::Baseline)
+    }
+}
+
+impl System {
+    pub(super) fn role(&self) -> Role {
+        role(&self.name)
+    }
+
+    pub(super) fn median(&self, figure: Figure) -> Option<f64> {
+        let runs: Vec<&Measurement> = self.runs.iter().collect();
+        figure.over(&runs).filter(|value| plausible(*value))
+    }
+
+    /// The figure of each run, in the order of the rounds.
+    pub(super) fn each(&self, figure: Figure) -> Vec<f64> {
+        let values = self.runs.iter().filter_map(|run| figure.of(run));
+        values.filter(|value| plausible(*value)).collect()
+    }
+}
+
+fn role(name: &str) -> Role {
+    match name {
+        name if BASELINES.contains(&name) => Role::Baseline,
+        name if GATEWAYS.contains(&name) => Role::Gateway,
+        _ => Role::Peer,
+    }
+}
+
+fn plausible(value: f64) -> bool {
+    value.is_finite() && value.abs() <= LARGEST
+}
+
+/// By name, whatever the order in the file.
+fn systems<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<System>, D::Error> {
+    let named = BTreeMap::<String, Vec<Map<String, Value>>>::deserialize(from)?;
+    let system = |(name, runs): (String, Vec<Map<String, Value>>)| {
+        let runs: Vec<Measurement> = runs
+            .into_iter()
+            .map(measurement)
+            .collect::<Result<_, _>>()
+            .map_err(serde::de::Error::custom)?;
+        let (all, mut runs) = (runs.len(), runs);
+        runs.retain(|run| run.short_sends == 0);
+        let invalid = all - runs.len();
+        Ok(System { name, runs, invalid })
+    };
+    named.into_iter().map(system).collect()
+}
+
+/// JSON has no word for "not a number" but null, which a plain number does not take.
+fn measurement(mut run: Map<String, Value>) -> serde_json::Result<Measurement> {
+    run.retain(|_, value| !value.is_null());
+    serde_json::from_value(Value::Object(run))
+}
