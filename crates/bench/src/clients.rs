@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{Timespec, epoll};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::checker::{Checker, Verdict};
 use crate::frame::{self, Split};
@@ -20,12 +20,12 @@ use crate::server::Target;
 
 /// Each pair of addresses has about 28,000 ports; the next source address is
 /// taken well before they run out.
-const PER_SOURCE_ADDRESS: usize = 20_000;
+pub const PER_SOURCE_ADDRESS: usize = 20_000;
 
 /// Connections that may wait for their 101 at once: below any listen backlog.
-const MAX_PENDING: usize = 100;
+pub const MAX_PENDING: usize = 100;
 
-/// How long nothing at all may happen while connecting.
+/// How long nothing at all may happen while connecting and closing.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -81,6 +81,15 @@ enum State {
 impl Clients {
     /// Opens `count` connections as fast as the server answers.
     pub fn open(target: &Target, count: usize) -> Result<Self> {
+        Self::open_telling(target, count, |_| Ok(()))
+    }
+
+    /// The same, and tells `told` again and again how many are open.
+    pub fn open_telling(
+        target: &Target,
+        count: usize,
+        mut told: impl FnMut(usize) -> Result<()>,
+    ) -> Result<Self> {
         let mut clients = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             list: Vec::with_capacity(count),
@@ -97,6 +106,7 @@ impl Clients {
             clients.poll(Duration::from_millis(100))?;
             if clients.tally.upgraded > before {
                 last_progress = Instant::now();
+                told(clients.tally.upgraded)?;
             }
             if clients.tally.closed > 0 || last_progress.elapsed() > CONNECT_PATIENCE {
                 let refusal = clients.tally.refusal.as_deref().unwrap_or("nothing");
@@ -169,6 +179,33 @@ impl Clients {
             sum += client.checker.verdict(published);
         }
         sum
+    }
+
+    /// How many clients got each of `published` events once and in order.
+    pub fn served(&self, published: u64) -> usize {
+        let clean = |client: &&Client| client.checker.verdict(published) == Verdict::default();
+        self.list.iter().filter(clean).count()
+    }
+
+    /// Ends every connection as a browser does: a close frame, the server's answer to
+    /// it, then the end of the stream. [`MAX_PENDING`] at a time.
+    pub fn close(mut self) -> Result<()> {
+        while !self.list.is_empty() {
+            let kept = self.list.len().saturating_sub(MAX_PENDING);
+            let (leaving, before) = (self.list.len() - kept, self.tally.closed);
+            for client in &mut self.list[kept..] {
+                client.stream.write_all(&frame::NORMAL_CLOSE).context("can't close a client")?;
+                SockRef::from(&client.stream).set_linger(None)?;
+            }
+            let end = Instant::now() + CONNECT_PATIENCE;
+            while self.tally.closed < before + leaving {
+                check_interrupt()?;
+                ensure!(Instant::now() < end, "the server does not answer close frames");
+                self.poll(Duration::from_millis(100))?;
+            }
+            self.list.truncate(kept);
+        }
+        Ok(())
     }
 }
 

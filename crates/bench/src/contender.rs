@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use redcast_e2e::free_port;
@@ -9,11 +10,16 @@ use redcast_e2e::free_port;
 /// The channel that every contender serves.
 pub const CHANNEL: &str = "analytics";
 
+/// How long a server may take until it is ready, if nothing else is said.
+const READY_PATIENCE: Duration = Duration::from_secs(20);
+
 /// A server that can be measured.
 #[derive(Debug, Clone)]
 pub struct Contender {
     /// Its name in the table.
     pub name: String,
+    /// How long it may take until it is ready.
+    pub patience: Duration,
     kind: Kind,
 }
 
@@ -57,7 +63,7 @@ pub enum Ready {
 impl Contender {
     /// The floor, which everything is compared to.
     pub fn floor() -> Self {
-        Self { name: "floor".to_owned(), kind: Kind::Floor }
+        Self::new("floor", Kind::Floor)
     }
 
     /// The gateway: the binary at `path`, an error if there is none.
@@ -69,7 +75,7 @@ impl Contender {
                  name it (--gateway PATH or $GATEWAY_BIN) or leave it out (--without-gateway)"
             );
         };
-        Ok(Self { name: "gateway".to_owned(), kind: Kind::Gateway(program) })
+        Ok(Self::new("gateway", Kind::Gateway(program)))
     }
 
     /// A peer from `NAME=COMMAND`. `{redis}` in the command stands for Redis's
@@ -84,7 +90,21 @@ impl Contender {
             *program = path.to_string_lossy().into_owned();
         }
         ensure!(!matches!(name, "" | "floor" | "gateway"), "a peer needs a name of its own");
-        Ok(Self { name: name.to_owned(), kind: Kind::Peer(words) })
+        Ok(Self::new(name, Kind::Peer(words)))
+    }
+
+    fn new(name: &str, kind: Kind) -> Self {
+        Self { name: name.to_owned(), patience: READY_PATIENCE, kind }
+    }
+
+    /// Whether it is the gateway, which alone tells how many connections it has.
+    pub fn is_gateway(&self) -> bool {
+        matches!(self.kind, Kind::Gateway(_))
+    }
+
+    /// The same server under another name.
+    pub fn named(&self, name: String) -> Self {
+        Self { name, ..self.clone() }
     }
 
     /// The command, on ports that are free now.

@@ -65,6 +65,9 @@ pub fn pong(payload: &[u8]) -> Vec<u8> {
     frame
 }
 
+/// A client's close frame with code 1000, masked with the key 0.
+pub const NORMAL_CLOSE: [u8; 8] = [FIN | CLOSE, MASKED | 2, 0, 0, 0, 0, 0x03, 0xE8];
+
 #[cfg(test)]
 mod tests {
     use super::*;

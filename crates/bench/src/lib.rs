@@ -10,25 +10,35 @@
 //! - [`contender`], [`server`]: who is measured, and its process
 //! - [`clients`], [`publisher`], [`load`]: the load generator
 //! - [`measure`]: one scenario against one server
+//! - [`crowd`]: 100,000 connections over six instances, by processes of their own
+//! - [`rounds`]: memory over rounds of clients that come and go
+//! - [`once`]: both of these, as scenarios that run once
+//! - [`limits`]: what of the kernel may stand in the way, told before the start
 //! - [`figure`], [`report`]: from measurements to the printed table and JSON
 //!
 //! This room stands outside: it knows the gateway only by its public contract.
 
+pub mod admin;
 pub mod checker;
 pub mod clients;
 pub mod contender;
+pub mod crowd;
 pub mod figure;
 pub mod floor;
 pub mod frame;
 pub mod histogram;
+pub mod limits;
 pub mod load;
 pub mod machine;
 pub mod measure;
+pub mod once;
 pub mod payload;
 pub mod process;
 pub mod progress;
 pub mod publisher;
 pub mod report;
+pub mod report_file;
+pub mod rounds;
 pub mod run;
 pub mod scenario;
 pub mod server;

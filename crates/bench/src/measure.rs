@@ -105,7 +105,7 @@ fn note_traffic(measurement: &mut Measurement, outcome: &Outcome, clients: &Clie
 }
 
 /// Idle clients: nothing may close them, and pings are answered.
-fn rest(clients: &mut Clients, duration: Duration) -> Result<()> {
+pub(crate) fn rest(clients: &mut Clients, duration: Duration) -> Result<()> {
     let end = Instant::now() + duration;
     while Instant::now() < end {
         clients.poll(Duration::from_millis(50))?;

@@ -93,7 +93,8 @@ impl Publisher {
         Ok(published)
     }
 
-    fn publish(&mut self, kind: Kind, first: u64) -> Result<()> {
+    /// Publishes one burst, its events numbered from `first`.
+    pub fn publish(&mut self, kind: Kind, first: u64) -> Result<()> {
         let sent_ns = payload::now_ns();
         for (sequence, range) in (first..).zip(&self.payloads) {
             payload::write(&mut self.commands[range.clone()], Stamp { kind, sequence, sent_ns });

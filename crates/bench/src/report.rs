@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::figure::{Figure, Measurement};
+use crate::once;
 use crate::scenario::{Bar, Limit, Scenario};
 
 /// Above this many µs per delivery in scenario (a) the floor itself is not right:
@@ -188,7 +189,8 @@ fn figure_rows(all: &[Series]) -> Vec<Vec<String>> {
     let headings = Figure::ALL.map(|figure| figure.heading().to_owned());
     let mut rows = vec![["scenario".to_owned(), "system".to_owned()].to_vec()];
     rows[0].extend(headings);
-    for series in all {
+    // The others are told in lines of their own.
+    for series in all.iter().filter(|series| !once::is_one(series.scenario)) {
         for (name, runs) in &series.contenders {
             let runs: Vec<&Measurement> = runs.iter().collect();
             let mut row = vec![series.scenario.key.to_owned(), name.clone()];
@@ -231,7 +233,8 @@ fn notes(all: &[Series]) -> Vec<String> {
     notes
 }
 
-fn number(value: Option<f64>, digits: usize) -> String {
+/// A number as people read it; `-` for none.
+pub(crate) fn number(value: Option<f64>, digits: usize) -> String {
     let Some(value) = value else { return "-".to_owned() };
     let plain = format!("{value:.digits$}");
     let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
@@ -250,7 +253,7 @@ fn number(value: Option<f64>, digits: usize) -> String {
 }
 
 /// Columns as wide as their widest cell; numbers to the right.
-fn aligned(rows: &[Vec<String>]) -> String {
+pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
     let columns = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> = (0..columns)
         .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))

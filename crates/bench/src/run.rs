@@ -1,19 +1,25 @@
 //! The whole benchmark: the conditions checked, every scenario in interleaved
 //! rounds, the report.
 
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use redcast_e2e::RedisServer;
 
 use crate::clients::Clients;
 use crate::contender::Contender;
+use crate::limits::Limits;
 use crate::load::Timing;
-use crate::machine::{Cpus, catch_interrupts, check_interrupt, describe, pin, reserve_descriptors};
+use crate::machine::{
+    Cpus, Interrupted, catch_interrupts, check_interrupt, describe, pin, reserve_descriptors,
+};
 use crate::measure::{Setting, measure};
+use crate::once;
 use crate::progress::Progress;
 use crate::report::{self, Conditions, Series};
+use crate::report_file::ReportFile;
 use crate::scenario::{SCENARIOS, Scenario};
 use crate::server::Server;
 
@@ -54,10 +60,10 @@ pub struct Options {
 
 /// Runs the benchmark and prints its table.
 pub fn run(options: &Options) -> Result<()> {
-    let scenarios = choose(&options.only)?;
+    let scenarios = choose(options)?;
     let contenders = contenders(options)?;
-    let most_clients = scenarios.iter().map(|scenario| scenario.clients).max().unwrap_or(0);
-    reserve_descriptors(most_clients)?;
+    let json = options.json.as_deref().map(ReportFile::open).transpose()?;
+    check_limits(&scenarios)?;
     ensure!(
         is_installed("redis-server"),
         "redis-server is not installed: apt-get install redis-server"
@@ -77,15 +83,38 @@ pub fn run(options: &Options) -> Result<()> {
     for contender in &contenders {
         try_out(contender, &setting)?;
     }
-    let all = run_all(&scenarios, &contenders, rounds, &setting)?;
+    let (mut all, mut details) = (Vec::new(), String::new());
+    let (single, often): (Vec<_>, Vec<_>) =
+        scenarios.into_iter().partition(|scenario| once::is_one(scenario));
+    let outcome = run_all(&often, &contenders, rounds, &setting, &mut all)
+        .and_then(|()| run_once(&single, &contenders, &setting, &mut all, &mut details))
+        .map_err(|error| explain(error, &setting.redis));
     let window_seconds = window.as_secs_f64();
     let conditions = Conditions { machine, placement, rounds, window_seconds };
-    print!("{}", report::text(&conditions, &all));
-    if let Some(path) = &options.json {
-        let json = serde_json::to_string_pretty(&report::json(&conditions, &all))?;
-        std::fs::write(path, json).with_context(|| format!("can't write {}", path.display()))?;
+    // What was measured before an error is not lost with it.
+    if !all.is_empty() {
+        print!("{}{details}", report::text(&conditions, &all));
+    }
+    outcome?;
+    json.map_or(Ok(()), |file| file.write(&report::json(&conditions, &all)))
+}
+
+fn check_limits(scenarios: &[&Scenario]) -> Result<()> {
+    let limits = Limits::read();
+    for scenario in scenarios {
+        let demand = once::demand(scenario);
+        let checked = limits.check(demand).and_then(|()| reserve_descriptors(demand.per_process));
+        checked.with_context(|| format!("({})", scenario.key))?;
     }
     Ok(())
+}
+
+/// `error`, unless Redis is gone: then that, as the reason of it.
+fn explain(error: anyhow::Error, redis: &str) -> anyhow::Error {
+    if error.is::<Interrupted>() || TcpStream::connect(redis).is_ok() {
+        return error;
+    }
+    anyhow!("Redis ended in the middle of the run")
 }
 
 fn rounds(options: &Options) -> u32 {
@@ -97,16 +126,26 @@ fn window(options: &Options) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
-fn choose(only: &[String]) -> Result<Vec<&'static Scenario>> {
-    for key in only {
-        if !SCENARIOS.iter().any(|scenario| scenario.key == key) {
-            let keys: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.key).collect();
+fn choose(options: &Options) -> Result<Vec<&'static Scenario>> {
+    let all: Vec<_> = SCENARIOS.iter().chain(once::scenarios(options.quick)).collect();
+    for key in &options.only {
+        if !all.iter().any(|scenario| scenario.key == key) {
+            let keys: Vec<&str> = all.iter().map(|scenario| scenario.key).collect();
             bail!("there is no scenario {key:?}; there are {}", keys.join(", "));
         }
     }
-    let chosen =
-        |scenario: &&Scenario| only.is_empty() || only.iter().any(|key| key == scenario.key);
-    Ok(SCENARIOS.iter().filter(chosen).collect())
+    let chosen = |scenario: &&Scenario| match &options.only[..] {
+        [] => !(options.without_gateway && once::is_one(scenario)),
+        only => only.iter().any(|key| key == scenario.key),
+    };
+    let chosen: Vec<_> = all.into_iter().filter(chosen).collect();
+    if let Some(scenario) = chosen.iter().find(|scenario| once::is_one(scenario))
+        && options.without_gateway
+    {
+        let key = scenario.key;
+        bail!("({key}) is about the gateway alone: it can't be run with --without-gateway");
+    }
+    Ok(chosen)
 }
 
 fn contenders(options: &Options) -> Result<Vec<Contender>> {
@@ -147,11 +186,11 @@ fn run_all(
     contenders: &[Contender],
     rounds: u32,
     setting: &Setting,
-) -> Result<Vec<Series>> {
+    all: &mut Vec<Series>,
+) -> Result<()> {
     let runs_of_each = rounds * contenders.len() as u32;
     let total = scenarios.iter().map(|scenario| setting.estimate(scenario) * runs_of_each).sum();
     let mut progress = Progress::new(total);
-    let mut all = Vec::new();
     for &scenario in scenarios {
         let named = |contender: &Contender| (contender.name.clone(), Vec::new());
         let mut series = Series { scenario, contenders: contenders.iter().map(named).collect() };
@@ -168,7 +207,26 @@ fn run_all(
         }
         all.push(series);
     }
-    Ok(all)
+    Ok(())
+}
+
+fn run_once(
+    scenarios: &[&'static Scenario],
+    contenders: &[Contender],
+    setting: &Setting,
+    all: &mut Vec<Series>,
+    details: &mut String,
+) -> Result<()> {
+    let Some(gateway) = contenders.iter().find(|contender| contender.is_gateway()) else {
+        return Ok(());
+    };
+    let progress = Progress::new(Duration::ZERO);
+    for &scenario in scenarios {
+        let once = once::measure(scenario, gateway, setting, &progress)?;
+        all.push(once.series);
+        details.push_str(&once.text);
+    }
+    Ok(())
 }
 
 /// Every second round backwards, so that nobody always runs on a warm or a tired
