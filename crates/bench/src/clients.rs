@@ -18,9 +18,10 @@ use crate::machine::check_interrupt;
 use crate::payload::{self, Kind};
 use crate::server::Target;
 
-/// Each pair of addresses has about 28,000 ports; the next source address is
-/// taken well before they run out.
-pub const PER_SOURCE_ADDRESS: usize = 20_000;
+/// Connections from one source address. Each pair of addresses has about 28,000 ports,
+/// but the kernel looks for a free one among the even ports first: once half of all are
+/// taken, each connect searches thousands in vain.
+pub const PER_SOURCE_ADDRESS: usize = 10_000;
 
 /// Connections that may wait for their 101 at once: below any listen backlog.
 pub const MAX_PENDING: usize = 100;
@@ -133,7 +134,10 @@ impl Clients {
         let source = self.list.len() / PER_SOURCE_ADDRESS;
         if source > 0 && target.address.ip().is_loopback() {
             let last = u8::try_from(source + 1).context("too many source addresses")?;
-            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), 0);
+            // A port that is bound serves one destination only: each server has
+            // addresses of its own.
+            let [high, low] = target.address.port().to_be_bytes();
+            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, high, low, last)), 0);
             socket.bind(&address.into())?;
         }
         socket.connect(&target.address.into())?;

@@ -15,7 +15,7 @@ use crate::limits::Demand;
 use crate::machine::{check_interrupt, wait};
 use crate::measure::Setting;
 use crate::payload::Kind;
-use crate::process::resident_kb;
+use crate::process::{CpuSnapshot, resident_kb};
 use crate::progress::Progress;
 use crate::publisher::{Pace, Publisher};
 use crate::server::{self, Server};
@@ -76,9 +76,10 @@ pub fn run(
 }
 
 struct Crowd {
-    // Dropped before the clients, whose end is none of their work here.
-    servers: Vec<Server>,
+    // Dropped before the servers: a client's end is a reset and leaves no socket behind,
+    // a server's leaves one in TIME_WAIT for a minute.
     loads: Vec<LoadProcess>,
+    servers: Vec<Server>,
     /// Clients of each instance.
     shares: Vec<usize>,
 }
@@ -92,15 +93,15 @@ impl Crowd {
             servers.push(Server::start(&instance, &setting.redis, cpu)?);
         }
         let share = |index| clients / INSTANCES + usize::from(index < clients % INSTANCES);
-        Ok(Self { servers, loads: Vec::new(), shares: (0..INSTANCES).map(share).collect() })
+        Ok(Self { loads: Vec::new(), servers, shares: (0..INSTANCES).map(share).collect() })
     }
 
     fn measure(&mut self, setting: &Setting, progress: &Progress) -> Result<Outcome> {
         wait(setting.settle)?;
         let fresh_kb = self.resident_kb()?;
-        let start = Instant::now();
+        let (start, idle) = (Instant::now(), self.cpu()?);
         self.connect(progress)?;
-        let connect_seconds = start.elapsed().as_secs_f64();
+        let (connect_seconds, connected) = (start.elapsed().as_secs_f64(), self.cpu()?);
         progress.show("(h) counting the connections");
         self.count()?;
         let gauges = self.gauges()?;
@@ -109,8 +110,9 @@ impl Crowd {
         progress.show("(h) probing the subscriptions");
         self.probe(&mut publisher)?;
         progress.show("(h) publishing");
+        let probed = self.cpu()?;
         self.publish(&mut publisher)?;
-        let end_kb = self.resident_kb()?;
+        let (end_kb, end) = (self.resident_kb()?, self.cpu()?);
         let instances =
             self.loads.iter().zip(&self.shares).enumerate().map(|(index, (load, &clients))| {
                 let said = &load.said;
@@ -122,6 +124,8 @@ impl Crowd {
                     fresh_kb: fresh_kb[index],
                     grown_kb: end_kb[index].saturating_sub(fresh_kb[index]),
                     gauge: gauges[index],
+                    connect_cpu_seconds: connected[index].since(&idle[index]).as_secs_f64(),
+                    publish_cpu_seconds: end[index].since(&probed[index]).as_secs_f64(),
                     result,
                 }
             });
@@ -231,6 +235,10 @@ impl Crowd {
             }
             wait(Duration::from_millis(20))?;
         }
+    }
+
+    fn cpu(&self) -> Result<Vec<CpuSnapshot>> {
+        self.servers.iter().map(|server| CpuSnapshot::take(server.pid())).collect()
     }
 
     fn resident_kb(&self) -> Result<Vec<u64>> {

@@ -109,7 +109,9 @@ fn of_rounds(rounds: &Rounds) -> Measurement {
 
 fn of_crowd(outcome: &Outcome) -> Measurement {
     let all = outcome.all();
+    let deliveries = (crowd::EVENTS * all.clients as u64) as f64;
     Measurement {
+        cpu_us_per_delivery: Some(all.publish_cpu_seconds * 1e6 / deliveries),
         lost: Some(all.result.lost),
         duplicated: Some(all.result.duplicated),
         reordered: Some(all.result.reordered),
@@ -117,7 +119,7 @@ fn of_crowd(outcome: &Outcome) -> Measurement {
         fresh_memory_mb: all.fresh_kb as f64 / 1024.0 / outcome.instances.len() as f64,
         memory_kb_per_connection: all.kb_per_connection(),
         connects_per_second: all.open as f64 / all.connect_seconds,
-        cpu_us_per_handshake: f64::NAN,
+        cpu_us_per_handshake: all.connect_cpu_seconds * 1e6 / all.clients as f64,
         closed: all.open.saturating_sub(all.result.open),
         crowd: Some(outcome.clone()),
         ..Measurement::default()

@@ -29,6 +29,10 @@ pub struct Instance {
     pub grown_kb: u64,
     /// The gauge `redcast_connections` while all were open.
     pub gauge: u64,
+    /// Its CPU time from the first connect to the last 101.
+    pub connect_cpu_seconds: f64,
+    /// Its CPU time while the events went out.
+    pub publish_cpu_seconds: f64,
     /// How its clients were served.
     #[serde(flatten)]
     pub result: Served,
@@ -55,11 +59,12 @@ impl Instance {
             number(Some(self.connect_seconds), 1),
             number(Some(result.last_ms), 0),
             number(Some(self.kb_per_connection()), 2),
+            number(Some(self.connect_cpu_seconds * 1e6 / self.clients as f64), 1),
         ]
     }
 }
 
-const HEADING: [&str; 11] = [
+const HEADING: [&str; 12] = [
     "instance",
     "clients",
     "open",
@@ -71,6 +76,7 @@ const HEADING: [&str; 11] = [
     "connected s",
     "last client ms",
     "KB/connection",
+    "CPU µs/handshake",
 ];
 
 impl Outcome {
@@ -83,6 +89,8 @@ impl Outcome {
             all.fresh_kb += instance.fresh_kb;
             all.grown_kb += instance.grown_kb;
             all.gauge += instance.gauge;
+            all.connect_cpu_seconds += instance.connect_cpu_seconds;
+            all.publish_cpu_seconds += instance.publish_cpu_seconds;
             let (sum, result) = (&mut all.result, &instance.result);
             sum.open += result.open;
             sum.served += result.served;
