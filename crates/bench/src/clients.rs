@@ -12,11 +12,14 @@ use rustix::event::{Timespec, epoll};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::checker::{Checker, Verdict};
+use crate::contender::Joining;
 use crate::frame::{self, Split};
 use crate::histogram::Histogram;
+use crate::inflate::{self, Inflater};
 use crate::machine::check_interrupt;
 use crate::payload::{self, Kind};
 use crate::server::Target;
+use crate::setup::Setup;
 
 /// Connections from one source address. Each pair of addresses has about 28,000 ports,
 /// but the kernel looks for a free one among the even ports first: once half of all are
@@ -28,6 +31,9 @@ pub const MAX_PENDING: usize = 100;
 
 /// How long nothing at all may happen while connecting and closing.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The close code of a client that has what it wanted, RFC 6455 §7.4.1.
+const NORMAL: u16 = 1000;
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// The answer to [`KEY`], from RFC 6455 §1.3.
@@ -46,6 +52,10 @@ pub struct Tally {
     pub delivered: u64,
     /// Data frames that are not the benchmark's (notices, snapshots).
     pub other: u64,
+    /// Messages that came compressed.
+    pub compressed: u64,
+    /// Bytes that came over the wire since the upgrades, frame headers included.
+    pub wire_bytes: u64,
     /// From publish to receipt, nanoseconds, of the events while `timing`.
     pub latency: Histogram,
     /// Whether latencies are recorded.
@@ -58,14 +68,24 @@ pub struct Tally {
 pub struct Clients {
     epoll: OwnedFd,
     list: Vec<Client>,
-    scratch: Box<[u8]>,
+    setup: Setup,
+    reader: Reader,
     /// What arrived so far.
     pub tally: Tally,
+}
+
+/// What all clients read with, one after the other.
+struct Reader {
+    scratch: Box<[u8]>,
+    /// There if compression was agreed on.
+    inflater: Option<Inflater>,
 }
 
 struct Client {
     stream: TcpStream,
     state: State,
+    /// Sent after the 101.
+    command: Option<String>,
     probed: bool,
     /// The start of a frame (or of the 101) whose rest has not come yet.
     partial: Vec<u8>,
@@ -80,21 +100,29 @@ enum State {
 }
 
 impl Clients {
-    /// Opens `count` connections as fast as the server answers.
+    /// Opens `count` connections to a server of one channel, as fast as it answers.
     pub fn open(target: &Target, count: usize) -> Result<Self> {
-        Self::open_telling(target, count, |_| Ok(()))
+        Self::open_as(target, count, Setup::default())
+    }
+
+    /// Opens `count` connections, with the channels and the compression of `setup`.
+    pub fn open_as(target: &Target, count: usize, setup: Setup) -> Result<Self> {
+        Self::open_telling(target, count, setup, |_| Ok(()))
     }
 
     /// The same, and tells `told` again and again how many are open.
     pub fn open_telling(
         target: &Target,
         count: usize,
+        setup: Setup,
         mut told: impl FnMut(usize) -> Result<()>,
     ) -> Result<Self> {
+        let scratch = vec![0; 256 * 1024].into_boxed_slice();
         let mut clients = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             list: Vec::with_capacity(count),
-            scratch: vec![0; 256 * 1024].into_boxed_slice(),
+            setup,
+            reader: Reader { scratch, inflater: setup.deflate.then(Inflater::default) },
             tally: Tally::default(),
         };
         let mut last_progress = Instant::now();
@@ -125,6 +153,11 @@ impl Clients {
         self.list.len()
     }
 
+    /// What they were opened for.
+    pub fn setup(&self) -> Setup {
+        self.setup
+    }
+
     fn pending(&self) -> usize {
         self.list.len() - self.tally.upgraded
     }
@@ -145,12 +178,20 @@ impl Clients {
         socket.set_linger(Some(Duration::ZERO))?;
         let mut stream = TcpStream::from(socket);
         stream.set_nodelay(true)?;
-        stream.write_all(request(target).as_bytes())?;
+        let channel = self.setup.channel(self.list.len());
+        stream.write_all(request(target, &channel, self.setup.deflate).as_bytes())?;
         stream.set_nonblocking(true)?;
         let token = epoll::EventData::new_u64(self.list.len() as u64);
         epoll::add(&self.epoll, &stream, token, epoll::EventFlags::IN)?;
-        let (partial, checker) = (Vec::new(), Checker::default());
-        self.list.push(Client { stream, state: State::Upgrading, probed: false, partial, checker });
+        self.list.push(Client {
+            stream,
+            state: State::Upgrading,
+            command: (target.joining == Joining::Command)
+                .then(|| format!(r#"{{"type":"subscribe","channel":"{channel}"}}"#)),
+            probed: false,
+            partial: Vec::new(),
+            checker: Checker::default(),
+        });
         Ok(())
     }
 
@@ -166,7 +207,7 @@ impl Clients {
         };
         for event in ready {
             let client = &mut self.list[event.data.u64() as usize];
-            if client.read(&mut self.scratch, &mut self.tally).is_none() {
+            if client.read(&mut self.reader, &mut self.tally).is_none() {
                 client.state = State::Closed;
                 self.tally.closed += 1;
                 epoll::delete(&self.epoll, &client.stream)?;
@@ -175,30 +216,33 @@ impl Clients {
         Ok(())
     }
 
-    /// What went wrong over all clients, once `published` events had their time to
-    /// arrive.
+    /// What went wrong over all clients, once `published` events, over all channels
+    /// in turn, had their time to arrive.
     pub fn verdict(&self, published: u64) -> Verdict {
         let mut sum = Verdict::default();
-        for client in &self.list {
-            sum += client.checker.verdict(published);
+        for (index, client) in self.list.iter().enumerate() {
+            sum += client.checker.verdict(self.setup.share(published, index));
         }
         sum
     }
 
     /// How many clients got each of `published` events once and in order.
     pub fn served(&self, published: u64) -> usize {
-        let clean = |client: &&Client| client.checker.verdict(published) == Verdict::default();
-        self.list.iter().filter(clean).count()
+        let clean = |(index, client): &(usize, &Client)| {
+            client.checker.verdict(self.setup.share(published, *index)) == Verdict::default()
+        };
+        self.list.iter().enumerate().filter(clean).count()
     }
 
     /// Ends every connection as a browser does: a close frame, the server's answer to
     /// it, then the end of the stream. [`MAX_PENDING`] at a time.
     pub fn close(mut self) -> Result<()> {
+        let goodbye = frame::masked(frame::CLOSE, &NORMAL.to_be_bytes());
         while !self.list.is_empty() {
             let kept = self.list.len().saturating_sub(MAX_PENDING);
             let (leaving, before) = (self.list.len() - kept, self.tally.closed);
             for client in &mut self.list[kept..] {
-                client.stream.write_all(&frame::NORMAL_CLOSE).context("can't close a client")?;
+                client.stream.write_all(&goodbye).context("can't close a client")?;
                 SockRef::from(&client.stream).set_linger(None)?;
             }
             let end = Instant::now() + CONNECT_PATIENCE;
@@ -213,17 +257,25 @@ impl Clients {
     }
 }
 
-fn request(target: &Target) -> String {
+/// The request of a client of `channel`, in one piece.
+pub fn request(target: &Target, channel: &str, deflate: bool) -> String {
+    let Target { address, path, joining } = target;
+    let channel = if *joining == Joining::Path { channel } else { "" };
+    let offer = match deflate {
+        true => format!("Sec-WebSocket-Extensions: {}\r\n", inflate::OFFER),
+        false => String::new(),
+    };
     format!(
-        "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n",
-        target.path, target.address
+        "GET {path}{channel} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\n\
+         Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
+         {offer}\r\n"
     )
 }
 
 impl Client {
     /// Reads once and takes every whole frame. None when the connection is over.
-    fn read(&mut self, scratch: &mut [u8], tally: &mut Tally) -> Option<()> {
+    fn read(&mut self, reader: &mut Reader, tally: &mut Tally) -> Option<()> {
+        let Reader { scratch, inflater } = reader;
         let kept = self.partial.len();
         scratch[..kept].copy_from_slice(&self.partial);
         let read = match self.stream.read(&mut scratch[kept..]) {
@@ -234,17 +286,24 @@ impl Client {
         };
         let mut bytes = &scratch[..kept + read];
         if self.state == State::Upgrading {
-            bytes = self.read_answer(bytes, tally)?;
+            bytes = self.read_answer(bytes, inflater.is_some(), tally)?;
+        } else {
+            tally.wire_bytes += read as u64;
         }
         if self.state == State::Open {
-            bytes = self.read_frames(bytes, tally)?;
+            bytes = self.read_frames(bytes, inflater.as_mut(), tally)?;
         }
         self.partial.clear();
         self.partial.extend_from_slice(bytes);
         Some(())
     }
 
-    fn read_answer<'a>(&mut self, bytes: &'a [u8], tally: &mut Tally) -> Option<&'a [u8]> {
+    fn read_answer<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        deflate: bool,
+        tally: &mut Tally,
+    ) -> Option<&'a [u8]> {
         let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
             return Some(bytes);
         };
@@ -253,19 +312,35 @@ impl Client {
             tally.refusal = head.lines().next().map(str::to_owned);
             return None;
         }
+        if deflate && !head.contains(inflate::OFFER) {
+            tally.refusal = Some(format!("101 without {}", inflate::OFFER));
+            return None;
+        }
+        if let Some(command) = self.command.take() {
+            self.stream.write_all(&frame::masked(frame::TEXT, command.as_bytes())).ok()?;
+        }
         self.state = State::Open;
         tally.upgraded += 1;
         Some(&bytes[end + 4..])
     }
 
-    fn read_frames<'a>(&mut self, mut bytes: &'a [u8], tally: &mut Tally) -> Option<&'a [u8]> {
+    fn read_frames<'a>(
+        &mut self,
+        mut bytes: &'a [u8],
+        mut inflater: Option<&mut Inflater>,
+        tally: &mut Tally,
+    ) -> Option<&'a [u8]> {
         let now_ns = payload::now_ns();
         loop {
             match frame::split(bytes) {
                 Split::Partial => return Some(bytes),
                 Split::Corrupt => return None,
-                Split::Frame { opcode, payload, rest } => {
+                Split::Frame { opcode, compressed, mut payload, rest } => {
                     bytes = rest;
+                    if compressed {
+                        payload = inflater.as_mut()?.inflate(payload).ok()?;
+                        tally.compressed += 1;
+                    }
                     match opcode {
                         frame::TEXT | frame::BINARY => self.take(payload, now_ns, tally),
                         frame::PING => self.stream.write_all(&frame::pong(payload)).ok()?,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use redcast_e2e::free_port;
 
-/// The channel that every contender serves.
-pub const CHANNEL: &str = "analytics";
+pub use crate::setup::CHANNEL;
+use crate::setup::Setup;
 
 /// How long a server may take until it is ready, if nothing else is said.
 const READY_PATIENCE: Duration = Duration::from_secs(20);
@@ -21,6 +21,7 @@ pub struct Contender {
     /// How long it may take until it is ready.
     pub patience: Duration,
     kind: Kind,
+    setup: Setup,
 }
 
 #[derive(Debug, Clone)]
@@ -42,8 +43,37 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     /// Variables added to its environment.
     pub environment: Vec<(&'static str, String)>,
+    /// Files that it finds in its working folder.
+    pub files: Vec<(&'static str, String)>,
     /// When it is ready.
     pub ready: Ready,
+    /// How a client says which channel it wants.
+    pub joining: Joining,
+}
+
+impl Launch {
+    /// A server of one channel that prints its URL.
+    pub fn printing_its_url(program: PathBuf, arguments: Vec<OsString>) -> Self {
+        Self {
+            program,
+            arguments,
+            environment: Vec::new(),
+            files: Vec::new(),
+            ready: Ready::UrlPrinted,
+            joining: Joining::Given,
+        }
+    }
+}
+
+/// How a client says which of many channels it wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joining {
+    /// Not at all: the server has one for everybody.
+    Given,
+    /// By the path of its request, which is the channel's name.
+    Path,
+    /// By the gateway's subscribe command, after the 101.
+    Command,
 }
 
 /// When a server is ready, and where.
@@ -61,6 +91,11 @@ pub enum Ready {
 }
 
 impl Contender {
+    fn new(name: &str, kind: Kind) -> Self {
+        let (patience, setup) = (READY_PATIENCE, Setup::default());
+        Self { name: name.to_owned(), patience, kind, setup }
+    }
+
     /// The floor, which everything is compared to.
     pub fn floor() -> Self {
         Self::new("floor", Kind::Floor)
@@ -93,13 +128,9 @@ impl Contender {
         Ok(Self::new(name, Kind::Peer(words)))
     }
 
-    fn new(name: &str, kind: Kind) -> Self {
-        Self { name: name.to_owned(), patience: READY_PATIENCE, kind }
-    }
-
-    /// Whether it is the gateway, which alone tells how many connections it has.
-    pub fn is_gateway(&self) -> bool {
-        matches!(self.kind, Kind::Gateway(_))
+    /// The same server, set up otherwise.
+    pub fn set_up(&self, setup: Setup) -> Self {
+        Self { setup, ..self.clone() }
     }
 
     /// The same server under another name.
@@ -107,34 +138,61 @@ impl Contender {
         Self { name, ..self.clone() }
     }
 
+    /// What its runs ask for.
+    pub fn setup(&self) -> Setup {
+        self.setup
+    }
+
+    /// Whether it is the gateway, which alone is compared with itself and tells how
+    /// many connections it has.
+    pub fn is_gateway(&self) -> bool {
+        matches!(self.kind, Kind::Gateway(_))
+    }
+
+    /// Whether it can serve what `setup` asks for: a peer has one channel.
+    pub fn can_serve(&self, setup: Setup) -> bool {
+        match self.kind {
+            Kind::Floor => !setup.deflate,
+            Kind::Gateway(_) => true,
+            Kind::Peer(_) => setup.channels == 1 && !setup.deflate,
+        }
+    }
+
     /// The command, on ports that are free now.
     pub fn launch(&self, redis: &str) -> Result<Launch> {
         match &self.kind {
-            Kind::Floor => floor(redis),
-            Kind::Gateway(program) => Ok(gateway(program, redis)),
+            Kind::Floor => floor(redis, self.setup),
+            Kind::Gateway(program) => Ok(gateway(program, redis, self.setup)),
             Kind::Peer(words) => peer(words, redis),
         }
     }
 }
 
-fn floor(redis: &str) -> Result<Launch> {
+fn floor(redis: &str, setup: Setup) -> Result<Launch> {
     let program = std::env::current_exe().context("can't find this program's own file")?;
-    let arguments = ["floor", "--redis", redis, "--channel", CHANNEL].map(OsString::from).to_vec();
-    Ok(Launch { program, arguments, environment: Vec::new(), ready: Ready::UrlPrinted })
+    let (joining, channel) = match setup.channels {
+        1 => (Joining::Given, CHANNEL),
+        _ => (Joining::Path, ""),
+    };
+    let arguments = ["floor", "--redis", redis, "--channel", channel].map(OsString::from).to_vec();
+    Ok(Launch { joining, ..Launch::printing_its_url(program, arguments) })
 }
 
-fn gateway(program: &Path, redis: &str) -> Launch {
+fn gateway(program: &Path, redis: &str, setup: Setup) -> Launch {
     let (public, admin) = (loopback(free_port()), loopback(free_port()));
     let url = format!("ws://{public}/ws/{CHANNEL}");
+    // It looks for redcast.toml in the folder it runs in.
+    let config = setup.gateway_config();
     Launch {
-        program: program.to_owned(),
-        arguments: vec!["serve".into()],
         environment: vec![
             ("REDCAST_HTTP__LISTEN", public),
             ("REDCAST_ADMIN__LISTEN", admin.clone()),
             ("REDCAST_REDIS__URL", format!("redis://{redis}")),
         ],
+        files: config.map(|text| ("redcast.toml", text)).into_iter().collect(),
         ready: Ready::Readyz { admin, url },
+        joining: if setup.channels > 1 { Joining::Command } else { Joining::Given },
+        ..Launch::printing_its_url(program.to_owned(), vec!["serve".into()])
     }
 }
 
@@ -143,8 +201,7 @@ fn peer(words: &[String], redis: &str) -> Result<Launch> {
         .iter()
         .map(|word| OsString::from(word.replace("{redis}", redis).replace("{channel}", CHANNEL)));
     let program = words.next().context("a peer's command can't be empty")?.into();
-    let ready = Ready::UrlPrinted;
-    Ok(Launch { program, arguments: words.collect(), environment: Vec::new(), ready })
+    Ok(Launch::printing_its_url(program, words.collect()))
 }
 
 fn loopback(port: u16) -> String {

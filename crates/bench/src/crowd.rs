@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::contender::{CHANNEL, Contender};
+use crate::contender::Contender;
+use crate::content::Content;
 use crate::limits::Demand;
 use crate::machine::{check_interrupt, wait};
 use crate::measure::Setting;
@@ -18,6 +19,7 @@ use crate::payload::Kind;
 use crate::process::{CpuSnapshot, resident_kb};
 use crate::progress::Progress;
 use crate::publisher::{Pace, Publisher};
+use crate::scenario::Traffic;
 use crate::server::{self, Server};
 
 pub mod load;
@@ -38,8 +40,9 @@ pub const EVENTS: u64 = 3;
 /// From one event to the next.
 const APART: Duration = Duration::from_millis(400);
 
-/// Size of an event's payload, bytes.
-const PAYLOAD: usize = 200;
+/// The publisher is told each event; its pace is not used.
+const TRAFFIC: Traffic =
+    Traffic { pace: Pace { rate: 1, burst: 1 }, channels: 1, content: Content::Filler(200) };
 
 /// How long all clients together may take to connect.
 const CONNECT_LIMIT: Duration = Duration::from_secs(600);
@@ -105,8 +108,7 @@ impl Crowd {
         progress.show("(h) counting the connections");
         self.count()?;
         let gauges = self.gauges()?;
-        let mut publisher =
-            Publisher::connect(&setting.redis, CHANNEL, PAYLOAD, Pace { rate: 1, burst: 1 })?;
+        let mut publisher = Publisher::connect(&setting.redis, &TRAFFIC)?;
         progress.show("(h) probing the subscriptions");
         self.probe(&mut publisher)?;
         progress.show("(h) publishing");

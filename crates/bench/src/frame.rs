@@ -7,6 +7,8 @@ pub enum Split<'a> {
     Frame {
         /// The opcode, 0 to 15.
         opcode: u8,
+        /// Whether the payload is compressed: RSV1 (RFC 7692 section 6).
+        compressed: bool,
         /// The payload.
         payload: &'a [u8],
         /// What follows the frame.
@@ -14,7 +16,7 @@ pub enum Split<'a> {
     },
     /// More bytes are needed.
     Partial,
-    /// No server may send this: a mask, a reserved bit, or a fragment of an event
+    /// No server may send this: a mask, RSV2, RSV3, or a fragment of an event
     /// that fits one frame.
     Corrupt,
 }
@@ -31,12 +33,13 @@ pub const PING: u8 = 9;
 pub const PONG: u8 = 10;
 
 const FIN: u8 = 0x80;
+const RSV1: u8 = 0x40;
 const MASKED: u8 = 0x80;
 
 /// Splits the first frame off `bytes`.
 pub fn split(bytes: &[u8]) -> Split<'_> {
     let &[first, second, ref after @ ..] = bytes else { return Split::Partial };
-    if first & 0xF0 != FIN || second & MASKED != 0 {
+    if first & !RSV1 & 0xF0 != FIN || second & MASKED != 0 {
         return Split::Corrupt;
     }
     let (length, body) = match second {
@@ -51,22 +54,33 @@ pub fn split(bytes: &[u8]) -> Split<'_> {
         short => (u64::from(short), after),
     };
     match usize::try_from(length).ok().and_then(|length| body.split_at_checked(length)) {
-        Some((payload, rest)) => Split::Frame { opcode: first & 0x0F, payload, rest },
+        Some((payload, rest)) => {
+            let (opcode, compressed) = (first & 0x0F, first & RSV1 != 0);
+            Split::Frame { opcode, compressed, payload, rest }
+        }
         None => Split::Partial,
     }
 }
 
-/// A client's pong that answers a ping of `payload`, masked with the key 0.
+/// A client's pong that answers a ping of `payload`.
 pub fn pong(payload: &[u8]) -> Vec<u8> {
-    // A control frame has at most 125 bytes, so that the length fits seven bits.
-    let length = u8::try_from(payload.len()).unwrap_or(0).min(125);
-    let mut frame = vec![FIN | PONG, MASKED | length, 0, 0, 0, 0];
-    frame.extend_from_slice(&payload[..usize::from(length)]);
-    frame
+    masked(PONG, payload.get(..125).unwrap_or(payload))
 }
 
-/// A client's close frame with code 1000, masked with the key 0.
-pub const NORMAL_CLOSE: [u8; 8] = [FIN | CLOSE, MASKED | 2, 0, 0, 0, 0, 0x03, 0xE8];
+/// A client's frame of `payload`, at most 65,535 bytes, masked with the key 0.
+pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![FIN | opcode];
+    match u8::try_from(payload.len()) {
+        Ok(length @ 0..126) => frame.push(MASKED | length),
+        _ => {
+            frame.push(MASKED | 126);
+            frame.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend_from_slice(payload);
+    frame
+}
 
 #[cfg(test)]
 mod tests {
@@ -97,20 +111,32 @@ mod tests {
             bytes.extend(b"next");
             assert_eq!(
                 split(&bytes),
-                Split::Frame { opcode: TEXT, payload: &payload, rest: b"next" }
+                Split::Frame { opcode: TEXT, compressed: false, payload: &payload, rest: b"next" }
             );
         }
+    }
+
+    #[test]
+    fn a_compressed_frame_is_told() {
+        let split = split(&[FIN | RSV1 | TEXT, 1, b'x']);
+        assert_eq!(
+            split,
+            Split::Frame { opcode: TEXT, compressed: true, payload: b"x", rest: b"" }
+        );
     }
 
     #[test]
     fn masks_fragments_and_reserved_bits_are_corrupt() {
         assert_eq!(split(&[FIN | TEXT, MASKED | 1, 0, 0, 0, 0, 0]), Split::Corrupt);
         assert_eq!(split(&[TEXT, 0]), Split::Corrupt);
-        assert_eq!(split(&[FIN | 0x40 | TEXT, 0]), Split::Corrupt);
+        assert_eq!(split(&[FIN | 0x20 | TEXT, 0]), Split::Corrupt);
+        assert_eq!(split(&[FIN | 0x10 | TEXT, 0]), Split::Corrupt);
     }
 
     #[test]
     fn a_pong_repeats_the_pings_payload() {
         assert_eq!(pong(b"hi"), [0x8A, 0x82, 0, 0, 0, 0, b'h', b'i']);
+        let long = masked(TEXT, &[b'x'; 300]);
+        assert_eq!((&long[..4], long.len()), (&[0x81, 0xFE, 1, 44][..], 308));
     }
 }

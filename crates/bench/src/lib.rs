@@ -6,7 +6,7 @@
 //! and Redis share another.
 //!
 //! - [`floor`]: the least work a server can do; everything is compared to it
-//! - [`scenario`]: the table of what is measured, and the bars
+//! - [`scenario`], [`setup`], [`content`]: what is measured, and the bars
 //! - [`contender`], [`server`]: who is measured, and its process
 //! - [`clients`], [`publisher`], [`load`]: the load generator
 //! - [`measure`]: one scenario against one server
@@ -22,11 +22,13 @@ pub mod admin;
 pub mod checker;
 pub mod clients;
 pub mod contender;
+pub mod content;
 pub mod crowd;
 pub mod figure;
 pub mod floor;
 pub mod frame;
 pub mod histogram;
+pub mod inflate;
 pub mod limits;
 pub mod load;
 pub mod machine;
@@ -42,3 +44,4 @@ pub mod rounds;
 pub mod run;
 pub mod scenario;
 pub mod server;
+pub mod setup;

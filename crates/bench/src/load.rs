@@ -79,7 +79,7 @@ pub fn run(
     timing: Timing,
 ) -> Result<Outcome> {
     let shared = Shared::default();
-    let count = clients.count();
+    let (count, setup) = (clients.count(), clients.setup());
     let mut outcome = thread::scope(|scope| {
         let stop = StopOnDrop(&shared);
         let reading = scope.spawn(|| read(clients, &shared));
@@ -90,7 +90,7 @@ pub fn run(
         let outcome = measure(&shared, server, timing.window)?;
         shared.beat.store(END, Relaxed);
         let published = join(publishing)?;
-        drain(&shared, published * count as u64)?;
+        drain(&shared, setup.deliveries(published, count))?;
         drop(stop);
         join(reading)?;
         Ok::<_, anyhow::Error>((outcome, published))

@@ -1,18 +1,20 @@
 //! One scenario against one server, from its start to its end.
 
+use std::slice;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
 use crate::clients::Clients;
-use crate::contender::{CHANNEL, Contender};
+use crate::contender::Contender;
 use crate::figure::Measurement;
 use crate::load::{self, Outcome, Timing};
 use crate::machine::{Cpus, wait};
 use crate::process::{CpuSnapshot, resident_kb};
 use crate::publisher::Publisher;
 use crate::scenario::{Scenario, Traffic};
-use crate::server::Server;
+use crate::server::{self, Server};
+use crate::setup::Setup;
 
 /// What all runs share.
 #[derive(Debug)]
@@ -45,15 +47,28 @@ pub fn measure(
     contender: &Contender,
     setting: &Setting,
 ) -> Result<Measurement> {
-    let server = Server::start(contender, &setting.redis, setting.cpus.map(|cpus| cpus.server))?;
+    let cpu = setting.cpus.map(|cpus| cpus.server);
+    let mut server = Server::start(contender, &setting.redis, cpu)?;
+    let mut measurement = watch(&server, scenario, contender.setup(), setting)
+        .map_err(|error| server::explain(slice::from_mut(&mut server), error))?;
+    measurement.short_sends = server.stop()?;
+    Ok(measurement)
+}
+
+fn watch(
+    server: &Server,
+    scenario: &Scenario,
+    setup: Setup,
+    setting: &Setting,
+) -> Result<Measurement> {
     wait(setting.settle)?;
     let fresh_kb = resident_kb(server.pid())? as f64;
     let mut measurement = Measurement { fresh_memory_mb: fresh_kb / 1024.0, ..Default::default() };
 
-    let mut clients = connect(&server, scenario.clients, &mut measurement)?;
-    match scenario.traffic {
+    let mut clients = connect(server, scenario.clients, setup, &mut measurement)?;
+    match &scenario.traffic {
         Some(traffic) => {
-            let outcome = run_traffic(&server, &mut clients, traffic, setting)?;
+            let outcome = run_traffic(server, &mut clients, traffic, setting)?;
             note_traffic(&mut measurement, &outcome, &clients);
         }
         None => rest(&mut clients, setting.settle)?,
@@ -62,14 +77,17 @@ pub fn measure(
     measurement.memory_kb_per_connection = (end_kb - fresh_kb) / scenario.clients as f64;
     measurement.closed = clients.tally.closed;
     measurement.other_frames = clients.tally.other;
-    // Before the clients: their end is none of the server's work here.
-    measurement.short_sends = server.stop()?;
     Ok(measurement)
 }
 
-fn connect(server: &Server, count: usize, measurement: &mut Measurement) -> Result<Clients> {
+fn connect(
+    server: &Server,
+    count: usize,
+    setup: Setup,
+    measurement: &mut Measurement,
+) -> Result<Clients> {
     let (before, start) = (CpuSnapshot::take(server.pid())?, Instant::now());
-    let clients = Clients::open(&server.target, count)?;
+    let clients = Clients::open_as(&server.target, count, setup)?;
     let (cpu, took) = (CpuSnapshot::take(server.pid())?.since(&before), start.elapsed());
     measurement.cpu_us_per_handshake = micros(cpu) / count as f64;
     measurement.connects_per_second = count as f64 / took.as_secs_f64();
@@ -79,11 +97,10 @@ fn connect(server: &Server, count: usize, measurement: &mut Measurement) -> Resu
 fn run_traffic(
     server: &Server,
     clients: &mut Clients,
-    traffic: Traffic,
+    traffic: &Traffic,
     setting: &Setting,
 ) -> Result<Outcome> {
-    let (payload, pace) = (traffic.payload, traffic.pace);
-    let mut publisher = Publisher::connect(&setting.redis, CHANNEL, payload, pace)?;
+    let mut publisher = Publisher::connect(&setting.redis, traffic)?;
     load::run(clients, &mut publisher, server.pid(), setting.timing)
 }
 

@@ -9,9 +9,7 @@ const START: &[u8] = br#"{"kind":""#;
 const KIND: Range<usize> = 9..14;
 const SEQUENCE: Range<usize> = 23..39;
 const SENT: Range<usize> = 47..63;
-const TEMPLATE: &[u8] =
-    br#"{"kind":"-----","seq":"0000000000000000","at":"0000000000000000","pad":""#;
-const END: &[u8] = br#""}"#;
+const TEMPLATE: &[u8] = br#"{"kind":"-----","seq":"0000000000000000","at":"0000000000000000","#;
 
 /// What an event is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +41,13 @@ pub fn now_ns() -> u64 {
 
 /// A payload of `size` bytes (at least the fields) to be stamped.
 pub fn blank(size: usize) -> Vec<u8> {
-    let mut payload = TEMPLATE.to_vec();
-    payload.resize(size.saturating_sub(END.len()).max(TEMPLATE.len()), b'x');
-    payload.extend_from_slice(END);
-    payload
+    let around = TEMPLATE.len() + r#""pad":""}"#.len();
+    blank_with(&format!(r#""pad":"{}""#, "x".repeat(size.saturating_sub(around))))
+}
+
+/// A payload to be stamped that holds `fields`, members of a JSON object, too.
+pub fn blank_with(fields: &str) -> Vec<u8> {
+    [TEMPLATE, fields.as_bytes(), b"}"].concat()
 }
 
 /// Writes `stamp` into a payload made by [`blank`].
@@ -62,7 +63,7 @@ pub fn write(payload: &mut [u8], stamp: Stamp) {
 
 /// Reads the stamp; none if this is not a payload of the benchmark.
 pub fn read(payload: &[u8]) -> Option<Stamp> {
-    if payload.len() < TEMPLATE.len() + END.len() || !payload.starts_with(START) {
+    if payload.len() < TEMPLATE.len() || !payload.starts_with(START) {
         return None;
     }
     let kind = match &payload[KIND] {

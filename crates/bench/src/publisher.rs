@@ -5,9 +5,14 @@ use std::net::TcpStream;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::payload::{self, Kind, Stamp};
+use crate::scenario::Traffic;
+use crate::setup::Setup;
+
+/// Payloads that differ are the same ones in each run.
+const SEED: u64 = 4;
 
 /// How events are spread over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,16 +45,22 @@ pub enum Beat {
 pub struct Publisher {
     redis: TcpStream,
     pace: Pace,
-    /// The commands of one burst, as they go over the wire.
+    channels: u64,
+    /// A PUBLISH for each channel and each payload in turn, as they go over the wire.
     commands: Vec<u8>,
-    /// Where in `commands` the payloads stand.
-    payloads: Vec<Range<usize>>,
+    /// Where in `commands` each one stands.
+    ring: Vec<Command>,
+}
+
+#[derive(Debug, Clone)]
+struct Command {
+    all: Range<usize>,
+    payload: Range<usize>,
 }
 
 impl Publisher {
-    /// Connects to Redis at `address` (`HOST:PORT`), to publish payloads of
-    /// `payload_size` bytes to `channel`.
-    pub fn connect(address: &str, channel: &str, payload_size: usize, pace: Pace) -> Result<Self> {
+    /// Connects to Redis at `address` (`HOST:PORT`), to publish `traffic`.
+    pub fn connect(address: &str, traffic: &Traffic) -> Result<Self> {
         let mut redis = TcpStream::connect(address)
             .with_context(|| format!("Redis does not answer at {address}"))?;
         redis.set_nodelay(true)?;
@@ -57,35 +68,28 @@ impl Publisher {
         // A reply to each PUBLISH would cost Redis and the load generator's CPU a
         // write and a read that no measurement needs.
         redis.write_all(b"CLIENT REPLY OFF\r\n")?;
-        let (mut commands, mut payloads) = (Vec::new(), Vec::new());
-        let payload = payload::blank(payload_size);
-        let (name_length, payload_length) = (channel.len(), payload.len());
-        for _ in 0..pace.burst {
-            write!(commands, "*3\r\n$7\r\nPUBLISH\r\n${name_length}\r\n{channel}\r\n")?;
-            write!(commands, "${payload_length}\r\n")?;
-            payloads.push(commands.len()..commands.len() + payload_length);
-            commands.extend_from_slice(&payload);
-            commands.extend_from_slice(b"\r\n");
-        }
-        Ok(Self { redis, pace, commands, payloads })
+        let (commands, ring) = commands(traffic)?;
+        let channels = traffic.channels as u64;
+        Ok(Self { redis, pace: traffic.pace, channels, commands, ring })
     }
 
     /// Publishes what `beat` says, told how many numbered events went out so far,
     /// until it says [`Beat::End`]. Returns that number once Redis has taken
     /// them all.
     ///
-    /// A beat that comes late does not move the later ones: the rate holds.
+    /// Events take turns in the channels, and are numbered in each from 0. A beat
+    /// that comes late does not move the later ones: the rate holds.
     pub fn run(&mut self, mut beat: impl FnMut(u64) -> Beat) -> Result<u64> {
-        let (interval, mut due, mut published) = (self.pace.interval(), Instant::now(), 0);
+        let (interval, mut due) = (self.pace.interval(), Instant::now());
+        let (mut probes, mut published) = (0, 0);
         loop {
-            match beat(published) {
-                Beat::Probe => self.publish(Kind::Probe, 0)?,
-                Beat::Event => {
-                    self.publish(Kind::Event, published)?;
-                    published += u64::from(self.pace.burst);
-                }
+            let (kind, count) = match beat(published) {
+                Beat::Probe => (Kind::Probe, &mut probes),
+                Beat::Event => (Kind::Event, &mut published),
                 Beat::End => break,
-            }
+            };
+            self.publish(kind, *count)?;
+            *count += u64::from(self.pace.burst);
             due += interval;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
@@ -96,10 +100,15 @@ impl Publisher {
     /// Publishes one burst, its events numbered from `first`.
     pub fn publish(&mut self, kind: Kind, first: u64) -> Result<()> {
         let sent_ns = payload::now_ns();
-        for (sequence, range) in (first..).zip(&self.payloads) {
-            payload::write(&mut self.commands[range.clone()], Stamp { kind, sequence, sent_ns });
+        let position = (first % self.ring.len() as u64) as usize;
+        let burst = &self.ring[position..position + self.pace.burst as usize];
+        for (number, command) in (first..).zip(burst) {
+            let stamp = Stamp { kind, sequence: number / self.channels, sent_ns };
+            payload::write(&mut self.commands[command.payload.clone()], stamp);
         }
-        self.redis.write_all(&self.commands).context("Redis closed the publisher's connection")
+        let bytes = burst[0].all.start..burst[burst.len() - 1].all.end;
+        let sent = self.redis.write_all(&self.commands[bytes]);
+        sent.context("Redis closed the publisher's connection")
     }
 
     /// Redis answers in order, so that the answer to this comes after every PUBLISH.
@@ -107,7 +116,32 @@ impl Publisher {
         self.redis.write_all(b"CLIENT REPLY ON\r\n")?;
         let mut ok = [0; 5];
         self.redis.read_exact(&mut ok)?;
-        anyhow::ensure!(&ok == b"+OK\r\n", "Redis answered {:?}", String::from_utf8_lossy(&ok));
+        ensure!(&ok == b"+OK\r\n", "Redis answered {:?}", String::from_utf8_lossy(&ok));
         Ok(())
     }
+}
+
+fn commands(traffic: &Traffic) -> Result<(Vec<u8>, Vec<Command>)> {
+    let Traffic { pace, channels, content } = *traffic;
+    let burst = pace.burst as usize;
+    let length = burst.max(channels).max(content.variety());
+    ensure!(
+        length.is_multiple_of(burst) && length.is_multiple_of(channels),
+        "bursts of {burst} events don't divide {channels} channels"
+    );
+    let setup = Setup { channels, ..Setup::default() };
+    let mut random = fastrand::Rng::with_seed(SEED);
+    let (mut commands, mut ring) = (Vec::new(), Vec::with_capacity(length));
+    for index in 0..length {
+        let (channel, payload) = (setup.channel(index), content.make(&mut random));
+        let (start, name_length, payload_length) = (commands.len(), channel.len(), payload.len());
+        write!(commands, "*3\r\n$7\r\nPUBLISH\r\n${name_length}\r\n{channel}\r\n")?;
+        write!(commands, "${payload_length}\r\n")?;
+        let payload_start = commands.len();
+        commands.extend_from_slice(&payload);
+        commands.extend_from_slice(b"\r\n");
+        let payload = payload_start..payload_start + payload_length;
+        ring.push(Command { all: start..commands.len(), payload });
+    }
+    Ok((commands, ring))
 }

@@ -1,6 +1,7 @@
 //! Memory over several rounds of clients that come and go: what a server does not give
 //! back, or does not use again, shows as growth.
 
+use std::slice;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -59,7 +60,7 @@ pub fn measure(
     let cpu = setting.cpus.map(|cpus| cpus.server);
     let mut server = Server::start(gateway, &setting.redis, cpu)?;
     let rounds = run(&server, setting, clients, progress);
-    rounds.map_err(|error| server::explain(std::slice::from_mut(&mut server), error))
+    rounds.map_err(|error| server::explain(slice::from_mut(&mut server), error))
 }
 
 fn run(server: &Server, setting: &Setting, count: usize, progress: &Progress) -> Result<Rounds> {

@@ -1,5 +1,6 @@
 //! What is measured, and the bars of the performance budget.
 
+use crate::content::Content;
 use crate::figure::Figure;
 use crate::publisher::Pace;
 
@@ -21,10 +22,12 @@ pub struct Scenario {
 /// What is published.
 #[derive(Debug, Clone, Copy)]
 pub struct Traffic {
-    /// How fast.
+    /// How fast, over all channels.
     pub pace: Pace,
-    /// Size of each payload, bytes.
-    pub payload: usize,
+    /// How many channels the events take turns in; each client is in one of them.
+    pub channels: usize,
+    /// What the payloads hold.
+    pub content: Content,
 }
 
 /// A bar: which figure it is about, and where it lies.
@@ -64,7 +67,11 @@ pub const SCENARIOS: &[Scenario] = &[
         key: "a",
         title: "paced: 1,000 clients x 50 events/s",
         clients: 1_000,
-        traffic: Some(Traffic { pace: Pace { rate: 50, burst: 1 }, payload: 200 }),
+        traffic: Some(Traffic {
+            pace: Pace { rate: 50, burst: 1 },
+            channels: 1,
+            content: Content::Filler(200),
+        }),
         bars: &[
             bar(Figure::CpuPerDelivery, Limit::TimesFloor(1.2)),
             bar(Figure::P50, Limit::AboveFloor(0.5)),
@@ -76,14 +83,22 @@ pub const SCENARIOS: &[Scenario] = &[
         key: "b1",
         title: "bursts: 200 clients x 5,000 events/s, 50 each 10 ms",
         clients: 200,
-        traffic: Some(Traffic { pace: Pace { rate: 5_000, burst: 50 }, payload: 200 }),
+        traffic: Some(Traffic {
+            pace: Pace { rate: 5_000, burst: 50 },
+            channels: 1,
+            content: Content::Filler(200),
+        }),
         bars: &[bar(Figure::CpuPerDelivery, Limit::TimesFloor(1.5)), NOTHING_LOST, NOTHING_TWICE],
     },
     Scenario {
         key: "b2",
         title: "even: 200 clients x 5,000 events/s",
         clients: 200,
-        traffic: Some(Traffic { pace: Pace { rate: 5_000, burst: 1 }, payload: 200 }),
+        traffic: Some(Traffic {
+            pace: Pace { rate: 5_000, burst: 1 },
+            channels: 1,
+            content: Content::Filler(200),
+        }),
         bars: &[
             bar(Figure::Published, Limit::AtLeast(4_900.0)),
             bar(Figure::Deliveries, Limit::AtLeast(980_000.0)),

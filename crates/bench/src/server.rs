@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::admin;
-use crate::contender::{Contender, Launch, Ready};
+use crate::contender::{Contender, Joining, Launch, Ready};
 use crate::machine::{Interrupted, pin, wait_until};
 
 /// How long after an error the server's end may show: a process that is killed closes
@@ -32,6 +32,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// Path and query.
     pub path: String,
+    /// How a client says which channel it wants.
+    pub joining: Joining,
 }
 
 impl Target {
@@ -42,7 +44,7 @@ impl Target {
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let mut addresses = host.to_socket_addrs().with_context(|| format!("bad host in {url}"))?;
         let address = addresses.find(SocketAddr::is_ipv4).context("the URL's host has no IPv4")?;
-        Ok(Self { address, path: format!("/{path}") })
+        Ok(Self { address, path: format!("/{path}"), joining: Joining::Given })
     }
 }
 
@@ -58,7 +60,7 @@ pub struct Server {
     pub target: Target,
     /// What it is called in messages.
     name: String,
-    /// Where a gateway tells its metrics.
+    /// Where its metrics are, `HOST:PORT`; the gateway alone has any.
     admin: Option<String>,
     child: Child,
     /// Ends with its output; yields its count of short sends.
@@ -74,6 +76,9 @@ impl Server {
         let launch = contender.launch(redis)?;
         let folder = TempDir::new().context("can't make a temporary folder")?;
         let log = folder.path().join("stderr.log");
+        for (name, text) in &launch.files {
+            std::fs::write(folder.path().join(name), text)?;
+        }
         let mut child = command(&launch, cpu)
             .current_dir(folder.path())
             .stderr(File::create(&log)?)
@@ -81,14 +86,16 @@ impl Server {
             .with_context(|| format!("can't start {}", launch.program.display()))?;
         let (urls, output) = follow(child.stdout.take().context("stdout is piped")?)?;
         // A guard from here on: an error below must not leave the child behind.
-        let target = Target { address: ([127, 0, 0, 1], 0).into(), path: String::new() };
+        let nowhere = ([127, 0, 0, 1], 0).into();
+        let target = Target { address: nowhere, path: String::new(), joining: launch.joining };
         let admin = match &launch.ready {
             Ready::Readyz { admin, .. } => Some(admin.clone()),
             Ready::UrlPrinted => None,
         };
         let (name, output) = (contender.name.clone(), Some(output));
         let mut server = Self { target, name, admin, child, output, log, _folder: folder };
-        server.target = server.wait_until_ready(&launch.ready, &urls, contender.patience)?;
+        let found = server.wait_until_ready(&launch.ready, &urls, contender.patience)?;
+        server.target = Target { joining: launch.joining, ..found };
         Ok(server)
     }
 
@@ -208,7 +215,8 @@ fn follow(stdout: ChildStdout) -> Result<(Receiver<String>, JoinHandle<u64>)> {
         let mut short_sends = 0;
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             if let Some(count) = line.strip_prefix("short_sends=") {
-                short_sends = count.parse().unwrap_or(u64::MAX);
+                let batch: u64 = count.parse().unwrap_or(0);
+                short_sends += batch;
             } else if let Some(url) = line.split_whitespace().find(|word| word.starts_with("ws://"))
             {
                 // Only the first is waited for.

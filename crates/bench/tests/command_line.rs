@@ -54,7 +54,7 @@ fn too_few_descriptors_are_one_clear_sentence() {
 #[test]
 fn an_unknown_scenario_names_those_there_are() {
     let output = bench(&["run", "--without-gateway", "--only", "a,zz"]).output().unwrap();
-    check_fails(&output, "there is no scenario \"zz\"; there are a, b1, b2, e, f");
+    check_fails(&output, "there is no scenario \"zz\"; there are a, b1, b2, e, f, rounds, h");
 }
 
 #[test]

@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use redcast_bench::checker::Verdict;
 use redcast_bench::clients::Clients;
 use redcast_bench::contender::{CHANNEL, Contender};
+use redcast_bench::content::Content;
 use redcast_bench::load::{self, Timing};
 use redcast_bench::payload::{self, Kind, Stamp};
 use redcast_bench::publisher::{Pace, Publisher};
+use redcast_bench::scenario::Traffic;
 use redcast_bench::server::Server;
 use redcast_e2e::RedisServer;
 
@@ -39,7 +41,8 @@ fn every_event_of_a_burst_arrives_once_and_in_order() {
     let floor = floor();
     let mut clients = Clients::open(&floor.server.target, CLIENTS).unwrap();
     let pace = Pace { rate: 2_000, burst: 20 };
-    let mut publisher = Publisher::connect(&floor.address, CHANNEL, 200, pace).unwrap();
+    let traffic = Traffic { pace, channels: 1, content: Content::Filler(200) };
+    let mut publisher = Publisher::connect(&floor.address, &traffic).unwrap();
     let (lead_in, window) = (Duration::from_millis(100), Duration::from_millis(700));
     let timing = Timing { lead_in, window };
     let outcome = load::run(&mut clients, &mut publisher, floor.server.pid(), timing).unwrap();
@@ -87,11 +90,14 @@ fn a_client_that_cannot_take_a_batch_is_a_short_send() {
     // It never reads: the kernel takes some MB for it, then no more.
     let mut silent = TcpStream::connect(target.address).unwrap();
     silent
-        .write_all(b"GET / HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        .write_all(
+            b"GET /analytics HTTP/1.1\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        )
         .unwrap();
     let mut clients = Clients::open(target, 1).unwrap();
     let pace = Pace { rate: 50_000, burst: 500 };
-    let mut publisher = Publisher::connect(&floor.address, CHANNEL, 16 * 1024, pace).unwrap();
+    let traffic = Traffic { pace, channels: 1, content: Content::Filler(16 * 1024) };
+    let mut publisher = Publisher::connect(&floor.address, &traffic).unwrap();
     let timing = Timing { lead_in: Duration::ZERO, window: Duration::from_secs(1) };
     load::run(&mut clients, &mut publisher, floor.server.pid(), timing).unwrap();
     assert!(floor.server.stop().unwrap() > 0);

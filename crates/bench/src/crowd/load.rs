@@ -11,6 +11,7 @@ use super::words::{Order, Report, Served, listen, say};
 use crate::clients::{Clients, Tally};
 use crate::machine::reserve_descriptors;
 use crate::server::Target;
+use crate::setup::Setup;
 
 /// How often progress is told.
 const TELL_EVERY: Duration = Duration::from_millis(100);
@@ -28,13 +29,14 @@ pub fn run(url: &str, count: usize) -> Result<()> {
 fn serve(url: &str, count: usize) -> Result<()> {
     reserve_descriptors(count)?;
     let (start, mut told) = (Instant::now(), Instant::now());
-    let mut clients = Clients::open_telling(&Target::parse(url)?, count, |upgraded| {
-        if told.elapsed() < TELL_EVERY {
-            return Ok(());
-        }
-        told = Instant::now();
-        tell(&Report::Connected(upgraded))
-    })?;
+    let mut clients =
+        Clients::open_telling(&Target::parse(url)?, count, Setup::default(), |upgraded| {
+            if told.elapsed() < TELL_EVERY {
+                return Ok(());
+            }
+            told = Instant::now();
+            tell(&Report::Connected(upgraded))
+        })?;
     tell(&Report::Ready(start.elapsed().as_secs_f64()))?;
     clients.tally.timing = true;
     let (orders, mut news) = (follow_orders()?, News::default());

@@ -1,0 +1,45 @@
+//! Compressed messages of a server, RFC 7692, as a client reads them: each on its
+//! own, as agreed on with server_no_context_takeover.
+
+use anyhow::{Context, Result};
+use flate2::{Decompress, FlushDecompress};
+
+/// What the client offers, as the value of Sec-WebSocket-Extensions.
+pub const OFFER: &str = "permessage-deflate";
+
+/// What the server cut off the end of each message (RFC 7692 section 7.2.1).
+const TAIL: [u8; 4] = [0x00, 0x00, 0xFF, 0xFF];
+
+/// The largest event that is expected; a message that inflates to more is corrupt.
+const LARGEST: usize = 64 * 1024;
+
+/// Inflates one message after the other, without allocating.
+#[derive(Debug)]
+pub struct Inflater {
+    stream: Decompress,
+    input: Vec<u8>,
+    output: Box<[u8]>,
+}
+
+impl Default for Inflater {
+    fn default() -> Self {
+        let stream = Decompress::new(false);
+        Self { stream, input: Vec::new(), output: vec![0; LARGEST].into_boxed_slice() }
+    }
+}
+
+impl Inflater {
+    /// The message that was compressed to `payload`.
+    pub fn inflate(&mut self, payload: &[u8]) -> Result<&[u8]> {
+        self.stream.reset(false);
+        self.input.clear();
+        self.input.extend_from_slice(payload);
+        self.input.extend_from_slice(&TAIL);
+        self.stream
+            .decompress(&self.input, &mut self.output, FlushDecompress::Sync)
+            .context("a compressed message is corrupt")?;
+        let (taken, made) = (self.stream.total_in() as usize, self.stream.total_out() as usize);
+        anyhow::ensure!(taken == self.input.len(), "a compressed message is too long");
+        Ok(&self.output[..made])
+    }
+}
