@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::checker::Verdict;
 use crate::clients::Clients;
-use crate::machine::{sleep_exactly, wait, wait_until};
-use crate::process::CpuSnapshot;
+use crate::machine::{sleep_exactly, wait_until};
+use crate::process::{self, CpuSnapshot};
 use crate::publisher::{Beat, Publisher};
 
 /// How long every client may take to get its first probe.
@@ -54,6 +54,8 @@ struct Shared {
     published: AtomicU64,
     delivered: AtomicU64,
     probed: AtomicUsize,
+    /// No client has a connection any longer.
+    deserted: AtomicBool,
 }
 
 const PROBE: u8 = 0;
@@ -86,8 +88,9 @@ pub fn run(
         let publishing = scope.spawn(|| publish(publisher, &shared));
         probe(&shared, count, &publishing)?;
         shared.beat.store(EVENT, Relaxed);
+        let wait = |duration| wait_while_served(&shared, server, duration, &publishing);
         wait(timing.lead_in)?;
-        let outcome = measure(&shared, server, timing.window)?;
+        let outcome = measure(&shared, server, || wait(timing.window))?;
         shared.beat.store(END, Relaxed);
         let published = join(publishing)?;
         drain(&shared, setup.deliveries(published, count))?;
@@ -119,6 +122,7 @@ fn read(clients: &mut Clients, shared: &Shared) -> Result<()> {
         clients.poll(Duration::from_millis(50))?;
         shared.delivered.store(clients.tally.delivered, Relaxed);
         shared.probed.store(clients.tally.probed, Relaxed);
+        shared.deserted.store(clients.tally.closed == clients.count(), Relaxed);
     }
     Ok(())
 }
@@ -137,14 +141,32 @@ fn probe<T>(shared: &Shared, count: usize, publishing: &ScopedJoinHandle<'_, T>)
     Ok(())
 }
 
-fn measure(shared: &Shared, server: u32, window: Duration) -> Result<Outcome> {
+/// Waits for `duration`. Without a server that is an error at once; without a publisher
+/// it ends early, and the publisher tells why.
+fn wait_while_served<T>(
+    shared: &Shared,
+    server: u32,
+    duration: Duration,
+    publishing: &ScopedJoinHandle<'_, T>,
+) -> Result<()> {
+    let mut ended = false;
+    wait_until(duration, || {
+        // Asked only then, because the kernel's answer costs CPU time.
+        ended = shared.deserted.load(Relaxed) && process::has_ended(server);
+        ended || publishing.is_finished()
+    })?;
+    ensure!(!ended, "the server ended");
+    Ok(())
+}
+
+fn measure(shared: &Shared, server: u32, window: impl FnOnce() -> Result<()>) -> Result<Outcome> {
     let take = || -> Result<_> {
         let counters = (shared.delivered.load(Relaxed), shared.published.load(Relaxed));
         Ok((Instant::now(), CpuSnapshot::take(server)?, counters))
     };
     let (start, cpu_before, before) = take()?;
     shared.timing.store(true, Relaxed);
-    wait(window)?;
+    window()?;
     shared.timing.store(false, Relaxed);
     let (end, cpu_after, after) = take()?;
     Ok(Outcome {

@@ -49,14 +49,14 @@ pub fn measure(
 ) -> Result<Measurement> {
     let cpu = setting.cpus.map(|cpus| cpus.server);
     let mut server = Server::start(contender, &setting.redis, cpu)?;
-    let mut measurement = watch(&server, scenario, contender.setup(), setting)
+    let mut measurement = watch(&mut server, scenario, contender.setup(), setting)
         .map_err(|error| server::explain(slice::from_mut(&mut server), error))?;
     measurement.short_sends = server.stop()?;
     Ok(measurement)
 }
 
 fn watch(
-    server: &Server,
+    server: &mut Server,
     scenario: &Scenario,
     setup: Setup,
     setting: &Setting,
@@ -73,6 +73,8 @@ fn watch(
         }
         None => rest(&mut clients, setting.settle)?,
     }
+    // A process that has ended still answers with its last figures.
+    server.ended()?;
     let end_kb = resident_kb(server.pid())? as f64;
     measurement.memory_kb_per_connection = (end_kb - fresh_kb) / scenario.clients as f64;
     measurement.closed = clients.tally.closed;

@@ -1,11 +1,13 @@
 //! The whole benchmark: the conditions checked, every scenario in interleaved
 //! rounds, the report.
 
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use redcast_e2e::RedisServer;
 
 use crate::clients::Clients;
@@ -53,6 +55,9 @@ pub struct Options {
     /// in, and it prints its ws:// URL
     #[arg(long, value_name = "NAME=COMMAND")]
     peer: Vec<String>,
+    /// How long a server may take until it is ready
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    ready_within: u32,
     /// Write all figures of all runs to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -64,10 +69,7 @@ pub fn run(options: &Options) -> Result<()> {
     let contenders = contenders(options)?;
     let json = options.json.as_deref().map(ReportFile::open).transpose()?;
     check_limits(&scenarios)?;
-    ensure!(
-        is_installed("redis-server"),
-        "redis-server is not installed: apt-get install redis-server"
-    );
+    check_redis_server()?;
     catch_interrupts();
 
     let (machine, cpus) = (describe(), Cpus::pick()?);
@@ -156,12 +158,21 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
     for peer in &options.peer {
         contenders.push(Contender::peer(peer)?);
     }
+    for contender in &mut contenders {
+        contender.patience = Duration::from_secs(options.ready_within.into());
+    }
     Ok(contenders)
 }
 
-fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+fn check_redis_server() -> Result<()> {
+    match Command::new("redis-server").arg("--version").output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => bail!("redis-server does not work: {}", output.status),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("redis-server is not installed: apt-get install redis-server")
+        }
+        Err(error) => bail!("redis-server can't be started: {error}"),
+    }
 }
 
 /// Pins this process, and with it Redis, which it starts later.
