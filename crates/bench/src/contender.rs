@@ -16,8 +16,10 @@ const READY_PATIENCE: Duration = Duration::from_secs(20);
 /// A server that can be measured.
 #[derive(Debug, Clone)]
 pub struct Contender {
-    /// Its name in the table.
+    /// What it is called.
     pub name: String,
+    /// What its runs are called in the table: its name, or what is special about them.
+    pub label: String,
     /// How long it may take until it is ready.
     pub patience: Duration,
     kind: Kind,
@@ -92,8 +94,8 @@ pub enum Ready {
 
 impl Contender {
     fn new(name: &str, kind: Kind) -> Self {
-        let (patience, setup) = (READY_PATIENCE, Setup::default());
-        Self { name: name.to_owned(), patience, kind, setup }
+        let (name, label) = (name.to_owned(), name.to_owned());
+        Self { name, label, patience: READY_PATIENCE, kind, setup: Setup::default() }
     }
 
     /// The floor, which everything is compared to.
@@ -126,6 +128,11 @@ impl Contender {
         }
         ensure!(!matches!(name, "" | "floor" | "gateway"), "a peer needs a name of its own");
         Ok(Self::new(name, Kind::Peer(words)))
+    }
+
+    /// The same server, its runs under another name.
+    pub fn labelled(&self, label: &str) -> Self {
+        Self { label: label.to_owned(), ..self.clone() }
     }
 
     /// The same server, set up otherwise.

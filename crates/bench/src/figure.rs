@@ -27,6 +27,14 @@ pub struct Measurement {
     pub max_ms: Option<f64>,
     /// The share of one CPU that the server used in the window, per cent.
     pub cpu_percent: Option<f64>,
+    /// The share of one CPU that the load generator and Redis used, per cent.
+    pub load_cpu_percent: Option<f64>,
+    /// Bytes over the wire per event delivered to one client, frame header included.
+    pub wire_bytes_per_delivery: Option<f64>,
+    /// What waited at the end for the client that never reads, KB.
+    pub silent_backlog_kb: Option<f64>,
+    /// Whether that client was closed with 4409.
+    pub silent_closed: Option<bool>,
     /// Resident memory of the server when ready, before the first client, MB.
     pub fresh_memory_mb: f64,
     /// Resident memory that each connection added until the end of the run, KB.
@@ -70,6 +78,10 @@ pub enum Figure {
     Max,
     /// Share of its CPU that the server used.
     CpuShare,
+    /// Share of their CPU that the load generator and Redis used.
+    LoadShare,
+    /// Bytes over the wire per delivery.
+    WireBytes,
     /// Memory per connection.
     MemoryPerConnection,
     /// Memory before the first client.
@@ -91,8 +103,9 @@ pub enum Figure {
 impl Figure {
     /// All columns, in the order of the table. What only one scenario has stands in its
     /// own lines of the report.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::CpuPerDelivery,
+        Self::WireBytes,
         Self::Deliveries,
         Self::Published,
         Self::Lost,
@@ -111,7 +124,7 @@ impl Figure {
     /// Its heading, with the unit.
     pub fn heading(self) -> &'static str {
         match self {
-            Self::CpuPerDelivery => "CPU µs/delivery",
+            Self::CpuPerDelivery => "µs/delivery",
             Self::Deliveries => "deliveries/s",
             Self::Published => "published/s",
             Self::Lost => "lost",
@@ -121,9 +134,11 @@ impl Figure {
             Self::P99 => "p99 ms",
             Self::Max => "max ms",
             Self::CpuShare => "CPU %",
-            Self::MemoryPerConnection => "KB/connection",
+            Self::LoadShare => "load CPU %",
+            Self::WireBytes => "bytes",
+            Self::MemoryPerConnection => "KB/conn",
             Self::FreshMemory => "fresh MB",
-            Self::CpuPerHandshake => "CPU µs/handshake",
+            Self::CpuPerHandshake => "µs/handshake",
             Self::Connects => "connects/s",
             Self::Growth => "memory last ÷ first",
             Self::Unopened => "not open",
@@ -137,8 +152,8 @@ impl Figure {
         match self {
             Self::CpuPerDelivery | Self::Growth => 3,
             Self::P50 | Self::P99 | Self::Max | Self::MemoryPerConnection => 2,
-            Self::FreshMemory | Self::CpuPerHandshake | Self::CpuShare => 1,
-            Self::Deliveries | Self::Published | Self::Connects => 0,
+            Self::FreshMemory | Self::CpuPerHandshake | Self::CpuShare | Self::LoadShare => 1,
+            Self::WireBytes | Self::Deliveries | Self::Published | Self::Connects => 0,
             Self::Lost | Self::Duplicated | Self::Reordered => 0,
             Self::Unopened | Self::Unserved | Self::GaugeError => 0,
         }
@@ -159,6 +174,8 @@ impl Figure {
             Self::P99 => run.p99_ms,
             Self::Max => run.max_ms,
             Self::CpuShare => run.cpu_percent,
+            Self::LoadShare => run.load_cpu_percent,
+            Self::WireBytes => run.wire_bytes_per_delivery,
             Self::MemoryPerConnection => Some(run.memory_kb_per_connection),
             Self::FreshMemory => Some(run.fresh_memory_mb),
             Self::CpuPerHandshake => Some(run.cpu_us_per_handshake),

@@ -21,6 +21,7 @@
 pub mod admin;
 pub mod checker;
 pub mod clients;
+pub mod compare;
 pub mod contender;
 pub mod content;
 pub mod crowd;
@@ -45,3 +46,5 @@ pub mod run;
 pub mod scenario;
 pub mod server;
 pub mod setup;
+pub mod silent;
+pub mod table;

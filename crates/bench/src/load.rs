@@ -10,7 +10,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use crate::checker::Verdict;
 use crate::clients::Clients;
 use crate::machine::{sleep_exactly, wait_until};
-use crate::process::{self, CpuSnapshot};
+use crate::process::{self, CpuSnapshot, own_cpu};
 use crate::publisher::{Beat, Publisher};
 
 /// How long every client may take to get its first probe.
@@ -38,6 +38,10 @@ pub struct Outcome {
     pub window: Duration,
     /// The server's CPU time in it.
     pub cpu: Duration,
+    /// The CPU time of the load generator and of Redis in it.
+    pub load_cpu: Duration,
+    /// Bytes that came over the wire in it, summed over the clients.
+    pub wire_bytes: u64,
     /// Events that arrived in it, summed over the clients.
     pub delivered: u64,
     /// Events published in it.
@@ -53,6 +57,7 @@ struct Shared {
     stop_reading: AtomicBool,
     published: AtomicU64,
     delivered: AtomicU64,
+    wire_bytes: AtomicU64,
     probed: AtomicUsize,
     /// No client has a connection any longer.
     deserted: AtomicBool,
@@ -73,11 +78,20 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// Runs traffic through the server with process id `server` and measures it.
+/// Whose CPU time is measured besides this process's own.
+#[derive(Debug, Clone, Copy)]
+pub struct Processes {
+    /// The server's process id.
+    pub server: u32,
+    /// That of Redis.
+    pub redis: u32,
+}
+
+/// Runs traffic through the server and measures it.
 pub fn run(
     clients: &mut Clients,
     publisher: &mut Publisher,
-    server: u32,
+    processes: Processes,
     timing: Timing,
 ) -> Result<Outcome> {
     let shared = Shared::default();
@@ -88,9 +102,9 @@ pub fn run(
         let publishing = scope.spawn(|| publish(publisher, &shared));
         probe(&shared, count, &publishing)?;
         shared.beat.store(EVENT, Relaxed);
-        let wait = |duration| wait_while_served(&shared, server, duration, &publishing);
+        let wait = |duration| wait_while_served(&shared, processes.server, duration, &publishing);
         wait(timing.lead_in)?;
-        let outcome = measure(&shared, server, || wait(timing.window))?;
+        let outcome = measure(&shared, processes, || wait(timing.window))?;
         shared.beat.store(END, Relaxed);
         let published = join(publishing)?;
         drain(&shared, setup.deliveries(published, count))?;
@@ -121,6 +135,7 @@ fn read(clients: &mut Clients, shared: &Shared) -> Result<()> {
         clients.tally.timing = shared.timing.load(Relaxed);
         clients.poll(Duration::from_millis(50))?;
         shared.delivered.store(clients.tally.delivered, Relaxed);
+        shared.wire_bytes.store(clients.tally.wire_bytes, Relaxed);
         shared.probed.store(clients.tally.probed, Relaxed);
         shared.deserted.store(clients.tally.closed == clients.count(), Relaxed);
     }
@@ -159,21 +174,30 @@ fn wait_while_served<T>(
     Ok(())
 }
 
-fn measure(shared: &Shared, server: u32, window: impl FnOnce() -> Result<()>) -> Result<Outcome> {
+fn measure(
+    shared: &Shared,
+    processes: Processes,
+    window: impl FnOnce() -> Result<()>,
+) -> Result<Outcome> {
     let take = || -> Result<_> {
-        let counters = (shared.delivered.load(Relaxed), shared.published.load(Relaxed));
-        Ok((Instant::now(), CpuSnapshot::take(server)?, counters))
+        let counters = [&shared.delivered, &shared.published, &shared.wire_bytes];
+        let counters = counters.map(|counter| counter.load(Relaxed));
+        let cpu = (CpuSnapshot::take(processes.server)?, CpuSnapshot::take(processes.redis)?);
+        Ok((Instant::now(), cpu, own_cpu(), counters))
     };
-    let (start, cpu_before, before) = take()?;
+    let (start, cpu_before, own_before, before) = take()?;
     shared.timing.store(true, Relaxed);
     window()?;
     shared.timing.store(false, Relaxed);
-    let (end, cpu_after, after) = take()?;
+    let (end, cpu_after, own_after, after) = take()?;
+    let [delivered, published, wire_bytes] = [0, 1, 2].map(|index| after[index] - before[index]);
     Ok(Outcome {
         window: end - start,
-        cpu: cpu_after.since(&cpu_before),
-        delivered: after.0 - before.0,
-        published: after.1 - before.1,
+        cpu: cpu_after.0.since(&cpu_before.0),
+        load_cpu: cpu_after.1.since(&cpu_before.1) + own_after.saturating_sub(own_before),
+        delivered,
+        published,
+        wire_bytes,
         verdict: Verdict::default(),
     })
 }

@@ -8,19 +8,22 @@ use anyhow::{Result, ensure};
 use crate::clients::Clients;
 use crate::contender::Contender;
 use crate::figure::Measurement;
-use crate::load::{self, Outcome, Timing};
+use crate::load::{self, Outcome, Processes, Timing};
 use crate::machine::{Cpus, wait};
 use crate::process::{CpuSnapshot, resident_kb};
 use crate::publisher::Publisher;
 use crate::scenario::{Scenario, Traffic};
 use crate::server::{self, Server};
 use crate::setup::Setup;
+use crate::silent::{Backlog, SilentClient};
 
 /// What all runs share.
 #[derive(Debug)]
 pub struct Setting {
     /// Redis, `HOST:PORT`.
     pub redis: String,
+    /// The process id of Redis.
+    pub redis_pid: u32,
     /// Who runs where; none on a machine with one CPU.
     pub cpus: Option<Cpus>,
     /// The window of a scenario with traffic.
@@ -65,6 +68,7 @@ fn watch(
     let fresh_kb = resident_kb(server.pid())? as f64;
     let mut measurement = Measurement { fresh_memory_mb: fresh_kb / 1024.0, ..Default::default() };
 
+    let silent = setup.silent.then(|| SilentClient::connect(&server.target)).transpose()?;
     let mut clients = connect(server, scenario.clients, setup, &mut measurement)?;
     match &scenario.traffic {
         Some(traffic) => {
@@ -75,6 +79,15 @@ fn watch(
     }
     // A process that has ended still answers with its last figures.
     server.ended()?;
+    if silent.is_some() {
+        let backlog = Backlog::of(server)?;
+        measurement.silent_backlog_kb = Some(backlog.waiting_kb);
+        measurement.silent_closed = Some(backlog.closed);
+    }
+    ensure!(
+        !setup.deflate || clients.tally.compressed > 0,
+        "the server agreed to compress and then sent no compressed message"
+    );
     let end_kb = resident_kb(server.pid())? as f64;
     measurement.memory_kb_per_connection = (end_kb - fresh_kb) / scenario.clients as f64;
     measurement.closed = clients.tally.closed;
@@ -103,16 +116,19 @@ fn run_traffic(
     setting: &Setting,
 ) -> Result<Outcome> {
     let mut publisher = Publisher::connect(&setting.redis, traffic)?;
-    load::run(clients, &mut publisher, server.pid(), setting.timing)
+    let processes = Processes { server: server.pid(), redis: setting.redis_pid };
+    load::run(clients, &mut publisher, processes, setting.timing)
 }
 
 fn note_traffic(measurement: &mut Measurement, outcome: &Outcome, clients: &Clients) {
     let seconds = outcome.window.as_secs_f64();
     let latency = &clients.tally.latency;
     let ms = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e6);
-    measurement.cpu_us_per_delivery =
-        (outcome.delivered > 0).then(|| micros(outcome.cpu) / outcome.delivered as f64);
+    let per_delivery = |sum: f64| (outcome.delivered > 0).then(|| sum / outcome.delivered as f64);
+    measurement.cpu_us_per_delivery = per_delivery(micros(outcome.cpu));
+    measurement.wire_bytes_per_delivery = per_delivery(outcome.wire_bytes as f64);
     measurement.cpu_percent = Some(outcome.cpu.as_secs_f64() / seconds * 100.0);
+    measurement.load_cpu_percent = Some(outcome.load_cpu.as_secs_f64() / seconds * 100.0);
     measurement.deliveries_per_second = Some(outcome.delivered as f64 / seconds);
     measurement.published_per_second = Some(outcome.published as f64 / seconds);
     measurement.lost = Some(outcome.verdict.lost);

@@ -30,7 +30,14 @@ static IN_AND_OUT: Scenario = Scenario {
     title: "memory: five rounds of 10,000 clients in and out",
     clients: 10_000,
     traffic: None,
+    pair: None,
     bars: &[Bar { figure: Figure::Growth, limit: Limit::AtMost(1.10) }],
+};
+
+static QUICK_IN_AND_OUT: Scenario = Scenario {
+    title: "memory: five rounds of 2,000 clients in and out",
+    clients: 2_000,
+    ..IN_AND_OUT
 };
 
 static CROWD: Scenario = Scenario {
@@ -38,6 +45,7 @@ static CROWD: Scenario = Scenario {
     title: "crowd: 100,000 clients over six instances",
     clients: 100_000,
     traffic: None,
+    pair: None,
     bars: COUNTED,
 };
 
@@ -46,7 +54,7 @@ static QUICK_CROWD: Scenario =
 
 /// The scenarios that run once, in their order.
 pub fn scenarios(quick: bool) -> [&'static Scenario; 2] {
-    [&IN_AND_OUT, if quick { &QUICK_CROWD } else { &CROWD }]
+    if quick { [&QUICK_IN_AND_OUT, &QUICK_CROWD] } else { [&IN_AND_OUT, &CROWD] }
 }
 
 /// Whether `scenario` is one of [`scenarios`].

@@ -5,22 +5,20 @@ use std::fmt::Write;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+pub use crate::compare::Series;
+use crate::compare::{Comparison, Judgement, comparisons, ratio};
 use crate::figure::{Figure, Measurement};
 use crate::once;
-use crate::scenario::{Bar, Limit, Scenario};
+use crate::scenario::Scenario;
+use crate::table::{aligned, number};
 
 /// Above this many µs per delivery in scenario (a) the floor itself is not right:
 /// the machine is not quiet, and no figure of the run means much.
 const QUIET_FLOOR: f64 = 7.0;
 
-/// All runs of one scenario.
-#[derive(Debug)]
-pub struct Series {
-    /// The scenario.
-    pub scenario: &'static Scenario,
-    /// The floor's runs, then each other contender's, with its name.
-    pub contenders: Vec<(String, Vec<Measurement>)>,
-}
+/// Above this share of its CPU, per cent, the load generator is no longer on time:
+/// what it sees late, and what it sends late, looks like the server's doing.
+const BUSY_LOAD: f64 = 90.0;
 
 /// How the benchmark was run.
 #[derive(Debug, Serialize)]
@@ -35,32 +33,6 @@ pub struct Conditions {
     pub window_seconds: f64,
 }
 
-/// What a bar says about one contender.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Judgement {
-    Reached,
-    Missed,
-    /// There is no bar, or no valid run.
-    #[serde(rename = "-")]
-    Unknown,
-}
-
-#[derive(Debug, Serialize)]
-struct Comparison {
-    scenario: &'static str,
-    contender: String,
-    figure: &'static str,
-    value: Option<f64>,
-    floor: Option<f64>,
-    ratio: Option<f64>,
-    ratio_of_least: Option<f64>,
-    bar: String,
-    reached: Judgement,
-    #[serde(skip)]
-    digits: usize,
-}
-
 /// The whole report as text.
 pub fn text(conditions: &Conditions, all: &[Series]) -> String {
     let Conditions { machine, placement, rounds, window_seconds } = conditions;
@@ -69,13 +41,20 @@ pub fn text(conditions: &Conditions, all: &[Series]) -> String {
     );
     let compared = comparisons(all);
     if !compared.is_empty() {
-        text.push_str("\nRatios to the floor of the same run (median ÷ median, least ÷ least)\n");
+        text.push_str(
+            "\nRatios to the floor, or to what the bar names, of the same rounds\n\
+             (ratio: median ÷ median; least: least ÷ least)\n",
+        );
         text.push_str(&aligned(&ratio_rows(&compared)));
     }
     text.push_str(
         "\nAll figures (medians; lost, duplicated, reordered and max of the worst run)\n",
     );
-    text.push_str(&aligned(&figure_rows(all)));
+    // The others are told in lines of their own.
+    for series in all.iter().filter(|series| !once::is_one(series.scenario)) {
+        let Scenario { key, title, .. } = series.scenario;
+        let _ = writeln!(text, "\n({key}) {title}\n{}", aligned(&figure_rows(series)).trim_end());
+    }
     for note in notes(all) {
         let _ = writeln!(text, "\nNote: {note}");
     }
@@ -96,73 +75,9 @@ pub fn json(conditions: &Conditions, all: &[Series]) -> Value {
     json!({ "conditions": conditions, "comparisons": comparisons(all), "scenarios": scenarios })
 }
 
-fn comparisons(all: &[Series]) -> Vec<Comparison> {
-    let mut compared = Vec::new();
-    for series in all {
-        let Some(((_, floor), others)) = series.contenders.split_first() else { continue };
-        for bar in series.scenario.bars {
-            for (name, runs) in others {
-                compared.push(compare(series.scenario.key, name, *bar, runs, floor));
-            }
-        }
-    }
-    compared
-}
-
-fn compare(
-    scenario: &'static str,
-    name: &str,
-    bar: Bar,
-    runs: &[Measurement],
-    floor: &[Measurement],
-) -> Comparison {
-    let (runs, floor): (Vec<_>, Vec<_>) = (runs.iter().collect(), floor.iter().collect());
-    let figure = bar.figure;
-    let (value, floor_value) = (figure.over(&runs), figure.over(&floor));
-    // The floor needs next to nothing of what has an absolute upper limit.
-    let comparable = !matches!(bar.limit, Limit::AtMost(_));
-    Comparison {
-        scenario,
-        contender: name.to_owned(),
-        figure: figure.heading(),
-        value,
-        floor: floor_value,
-        ratio: ratio(value, floor_value).filter(|_| comparable),
-        ratio_of_least: ratio(figure.least(&runs), figure.least(&floor)).filter(|_| comparable),
-        bar: describe(bar.limit),
-        reached: judge(bar.limit, value, floor_value),
-        digits: figure.digits(),
-    }
-}
-
-fn ratio(value: Option<f64>, floor: Option<f64>) -> Option<f64> {
-    let floor = floor.filter(|&floor| floor > 0.0)?;
-    Some(value? / floor)
-}
-
-fn describe(limit: Limit) -> String {
-    match limit {
-        Limit::TimesFloor(times) => format!("≤ {times} × floor"),
-        Limit::AboveFloor(more) => format!("≤ floor + {more}"),
-        Limit::AtMost(most) => format!("≤ {most}"),
-        Limit::AtLeast(least) => format!("≥ {least}"),
-        Limit::Shown => "-".to_owned(),
-    }
-}
-
-fn judge(limit: Limit, value: Option<f64>, floor: Option<f64>) -> Judgement {
-    let reached = match (limit, value, floor) {
-        (Limit::TimesFloor(times), Some(value), Some(floor)) => value <= floor * times,
-        (Limit::AboveFloor(more), Some(value), Some(floor)) => value <= floor + more,
-        (Limit::AtMost(most), Some(value), _) => value <= most,
-        (Limit::AtLeast(least), Some(value), _) => value >= least,
-        _ => return Judgement::Unknown,
-    };
-    if reached { Judgement::Reached } else { Judgement::Missed }
-}
-
 fn ratio_rows(compared: &[Comparison]) -> Vec<Vec<String>> {
-    let heading = ["scenario", "figure", "system", "ratio", "least", "value", "floor", "bar", ""];
+    let heading =
+        ["scenario", "figure", "system", "ratio", "least", "value", "baseline", "bar", ""];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     for line in compared {
         let reached = match line.reached {
@@ -177,7 +92,7 @@ fn ratio_rows(compared: &[Comparison]) -> Vec<Vec<String>> {
             number(line.ratio, 2),
             number(line.ratio_of_least, 2),
             number(line.value, line.digits),
-            number(line.floor, line.digits),
+            number(line.baseline_value, line.digits),
             line.bar.clone(),
             reached.to_owned(),
         ]);
@@ -185,42 +100,56 @@ fn ratio_rows(compared: &[Comparison]) -> Vec<Vec<String>> {
     rows
 }
 
-fn figure_rows(all: &[Series]) -> Vec<Vec<String>> {
-    let headings = Figure::ALL.map(|figure| figure.heading().to_owned());
-    let mut rows = vec![["scenario".to_owned(), "system".to_owned()].to_vec()];
-    rows[0].extend(headings);
-    // The others are told in lines of their own.
-    for series in all.iter().filter(|series| !once::is_one(series.scenario)) {
-        for (name, runs) in &series.contenders {
-            let runs: Vec<&Measurement> = runs.iter().collect();
-            let mut row = vec![series.scenario.key.to_owned(), name.clone()];
-            row.extend(Figure::ALL.map(|figure| number(figure.over(&runs), figure.digits())));
-            rows.push(row);
+/// One line for each system, with the cost's ratio to the baseline beside the cost.
+fn figure_rows(series: &Series) -> Vec<Vec<String>> {
+    let columns = columns(series);
+    let baseline = series.contenders.first().map_or("", |(name, _)| name);
+    let cost = |runs: &[Measurement]| Figure::CpuPerDelivery.over(&runs.iter().collect::<Vec<_>>());
+    let cost_of_baseline = series.contenders.first().and_then(|(_, runs)| cost(runs));
+    let mut rows = vec![vec!["system".to_owned()]];
+    for figure in &columns {
+        rows[0].push(figure.heading().to_owned());
+        if *figure == Figure::CpuPerDelivery {
+            rows[0].push(format!("÷ {baseline}"));
         }
     }
+    for (name, runs) in &series.contenders {
+        let all: Vec<&Measurement> = runs.iter().collect();
+        let mut row = vec![name.clone()];
+        for figure in &columns {
+            row.push(number(figure.over(&all), figure.digits()));
+            if *figure == Figure::CpuPerDelivery {
+                row.push(number(ratio(cost(runs), cost_of_baseline), 2));
+            }
+        }
+        rows.push(row);
+    }
     rows
+}
+
+/// What is worth a column: what this kind of scenario is about, and some run has. The
+/// other figures stand among the ratios where a bar is about them.
+fn columns(series: &Series) -> Vec<Figure> {
+    let busy = series.scenario.traffic.is_some();
+    let all: Vec<&Measurement> = series.contenders.iter().flat_map(|(_, runs)| runs).collect();
+    let wanted = |figure: &Figure| match figure {
+        Figure::Reordered => all.iter().any(|run| run.reordered > Some(0)),
+        Figure::Published | Figure::WireBytes => false,
+        Figure::FreshMemory | Figure::CpuPerHandshake | Figure::Connects => !busy,
+        _ => all.iter().any(|run| figure.of(run).is_some()),
+    };
+    Figure::ALL.into_iter().filter(wanted).collect()
 }
 
 fn notes(all: &[Series]) -> Vec<String> {
     let mut notes = Vec::new();
     for series in all {
-        let key = series.scenario.key;
         for (name, runs) in &series.contenders {
-            let invalid = runs.iter().filter(|run| run.short_sends > 0).count();
-            if invalid > 0 {
-                let all = runs.len();
-                notes.push(format!(
-                    "{invalid} of {all} runs of {name} in ({key}) had short sends and don't count."
-                ));
-            }
-            let closed: usize = runs.iter().map(|run| run.closed).sum();
-            if closed > 0 {
-                notes.push(format!("{name} closed {closed} connections in ({key})."));
-            }
+            notes_on(name, runs, series.scenario.key, &mut notes);
         }
-        let floor: Vec<&Measurement> =
-            series.contenders.first().map(|(_, runs)| runs.iter().collect()).unwrap_or_default();
-        if key == "a"
+        let baseline = series.contenders.first();
+        let floor: Vec<&Measurement> = baseline.iter().flat_map(|(_, runs)| runs).collect();
+        if series.scenario.key == "a"
             && let Some(cost) = Figure::CpuPerDelivery.over(&floor)
             && cost > QUIET_FLOOR
         {
@@ -233,49 +162,33 @@ fn notes(all: &[Series]) -> Vec<String> {
     notes
 }
 
-/// A number as people read it; `-` for none.
-pub(crate) fn number(value: Option<f64>, digits: usize) -> String {
-    let Some(value) = value else { return "-".to_owned() };
-    let plain = format!("{value:.digits$}");
-    let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
-    let mut grouped = String::new();
-    for (index, digit) in whole.chars().enumerate() {
-        if index > 0
-            && digit.is_ascii_digit()
-            && (whole.len() - index).is_multiple_of(3)
-            && !grouped.ends_with('-')
-        {
-            grouped.push(',');
-        }
-        grouped.push(digit);
+fn notes_on(name: &str, runs: &[Measurement], key: &str, notes: &mut Vec<String>) {
+    let all = runs.len();
+    let invalid = runs.iter().filter(|run| run.short_sends > 0).count();
+    if invalid > 0 {
+        notes.push(format!(
+            "{invalid} of {all} runs of {name} in ({key}) had short sends and don't count."
+        ));
     }
-    if fraction.is_empty() { grouped } else { format!("{grouped}.{fraction}") }
-}
-
-/// Columns as wide as their widest cell; numbers to the right.
-pub(crate) fn aligned(rows: &[Vec<String>]) -> String {
-    let columns = rows.first().map_or(0, Vec::len);
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-            let numeric = rows.get(1).is_some_and(|row| is_number(&row[column]));
-            let padding = " ".repeat(width - cell.chars().count());
-            let _ = match numeric {
-                true => write!(line, "{padding}{cell}  "),
-                false => write!(line, "{cell}{padding}  "),
-            };
-        }
-        let _ = writeln!(text, "{}", line.trim_end());
+    let closed: usize = runs.iter().map(|run| run.closed).sum();
+    if closed > 0 {
+        notes.push(format!("{name} closed {closed} connections in ({key})."));
     }
-    text
-}
-
-fn is_number(cell: &str) -> bool {
-    cell == "-" || cell.starts_with(|first: char| first.is_ascii_digit())
+    let share = Figure::LoadShare.over(&runs.iter().collect::<Vec<_>>());
+    if let Some(share) = share.filter(|&share| share > BUSY_LOAD) {
+        notes.push(format!(
+            "the load generator and Redis used {share:.0} % of their CPU in ({key}) with {name}: \
+             latencies are theirs too, and rates may be their limit."
+        ));
+    }
+    let waited: Vec<f64> = runs.iter().filter_map(|run| run.silent_backlog_kb).collect();
+    if let Some(most) = waited.iter().copied().reduce(f64::max) {
+        let closed = runs.iter().filter(|run| run.silent_closed == Some(true)).count();
+        notes.push(format!(
+            "the client of ({key}) that never reads was closed with 4409 in {closed} of {all} runs; \
+             in the others up to {most:.0} KB waited for it at the end."
+        ));
+    }
 }
 
 #[cfg(test)]

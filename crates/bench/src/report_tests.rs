@@ -13,9 +13,14 @@ fn run(cpu: f64, lost: u64) -> Measurement {
     }
 }
 
+fn series(key: &str, names: [&str; 2], runs: [Vec<Measurement>; 2]) -> Series {
+    let scenario = SCENARIOS.iter().find(|scenario| scenario.key == key).unwrap();
+    let contenders = names.map(str::to_owned).into_iter().zip(runs).collect();
+    Series { scenario, contenders }
+}
+
 fn paced(floor: Vec<Measurement>, gateway: Vec<Measurement>) -> Vec<Series> {
-    let contenders = vec![("floor".to_owned(), floor), ("gateway".to_owned(), gateway)];
-    vec![Series { scenario: &SCENARIOS[0], contenders }]
+    vec![series("a", ["floor", "gateway"], [floor, gateway])]
 }
 
 fn conditions() -> Conditions {
@@ -62,18 +67,90 @@ fn a_floor_that_is_too_dear_is_named() {
 }
 
 #[test]
-fn numbers_are_grouped_and_columns_aligned() {
-    assert_eq!(number(Some(1_234_567.0), 0), "1,234,567");
-    assert_eq!(number(Some(123.456), 2), "123.46");
-    assert_eq!(number(Some(-1234.5), 1), "-1,234.5");
-    assert_eq!(number(None, 2), "-");
-    let rows = [["name", "n"], ["µ", "100"]].map(|row| row.map(str::to_owned).to_vec());
-    assert_eq!(aligned(&rows), "name    n\nµ     100\n");
-}
-
-#[test]
 fn json_holds_every_run() {
     let json = json(&conditions(), &paced(vec![run(4.0, 0)], vec![run(4.4, 0)]));
     assert_eq!(json["scenarios"][0]["runs"]["gateway"][0]["cpu_us_per_delivery"], 4.4);
     assert_eq!(json["comparisons"][0]["reached"], "reached");
+}
+
+#[test]
+fn a_pair_is_compared_with_its_first() {
+    let wire = |cpu, bytes| Measurement { wire_bytes_per_delivery: Some(bytes), ..run(cpu, 0) };
+    let runs = [vec![wire(5.0, 1_000.0)], vec![wire(6.0, 410.0)]];
+    let all = [series("deflate", ["off", "on"], runs)];
+    let compared = comparisons(&all);
+    let cost = &compared[0];
+    assert_eq!((cost.baseline.as_str(), cost.contender.as_str()), ("off", "on"));
+    assert_eq!((cost.ratio, cost.bar.as_str()), (Some(1.2), "≤ 1.3 × off"));
+    let reached: Vec<Judgement> = compared.iter().map(|line| line.reached).collect();
+    // 1.2 times the CPU, 0.41 times the bytes, nothing lost.
+    assert_eq!(reached, [Judgement::Reached, Judgement::Missed, Judgement::Reached]);
+    assert!(text(&conditions(), &all).contains("÷ off"));
+}
+
+#[test]
+fn a_load_generator_without_time_left_is_named() {
+    let busy = |share| Measurement { load_cpu_percent: Some(share), ..run(4.0, 0) };
+    let notes = notes(&paced(vec![busy(89.0)], vec![busy(50.0), busy(97.0), busy(95.0)]));
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].contains("95 % of their CPU in (a) with gateway"), "{notes:?}");
+}
+
+#[test]
+fn what_the_silent_client_cost_is_told() {
+    let silent = |kb, closed| Measurement {
+        silent_backlog_kb: Some(kb),
+        silent_closed: Some(closed),
+        ..run(4.0, 0)
+    };
+    let runs = [vec![run(4.0, 0)], vec![silent(0.0, true), silent(700.0, false)]];
+    let notes = notes(&[series("slow", ["without", "with"], runs)]);
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].contains("4409 in 1 of 2 runs; in the others up to 700 KB"), "{notes:?}");
+}
+
+/// The widest figures that a run on a real machine has.
+fn wide(scenario: &Scenario) -> Measurement {
+    let idle = Measurement {
+        memory_kb_per_connection: 134.56,
+        fresh_memory_mb: 123.4,
+        connects_per_second: 12_345.0,
+        cpu_us_per_handshake: 1_234.5,
+        ..Measurement::default()
+    };
+    if scenario.traffic.is_none() {
+        return idle;
+    }
+    Measurement {
+        cpu_us_per_delivery: Some(123.456),
+        deliveries_per_second: Some(1_000_000.0),
+        published_per_second: Some(20_000.0),
+        lost: Some(1_234_567),
+        duplicated: Some(12_345),
+        reordered: Some(0),
+        p50_ms: Some(1_234.56),
+        p99_ms: Some(2_345.67),
+        max_ms: Some(12_345.67),
+        cpu_percent: Some(100.0),
+        wire_bytes_per_delivery: Some(16_390.0),
+        ..idle
+    }
+}
+
+#[test]
+fn no_line_is_wider_than_120_columns() {
+    let names = ["floor", "axum-broadcast"];
+    let row = |scenario: &'static Scenario| {
+        let names = scenario.pair.map_or(names, |pair| pair.names);
+        series(scenario.key, names, [vec![wide(scenario)], vec![wide(scenario)]])
+    };
+    let all: Vec<Series> = SCENARIOS.iter().map(row).collect();
+    let text = text(&conditions(), &all);
+    for line in text.lines().filter(|line| !line.starts_with("Note: ")) {
+        let width = line.chars().count();
+        assert!(width <= 120, "{width} columns: {line}");
+    }
+    // What no run of it has, or is about, takes no room.
+    let idle = text.split("(e) ").nth(1).unwrap().lines().nth(1).unwrap();
+    assert!(idle.contains("KB/conn") && !idle.contains("p50"), "{idle}");
 }

@@ -12,8 +12,8 @@ use crate::machine::{wait, wait_until};
 use crate::measure::{Setting, rest};
 use crate::process::resident_kb;
 use crate::progress::Progress;
-use crate::report::number;
 use crate::server::{self, Server};
+use crate::table::number;
 
 /// How often the clients come and go.
 pub const ROUNDS: usize = 5;

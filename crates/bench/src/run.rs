@@ -24,6 +24,7 @@ use crate::report::{self, Conditions, Series};
 use crate::report_file::ReportFile;
 use crate::scenario::{SCENARIOS, Scenario};
 use crate::server::Server;
+use crate::setup::Setup;
 
 /// What `run` was asked to do.
 #[derive(Debug, Clone, clap::Args)]
@@ -78,17 +79,15 @@ pub fn run(options: &Options) -> Result<()> {
     let (rounds, window) = (rounds(options), window(options));
     let setting = Setting {
         redis: format!("127.0.0.1:{}", redis.port()),
+        redis_pid: redis.pid(),
         cpus,
         timing: Timing { lead_in: Duration::from_millis(500), window },
         settle: Duration::from_millis(if options.quick { 300 } else { 1_000 }),
     };
-    for contender in &contenders {
-        try_out(contender, &setting)?;
-    }
     let (mut all, mut details) = (Vec::new(), String::new());
     let (single, often): (Vec<_>, Vec<_>) =
         scenarios.into_iter().partition(|scenario| once::is_one(scenario));
-    let outcome = run_all(&often, &contenders, rounds, &setting, &mut all)
+    let outcome = run_often(&often, &contenders, rounds, &setting, &mut all)
         .and_then(|()| run_once(&single, &contenders, &setting, &mut all, &mut details))
         .map_err(|error| explain(error, &setting.redis));
     let window_seconds = window.as_secs_f64();
@@ -184,35 +183,74 @@ fn place(cpus: Option<Cpus>) -> Result<String> {
     Ok(format!("server on CPU {server}, load generator and Redis on CPU {load}"))
 }
 
-/// Starts it once and connects, so that a server that can't be reached is told
-/// before minutes are spent on the others.
-fn try_out(contender: &Contender, setting: &Setting) -> Result<()> {
-    let server = Server::start(contender, &setting.redis, setting.cpus.map(|cpus| cpus.server))?;
-    let one = Clients::open(&server.target, 1);
-    one.with_context(|| format!("the {} can't be reached", contender.name)).map(|_| ())
+/// A scenario and who is measured in it, the baseline first.
+type Row = (&'static Scenario, Vec<Contender>);
+
+/// A pair without the gateway is left out, or refused if it was asked for.
+fn line_up(scenarios: &[&'static Scenario], contenders: &[Contender]) -> Result<Vec<Row>> {
+    let rows = scenarios.iter().map(|&scenario| (scenario, scenario.lineup(contenders)));
+    let rows: Vec<Row> = rows.filter(|(_, lineup)| !lineup.is_empty()).collect();
+    if rows.is_empty() {
+        let keys: Vec<&str> = scenarios.iter().map(|scenario| scenario.key).collect();
+        bail!("({}) compares the gateway with itself: not without it", keys.join(", "));
+    }
+    Ok(rows)
 }
 
-fn run_all(
+fn run_often(
     scenarios: &[&'static Scenario],
     contenders: &[Contender],
     rounds: u32,
     setting: &Setting,
     all: &mut Vec<Series>,
 ) -> Result<()> {
-    let runs_of_each = rounds * contenders.len() as u32;
-    let total = scenarios.iter().map(|scenario| setting.estimate(scenario) * runs_of_each).sum();
-    let mut progress = Progress::new(total);
-    for &scenario in scenarios {
-        let named = |contender: &Contender| (contender.name.clone(), Vec::new());
-        let mut series = Series { scenario, contenders: contenders.iter().map(named).collect() };
+    if scenarios.is_empty() {
+        let mut gateways = contenders.iter().filter(|contender| contender.is_gateway());
+        return gateways.try_for_each(|gateway| try_out(gateway, setting));
+    }
+    let rows = line_up(scenarios, contenders)?;
+    try_out_all(&rows, setting)?;
+    run_all(&rows, rounds, setting, all)
+}
+
+fn try_out_all(rows: &[Row], setting: &Setting) -> Result<()> {
+    let mut tried: Vec<(&str, Setup)> = Vec::new();
+    for (scenario, lineup) in rows {
+        for contender in lineup {
+            // Who was set up as now needs no second trial.
+            let this = (contender.name.as_str(), contender.setup());
+            if !tried.contains(&this) {
+                tried.push(this);
+                try_out(contender, setting)
+                    .with_context(|| format!("({}), {}", scenario.key, contender.label))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Starts it once and connects, so that a server that can't be reached is told
+/// before minutes are spent on the others.
+fn try_out(contender: &Contender, setting: &Setting) -> Result<()> {
+    let server = Server::start(contender, &setting.redis, setting.cpus.map(|cpus| cpus.server))?;
+    let one = Clients::open_as(&server.target, 1, contender.setup());
+    one.with_context(|| format!("the {} can't be reached", contender.name)).map(|_| ())
+}
+
+fn run_all(rows: &[Row], rounds: u32, setting: &Setting, all: &mut Vec<Series>) -> Result<()> {
+    let runs = |(scenario, lineup): &Row| setting.estimate(scenario) * rounds * lineup.len() as u32;
+    let mut progress = Progress::new(rows.iter().map(runs).sum());
+    for (scenario, lineup) in rows {
+        let named = |contender: &Contender| (contender.label.clone(), Vec::new());
+        let mut series = Series { scenario, contenders: lineup.iter().map(named).collect() };
         for round in 0..rounds {
-            for index in order(contenders.len(), round) {
+            for index in order(lineup.len(), round) {
                 check_interrupt()?;
-                let (contender, key) = (&contenders[index], scenario.key);
-                let what = format!("({key}) round {} of {rounds}: {}", round + 1, contender.name);
+                let (contender, key) = (&lineup[index], scenario.key);
+                let what = format!("({key}) round {} of {rounds}: {}", round + 1, contender.label);
                 progress.begin(&what, setting.estimate(scenario));
                 let measurement = measure(scenario, contender, setting)
-                    .with_context(|| format!("({key}) against the {}", contender.name))?;
+                    .with_context(|| format!("({key}), {}", contender.label))?;
                 series.contenders[index].1.push(measurement);
             }
         }

@@ -60,7 +60,7 @@ pub struct Server {
     pub target: Target,
     /// What it is called in messages.
     name: String,
-    /// Where its metrics are, `HOST:PORT`; the gateway alone has any.
+    /// Where a gateway tells its metrics.
     admin: Option<String>,
     child: Child,
     /// Ends with its output; yields its count of short sends.

@@ -10,7 +10,7 @@ use redcast_bench::checker::Verdict;
 use redcast_bench::clients::Clients;
 use redcast_bench::contender::{CHANNEL, Contender};
 use redcast_bench::content::Content;
-use redcast_bench::load::{self, Timing};
+use redcast_bench::load::{self, Processes, Timing};
 use redcast_bench::payload::{self, Kind, Stamp};
 use redcast_bench::publisher::{Pace, Publisher};
 use redcast_bench::scenario::Traffic;
@@ -22,7 +22,13 @@ const CLIENTS: usize = 50;
 struct Floor {
     server: Server,
     address: String,
-    _redis: RedisServer,
+    redis: RedisServer,
+}
+
+impl Floor {
+    fn processes(&self) -> Processes {
+        Processes { server: self.server.pid(), redis: self.redis.pid() }
+    }
 }
 
 /// The floor of the program under test, as a peer, because this test is not that
@@ -33,7 +39,7 @@ fn floor() -> Floor {
     let program = env!("CARGO_BIN_EXE_redcast-bench");
     let command = format!("it={program} floor --redis {{redis}} --channel {{channel}}");
     let server = Server::start(&Contender::peer(&command).unwrap(), &address, None).unwrap();
-    Floor { server, address, _redis: redis }
+    Floor { server, address, redis }
 }
 
 #[test]
@@ -45,7 +51,7 @@ fn every_event_of_a_burst_arrives_once_and_in_order() {
     let mut publisher = Publisher::connect(&floor.address, &traffic).unwrap();
     let (lead_in, window) = (Duration::from_millis(100), Duration::from_millis(700));
     let timing = Timing { lead_in, window };
-    let outcome = load::run(&mut clients, &mut publisher, floor.server.pid(), timing).unwrap();
+    let outcome = load::run(&mut clients, &mut publisher, floor.processes(), timing).unwrap();
 
     assert_eq!(outcome.verdict, Verdict::default());
     assert!(outcome.published > 0 && outcome.delivered > 0, "{outcome:?}");
@@ -99,7 +105,7 @@ fn a_client_that_cannot_take_a_batch_is_a_short_send() {
     let traffic = Traffic { pace, channels: 1, content: Content::Filler(16 * 1024) };
     let mut publisher = Publisher::connect(&floor.address, &traffic).unwrap();
     let timing = Timing { lead_in: Duration::ZERO, window: Duration::from_secs(1) };
-    load::run(&mut clients, &mut publisher, floor.server.pid(), timing).unwrap();
+    load::run(&mut clients, &mut publisher, floor.processes(), timing).unwrap();
     assert!(floor.server.stop().unwrap() > 0);
 }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::words::Served;
-use crate::report::{aligned, number};
+use crate::table::{aligned, number};
 
 /// What came of a crowd.
 #[derive(Debug, Clone, Serialize)]
@@ -73,10 +73,10 @@ const HEADING: [&str; 12] = [
     "lost",
     "duplicated",
     "reordered",
-    "connected s",
+    "connect s",
     "last client ms",
-    "KB/connection",
-    "CPU µs/handshake",
+    "KB/conn",
+    "µs/handshake",
 ];
 
 impl Outcome {
