@@ -13,7 +13,7 @@
 //! - [`crowd`]: 100,000 connections over six instances, by processes of their own
 //! - [`rounds`]: memory over rounds of clients that come and go
 //! - [`once`]: both of these, as scenarios that run once
-//! - [`limits`]: what of the kernel may stand in the way, told before the start
+//! - [`preflight`], [`limits`]: what may stand in the way, told before the start
 //! - [`figure`], [`report`]: from measurements to the printed table and JSON
 //!
 //! This room stands outside: it knows the gateway only by its public contract.
@@ -36,6 +36,7 @@ pub mod machine;
 pub mod measure;
 pub mod once;
 pub mod payload;
+pub mod preflight;
 pub mod process;
 pub mod progress;
 pub mod publisher;

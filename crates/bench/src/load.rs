@@ -100,9 +100,11 @@ pub fn run(
         let stop = StopOnDrop(&shared);
         let reading = scope.spawn(|| read(clients, &shared));
         let publishing = scope.spawn(|| publish(publisher, &shared));
-        probe(&shared, count, &publishing)?;
+        probe(&shared, count, processes.server, &publishing)?;
         shared.beat.store(EVENT, Relaxed);
-        let wait = |duration| wait_while_served(&shared, processes.server, duration, &publishing);
+        // Without a publisher there is nothing to wait for, and it tells why.
+        let over = || publishing.is_finished();
+        let wait = |time| wait_while_served(&shared, processes.server, time, over).map(|_| ());
         wait(timing.lead_in)?;
         let outcome = measure(&shared, processes, || wait(timing.window))?;
         shared.beat.store(END, Relaxed);
@@ -144,34 +146,36 @@ fn read(clients: &mut Clients, shared: &Shared) -> Result<()> {
 
 /// A client may have its 101 before its subscription is live: probes show when
 /// all are, and no event is numbered before.
-fn probe<T>(shared: &Shared, count: usize, publishing: &ScopedJoinHandle<'_, T>) -> Result<()> {
-    wait_until(PROBE_PATIENCE, || {
-        shared.probed.load(Relaxed) >= count || publishing.is_finished()
-    })?;
-    let probed = shared.probed.load(Relaxed);
-    if probed < count && !publishing.is_finished() {
-        let seconds = PROBE_PATIENCE.as_secs();
-        bail!("after {seconds} s of events only {probed} of {count} clients had received one");
-    }
-    Ok(())
-}
-
-/// Waits for `duration`. Without a server that is an error at once; without a publisher
-/// it ends early, and the publisher tells why.
-fn wait_while_served<T>(
+fn probe<T>(
     shared: &Shared,
+    count: usize,
     server: u32,
-    duration: Duration,
     publishing: &ScopedJoinHandle<'_, T>,
 ) -> Result<()> {
+    let all = || shared.probed.load(Relaxed) >= count || publishing.is_finished();
+    if wait_while_served(shared, server, PROBE_PATIENCE, all)? {
+        return Ok(());
+    }
+    let (seconds, probed) = (PROBE_PATIENCE.as_secs(), shared.probed.load(Relaxed));
+    bail!("after {seconds} s of events only {probed} of {count} clients had received one")
+}
+
+/// Waits until `done` says so; `Ok(false)` after `limit`. A server that has ended is an
+/// error at once.
+fn wait_while_served(
+    shared: &Shared,
+    server: u32,
+    limit: Duration,
+    done: impl Fn() -> bool,
+) -> Result<bool> {
     let mut ended = false;
-    wait_until(duration, || {
+    let done = wait_until(limit, || {
         // Asked only then, because the kernel's answer costs CPU time.
         ended = shared.deserted.load(Relaxed) && process::has_ended(server);
-        ended || publishing.is_finished()
+        ended || done()
     })?;
     ensure!(!ended, "the server ended");
-    Ok(())
+    Ok(done)
 }
 
 fn measure(

@@ -1,10 +1,8 @@
 //! The whole benchmark: the conditions checked, every scenario in interleaved
 //! rounds, the report.
 
-use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -12,13 +10,11 @@ use redcast_e2e::RedisServer;
 
 use crate::clients::Clients;
 use crate::contender::Contender;
-use crate::limits::Limits;
 use crate::load::Timing;
-use crate::machine::{
-    Cpus, Interrupted, catch_interrupts, check_interrupt, describe, pin, reserve_descriptors,
-};
+use crate::machine::{Cpus, Interrupted, catch_interrupts, check_interrupt, describe, pin};
 use crate::measure::{Setting, measure};
 use crate::once;
+use crate::preflight::{check_limits, check_redis_server};
 use crate::progress::Progress;
 use crate::report::{self, Conditions, Series};
 use crate::report_file::ReportFile;
@@ -100,16 +96,6 @@ pub fn run(options: &Options) -> Result<()> {
     json.map_or(Ok(()), |file| file.write(&report::json(&conditions, &all)))
 }
 
-fn check_limits(scenarios: &[&Scenario]) -> Result<()> {
-    let limits = Limits::read();
-    for scenario in scenarios {
-        let demand = once::demand(scenario);
-        let checked = limits.check(demand).and_then(|()| reserve_descriptors(demand.per_process));
-        checked.with_context(|| format!("({})", scenario.key))?;
-    }
-    Ok(())
-}
-
 /// `error`, unless Redis is gone: then that, as the reason of it.
 fn explain(error: anyhow::Error, redis: &str) -> anyhow::Error {
     if error.is::<Interrupted>() || TcpStream::connect(redis).is_ok() {
@@ -161,17 +147,6 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
         contender.patience = Duration::from_secs(options.ready_within.into());
     }
     Ok(contenders)
-}
-
-fn check_redis_server() -> Result<()> {
-    match Command::new("redis-server").arg("--version").output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => bail!("redis-server does not work: {}", output.status),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            bail!("redis-server is not installed: apt-get install redis-server")
-        }
-        Err(error) => bail!("redis-server can't be started: {error}"),
-    }
 }
 
 /// Pins this process, and with it Redis, which it starts later.
