@@ -287,6 +287,7 @@ impl Client {
         let mut bytes = &scratch[..kept + read];
         if self.state == State::Upgrading {
             bytes = self.read_answer(bytes, inflater.is_some(), tally)?;
+            tally.wire_bytes += if self.state == State::Open { bytes.len() as u64 } else { 0 };
         } else {
             tally.wire_bytes += read as u64;
         }

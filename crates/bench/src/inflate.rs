@@ -43,3 +43,54 @@ impl Inflater {
         Ok(&self.output[..made])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::DeflateEncoder;
+
+    use super::*;
+
+    fn compress(message: &[u8]) -> Vec<u8> {
+        let mut stream = DeflateEncoder::new(Vec::new(), Compression::default());
+        stream.write_all(message).unwrap();
+        stream.flush().unwrap();
+        let compressed = stream.get_ref();
+        compressed[..compressed.len() - TAIL.len()].to_vec()
+    }
+
+    #[test]
+    fn each_message_is_inflated_on_its_own() {
+        let mut inflater = Inflater::default();
+        for message in [&b"first"[..], b"second second second", b"", &[b'x'; LARGEST - 1]] {
+            assert_eq!(inflater.inflate(&compress(message)).unwrap(), message);
+        }
+    }
+
+    #[test]
+    fn a_message_that_refers_to_the_one_before_is_an_error() {
+        let message = b"the same twenty-four bytes";
+        let mut stream = DeflateEncoder::new(Vec::new(), Compression::default());
+        stream.write_all(message).unwrap();
+        stream.flush().unwrap();
+        let first = stream.get_ref().len();
+        stream.write_all(message).unwrap();
+        stream.flush().unwrap();
+        let (first, second) = stream.get_ref().split_at(first);
+        let without_tail = |bytes: &[u8]| bytes[..bytes.len() - TAIL.len()].to_vec();
+
+        let mut inflater = Inflater::default();
+        assert_eq!(inflater.inflate(&without_tail(first)).unwrap(), message);
+        assert!(inflater.inflate(&without_tail(second)).is_err());
+    }
+
+    #[test]
+    fn what_is_corrupt_or_too_long_is_an_error_and_spoils_nothing() {
+        let mut inflater = Inflater::default();
+        assert!(inflater.inflate(&[0xFF; 20]).is_err());
+        assert!(inflater.inflate(&compress(&[b'x'; 2 * LARGEST])).is_err());
+        assert_eq!(inflater.inflate(&compress(b"good")).unwrap(), b"good");
+    }
+}
