@@ -7,9 +7,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{Timespec, epoll};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::checker::{Checker, Verdict};
 use crate::contender::Joining;
@@ -21,15 +21,19 @@ use crate::payload::{self, Kind};
 use crate::server::Target;
 use crate::setup::Setup;
 
-/// Each pair of addresses has about 28,000 ports; the next source address is
-/// taken well before they run out.
-const PER_SOURCE_ADDRESS: usize = 20_000;
+/// Connections from one source address. Each pair of addresses has about 28,000 ports,
+/// but the kernel looks for a free one among the even ports first: once half of all are
+/// taken, each connect searches thousands in vain.
+pub const PER_SOURCE_ADDRESS: usize = 10_000;
 
 /// Connections that may wait for their 101 at once: below any listen backlog.
-const MAX_PENDING: usize = 100;
+pub const MAX_PENDING: usize = 100;
 
-/// How long nothing at all may happen while connecting.
+/// How long nothing at all may happen while connecting and closing.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The close code of a client that has what it wanted, RFC 6455 §7.4.1.
+const NORMAL: u16 = 1000;
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 /// The answer to [`KEY`], from RFC 6455 §1.3.
@@ -103,6 +107,16 @@ impl Clients {
 
     /// Opens `count` connections, with the channels and the compression of `setup`.
     pub fn open_as(target: &Target, count: usize, setup: Setup) -> Result<Self> {
+        Self::open_telling(target, count, setup, |_| Ok(()))
+    }
+
+    /// The same, and tells `told` again and again how many are open.
+    pub fn open_telling(
+        target: &Target,
+        count: usize,
+        setup: Setup,
+        mut told: impl FnMut(usize) -> Result<()>,
+    ) -> Result<Self> {
         let scratch = vec![0; 256 * 1024].into_boxed_slice();
         let mut clients = Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
@@ -121,6 +135,7 @@ impl Clients {
             clients.poll(Duration::from_millis(100))?;
             if clients.tally.upgraded > before {
                 last_progress = Instant::now();
+                told(clients.tally.upgraded)?;
             }
             if clients.tally.closed > 0 || last_progress.elapsed() > CONNECT_PATIENCE {
                 let refusal = clients.tally.refusal.as_deref().unwrap_or("nothing");
@@ -152,7 +167,10 @@ impl Clients {
         let source = self.list.len() / PER_SOURCE_ADDRESS;
         if source > 0 && target.address.ip().is_loopback() {
             let last = u8::try_from(source + 1).context("too many source addresses")?;
-            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)), 0);
+            // A port that is bound serves one destination only: each server has
+            // addresses of its own.
+            let [high, low] = target.address.port().to_be_bytes();
+            let address = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, high, low, last)), 0);
             socket.bind(&address.into())?;
         }
         socket.connect(&target.address.into())?;
@@ -206,6 +224,36 @@ impl Clients {
             sum += client.checker.verdict(self.setup.share(published, index));
         }
         sum
+    }
+
+    /// How many clients got each of `published` events once and in order.
+    pub fn served(&self, published: u64) -> usize {
+        let clean = |(index, client): &(usize, &Client)| {
+            client.checker.verdict(self.setup.share(published, *index)) == Verdict::default()
+        };
+        self.list.iter().enumerate().filter(clean).count()
+    }
+
+    /// Ends every connection as a browser does: a close frame, the server's answer to
+    /// it, then the end of the stream. [`MAX_PENDING`] at a time.
+    pub fn close(mut self) -> Result<()> {
+        let goodbye = frame::masked(frame::CLOSE, &NORMAL.to_be_bytes());
+        while !self.list.is_empty() {
+            let kept = self.list.len().saturating_sub(MAX_PENDING);
+            let (leaving, before) = (self.list.len() - kept, self.tally.closed);
+            for client in &mut self.list[kept..] {
+                client.stream.write_all(&goodbye).context("can't close a client")?;
+                SockRef::from(&client.stream).set_linger(None)?;
+            }
+            let end = Instant::now() + CONNECT_PATIENCE;
+            while self.tally.closed < before + leaving {
+                check_interrupt()?;
+                ensure!(Instant::now() < end, "the server does not answer close frames");
+                self.poll(Duration::from_millis(100))?;
+            }
+            self.list.truncate(kept);
+        }
+        Ok(())
     }
 }
 

@@ -2,12 +2,16 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use redcast_e2e::free_port;
 
 pub use crate::setup::CHANNEL;
 use crate::setup::Setup;
+
+/// How long a server may take until it is ready, if nothing else is said.
+const READY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server that can be measured.
 #[derive(Debug, Clone)]
@@ -16,6 +20,8 @@ pub struct Contender {
     pub name: String,
     /// What its runs are called in the table: its name, or what is special about them.
     pub label: String,
+    /// How long it may take until it is ready.
+    pub patience: Duration,
     kind: Kind,
     setup: Setup,
 }
@@ -88,7 +94,8 @@ pub enum Ready {
 
 impl Contender {
     fn new(name: &str, kind: Kind) -> Self {
-        Self { name: name.to_owned(), label: name.to_owned(), kind, setup: Setup::default() }
+        let (name, label) = (name.to_owned(), name.to_owned());
+        Self { name, label, patience: READY_PATIENCE, kind, setup: Setup::default() }
     }
 
     /// The floor, which everything is compared to.
@@ -133,12 +140,18 @@ impl Contender {
         Self { setup, ..self.clone() }
     }
 
+    /// The same server under another name.
+    pub fn named(&self, name: String) -> Self {
+        Self { name, ..self.clone() }
+    }
+
     /// What its runs ask for.
     pub fn setup(&self) -> Setup {
         self.setup
     }
 
-    /// Whether it is the gateway, which alone is compared with itself.
+    /// Whether it is the gateway, which alone is compared with itself and tells how
+    /// many connections it has.
     pub fn is_gateway(&self) -> bool {
         matches!(self.kind, Kind::Gateway(_))
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::crowd::outcome::{Instance, Outcome};
+
 /// Everything one run measured. Absent where the scenario has no such thing.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default = "Measurement::unknown")]
@@ -48,6 +50,10 @@ pub struct Measurement {
     pub other_frames: u64,
     /// Short sends that the server reported; a run with any is invalid.
     pub short_sends: u64,
+    /// Resident memory after each round of clients that came and went, MB.
+    pub memory_after_rounds_mb: Option<Vec<f64>>,
+    /// What came of a crowd, by instance.
+    pub crowd: Option<Outcome>,
 }
 
 impl Measurement {
@@ -98,10 +104,19 @@ pub enum Figure {
     CpuPerHandshake,
     /// Handshakes per second.
     Connects,
+    /// Memory after the last round of clients ÷ after the first.
+    Growth,
+    /// Clients of a crowd that were not open when all were to be.
+    Unopened,
+    /// Clients of a crowd that did not get each event once and in order.
+    Unserved,
+    /// By how much the gauges of all instances together were wrong.
+    GaugeError,
 }
 
 impl Figure {
-    /// All columns, in the order of the table.
+    /// All columns, in the order of the table. What only one scenario has stands in its
+    /// own lines of the report.
     pub const ALL: [Self; 15] = [
         Self::CpuPerDelivery,
         Self::WireBytes,
@@ -139,23 +154,29 @@ impl Figure {
             Self::FreshMemory => "fresh MB",
             Self::CpuPerHandshake => "µs/handshake",
             Self::Connects => "connects/s",
+            Self::Growth => "memory last ÷ first",
+            Self::Unopened => "not open",
+            Self::Unserved => "not served",
+            Self::GaugeError => "gauges off by",
         }
     }
 
     /// Digits after the point.
     pub fn digits(self) -> usize {
         match self {
-            Self::CpuPerDelivery => 3,
+            Self::CpuPerDelivery | Self::Growth => 3,
             Self::P50 | Self::P99 | Self::Max | Self::MemoryPerConnection => 2,
             Self::FreshMemory | Self::CpuPerHandshake | Self::CpuShare | Self::LoadShare => 1,
             Self::WireBytes | Self::Deliveries | Self::Published | Self::Connects => 0,
             Self::Lost | Self::Duplicated | Self::Reordered => 0,
+            Self::Unopened | Self::Unserved | Self::GaugeError => 0,
         }
     }
 
     /// Its value in one run.
     pub fn of(self, run: &Measurement) -> Option<f64> {
         let count = |value: Option<u64>| value.map(|value| value as f64);
+        let of_crowd = |figure: fn(&Instance) -> f64| Some(figure(&run.crowd.as_ref()?.all()));
         match self {
             Self::CpuPerDelivery => run.cpu_us_per_delivery,
             Self::Deliveries => run.deliveries_per_second,
@@ -173,6 +194,13 @@ impl Figure {
             Self::FreshMemory => Some(run.fresh_memory_mb),
             Self::CpuPerHandshake => Some(run.cpu_us_per_handshake),
             Self::Connects => Some(run.connects_per_second),
+            Self::Growth => {
+                let after = run.memory_after_rounds_mb.as_deref()?;
+                Some(after.last()? / after.first()?)
+            }
+            Self::Unopened => of_crowd(|all| all.clients as f64 - all.open as f64),
+            Self::Unserved => of_crowd(|all| all.clients as f64 - all.result.served as f64),
+            Self::GaugeError => of_crowd(|all| all.gauge.abs_diff(all.clients as u64) as f64),
         }
     }
 

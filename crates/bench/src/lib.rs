@@ -10,6 +10,10 @@
 //! - [`contender`], [`server`]: who is measured, and its process
 //! - [`clients`], [`publisher`], [`load`]: the load generator
 //! - [`measure`]: one scenario against one server
+//! - [`crowd`]: 100,000 connections over six instances, by processes of their own
+//! - [`rounds`]: memory over rounds of clients that come and go
+//! - [`once`]: both of these, as scenarios that run once
+//! - [`preflight`], [`limits`]: what may stand in the way, told before the start
 //! - [`figure`], [`report`]: from measurements to the printed table and JSON
 //! - [`plot`]: from that JSON to pictures and a page
 //!
@@ -21,20 +25,26 @@ pub mod clients;
 pub mod compare;
 pub mod contender;
 pub mod content;
+pub mod crowd;
 pub mod figure;
 pub mod floor;
 pub mod frame;
 pub mod histogram;
 pub mod inflate;
+pub mod limits;
 pub mod load;
 pub mod machine;
 pub mod measure;
+pub mod once;
 pub mod payload;
 pub mod plot;
+pub mod preflight;
 pub mod process;
 pub mod progress;
 pub mod publisher;
 pub mod report;
+pub mod report_file;
+pub mod rounds;
 pub mod run;
 pub mod scenario;
 pub mod server;

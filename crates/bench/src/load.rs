@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::checker::Verdict;
 use crate::clients::Clients;
-use crate::machine::{sleep_exactly, wait, wait_until};
-use crate::process::{CpuSnapshot, own_cpu};
+use crate::machine::{sleep_exactly, wait_until};
+use crate::process::{self, CpuSnapshot, own_cpu};
 use crate::publisher::{Beat, Publisher};
 
 /// How long every client may take to get its first probe.
@@ -59,6 +59,8 @@ struct Shared {
     delivered: AtomicU64,
     wire_bytes: AtomicU64,
     probed: AtomicUsize,
+    /// No client has a connection any longer.
+    deserted: AtomicBool,
 }
 
 const PROBE: u8 = 0;
@@ -98,10 +100,13 @@ pub fn run(
         let stop = StopOnDrop(&shared);
         let reading = scope.spawn(|| read(clients, &shared));
         let publishing = scope.spawn(|| publish(publisher, &shared));
-        probe(&shared, count, &publishing)?;
+        probe(&shared, count, processes.server, &publishing)?;
         shared.beat.store(EVENT, Relaxed);
+        // Without a publisher there is nothing to wait for, and it tells why.
+        let over = || publishing.is_finished();
+        let wait = |time| wait_while_served(&shared, processes.server, time, over).map(|_| ());
         wait(timing.lead_in)?;
-        let outcome = measure(&shared, processes, timing.window)?;
+        let outcome = measure(&shared, processes, || wait(timing.window))?;
         shared.beat.store(END, Relaxed);
         let published = join(publishing)?;
         drain(&shared, setup.deliveries(published, count))?;
@@ -134,25 +139,50 @@ fn read(clients: &mut Clients, shared: &Shared) -> Result<()> {
         shared.delivered.store(clients.tally.delivered, Relaxed);
         shared.wire_bytes.store(clients.tally.wire_bytes, Relaxed);
         shared.probed.store(clients.tally.probed, Relaxed);
+        shared.deserted.store(clients.tally.closed == clients.count(), Relaxed);
     }
     Ok(())
 }
 
 /// A client may have its 101 before its subscription is live: probes show when
 /// all are, and no event is numbered before.
-fn probe<T>(shared: &Shared, count: usize, publishing: &ScopedJoinHandle<'_, T>) -> Result<()> {
-    wait_until(PROBE_PATIENCE, || {
-        shared.probed.load(Relaxed) >= count || publishing.is_finished()
-    })?;
-    let probed = shared.probed.load(Relaxed);
-    if probed < count && !publishing.is_finished() {
-        let seconds = PROBE_PATIENCE.as_secs();
-        bail!("after {seconds} s of events only {probed} of {count} clients had received one");
+fn probe<T>(
+    shared: &Shared,
+    count: usize,
+    server: u32,
+    publishing: &ScopedJoinHandle<'_, T>,
+) -> Result<()> {
+    let all = || shared.probed.load(Relaxed) >= count || publishing.is_finished();
+    if wait_while_served(shared, server, PROBE_PATIENCE, all)? {
+        return Ok(());
     }
-    Ok(())
+    let (seconds, probed) = (PROBE_PATIENCE.as_secs(), shared.probed.load(Relaxed));
+    bail!("after {seconds} s of events only {probed} of {count} clients had received one")
 }
 
-fn measure(shared: &Shared, processes: Processes, window: Duration) -> Result<Outcome> {
+/// Waits until `done` says so; `Ok(false)` after `limit`. A server that has ended is an
+/// error at once.
+fn wait_while_served(
+    shared: &Shared,
+    server: u32,
+    limit: Duration,
+    done: impl Fn() -> bool,
+) -> Result<bool> {
+    let mut ended = false;
+    let done = wait_until(limit, || {
+        // Asked only then, because the kernel's answer costs CPU time.
+        ended = shared.deserted.load(Relaxed) && process::has_ended(server);
+        ended || done()
+    })?;
+    ensure!(!ended, "the server ended");
+    Ok(done)
+}
+
+fn measure(
+    shared: &Shared,
+    processes: Processes,
+    window: impl FnOnce() -> Result<()>,
+) -> Result<Outcome> {
     let take = || -> Result<_> {
         let counters = [&shared.delivered, &shared.published, &shared.wire_bytes];
         let counters = counters.map(|counter| counter.load(Relaxed));
@@ -161,7 +191,7 @@ fn measure(shared: &Shared, processes: Processes, window: Duration) -> Result<Ou
     };
     let (start, cpu_before, own_before, before) = take()?;
     shared.timing.store(true, Relaxed);
-    wait(window)?;
+    window()?;
     shared.timing.store(false, Relaxed);
     let (end, cpu_after, own_after, after) = take()?;
     let [delivered, published, wire_bytes] = [0, 1, 2].map(|index| after[index] - before[index]);

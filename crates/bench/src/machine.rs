@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::limits::SPARE_DESCRIPTORS;
 use anyhow::{Context, Result, bail};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -32,9 +33,6 @@ pub fn pin(cpu: usize) -> std::io::Result<()> {
     set.set(cpu);
     Ok(sched_setaffinity(None, &set)?)
 }
-
-/// What the process needs besides one descriptor for each connection.
-const SPARE_DESCRIPTORS: u64 = 300;
 
 /// Raises the soft limit of open files to the hard one; an error if even that is
 /// too low for `connections`.

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use redcast_bench::machine::Interrupted;
+use redcast_bench::crowd::load;
+use redcast_bench::machine::check_interrupt;
 use redcast_bench::{floor, plot, run};
 
 /// Measures what a delivered message and an idle connection cost.
@@ -29,6 +30,16 @@ enum Command {
         #[arg(long)]
         channel: String,
     },
+    /// Be the clients of one instance of a crowd; started by run
+    #[command(hide = true)]
+    CrowdLoad {
+        /// Where they connect
+        #[arg(long)]
+        url: String,
+        /// How many they are
+        #[arg(long)]
+        clients: usize,
+    },
 }
 
 fn main() -> ExitCode {
@@ -36,10 +47,12 @@ fn main() -> ExitCode {
         Command::Run(options) => run::run(&options),
         Command::Plot(options) => plot::run(&options),
         Command::Floor { redis, channel } => floor::run(&redis, &channel),
+        Command::CrowdLoad { url, clients } => load::run(&url, clients),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<Interrupted>() => ExitCode::from(130),
+        // Whatever ended the run: a signal may have reached others first.
+        Err(_) if check_interrupt().is_err() => ExitCode::from(130),
         Err(error) => {
             eprintln!("redcast-bench: {error:#}");
             ExitCode::FAILURE

@@ -1,5 +1,6 @@
 //! One scenario against one server, from its start to its end.
 
+use std::slice;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -12,7 +13,7 @@ use crate::machine::{Cpus, wait};
 use crate::process::{CpuSnapshot, resident_kb};
 use crate::publisher::Publisher;
 use crate::scenario::{Scenario, Traffic};
-use crate::server::Server;
+use crate::server::{self, Server};
 use crate::setup::Setup;
 use crate::silent::{Backlog, SilentClient};
 
@@ -49,23 +50,37 @@ pub fn measure(
     contender: &Contender,
     setting: &Setting,
 ) -> Result<Measurement> {
-    let server = Server::start(contender, &setting.redis, setting.cpus.map(|cpus| cpus.server))?;
+    let cpu = setting.cpus.map(|cpus| cpus.server);
+    let mut server = Server::start(contender, &setting.redis, cpu)?;
+    let mut measurement = watch(&mut server, scenario, contender.setup(), setting)
+        .map_err(|error| server::explain(slice::from_mut(&mut server), error))?;
+    measurement.short_sends = server.stop()?;
+    Ok(measurement)
+}
+
+fn watch(
+    server: &mut Server,
+    scenario: &Scenario,
+    setup: Setup,
+    setting: &Setting,
+) -> Result<Measurement> {
     wait(setting.settle)?;
     let fresh_kb = resident_kb(server.pid())? as f64;
     let mut measurement = Measurement { fresh_memory_mb: fresh_kb / 1024.0, ..Default::default() };
 
-    let setup = contender.setup();
     let silent = setup.silent.then(|| SilentClient::connect(&server.target)).transpose()?;
-    let mut clients = connect(&server, scenario.clients, setup, &mut measurement)?;
+    let mut clients = connect(server, scenario.clients, setup, &mut measurement)?;
     match &scenario.traffic {
         Some(traffic) => {
-            let outcome = run_traffic(&server, &mut clients, traffic, setting)?;
+            let outcome = run_traffic(server, &mut clients, traffic, setting)?;
             note_traffic(&mut measurement, &outcome, &clients);
         }
         None => rest(&mut clients, setting.settle)?,
     }
+    // A process that has ended still answers with its last figures.
+    server.ended()?;
     if silent.is_some() {
-        let backlog = Backlog::of(&server)?;
+        let backlog = Backlog::of(server)?;
         measurement.silent_backlog_kb = Some(backlog.waiting_kb);
         measurement.silent_closed = Some(backlog.closed);
     }
@@ -77,8 +92,6 @@ pub fn measure(
     measurement.memory_kb_per_connection = (end_kb - fresh_kb) / scenario.clients as f64;
     measurement.closed = clients.tally.closed;
     measurement.other_frames = clients.tally.other;
-    // Before the clients: their end is none of the server's work here.
-    measurement.short_sends = server.stop()?;
     Ok(measurement)
 }
 
@@ -127,7 +140,7 @@ fn note_traffic(measurement: &mut Measurement, outcome: &Outcome, clients: &Clie
 }
 
 /// Idle clients: nothing may close them, and pings are answered.
-fn rest(clients: &mut Clients, duration: Duration) -> Result<()> {
+pub(crate) fn rest(clients: &mut Clients, duration: Duration) -> Result<()> {
     let end = Instant::now() + duration;
     while Instant::now() < end {
         clients.poll(Duration::from_millis(50))?;

@@ -65,6 +65,13 @@ fn ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
+/// Whether process `pid` has ended, waited for or not.
+pub fn has_ended(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The state comes after the command's name, which may hold anything.
+    stat.rsplit_once(") ").is_none_or(|(_, fields)| fields.starts_with(['Z', 'X']))
+}
+
 /// The CPU time that this process has used, over all its threads.
 pub fn own_cpu() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
@@ -111,6 +118,22 @@ mod tests {
     fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
         let stat = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 31 11 0 0";
         assert_eq!(ticks(stat), Some(42));
+    }
+
+    #[test]
+    fn a_process_has_ended_from_its_end_on_waited_for_or_not() {
+        assert!(!has_ended(std::process::id()));
+        let mut child =
+            std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        assert!(!has_ended(child.id()));
+        child.kill().unwrap();
+        let end = Instant::now() + Duration::from_secs(20);
+        while !has_ended(child.id()) {
+            assert!(Instant::now() < end);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.wait().unwrap();
+        assert!(has_ended(child.id()));
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl Publisher {
         Ok(published)
     }
 
-    fn publish(&mut self, kind: Kind, first: u64) -> Result<()> {
+    /// Publishes one burst, its events numbered from `first`.
+    pub fn publish(&mut self, kind: Kind, first: u64) -> Result<()> {
         let sent_ns = payload::now_ns();
         let position = (first % self.ring.len() as u64) as usize;
         let burst = &self.ring[position..position + self.pace.burst as usize];

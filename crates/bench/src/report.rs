@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 pub use crate::compare::Series;
 use crate::compare::{Comparison, Judgement, comparisons, ratio};
 use crate::figure::{Figure, Measurement};
+use crate::once;
 use crate::scenario::Scenario;
 use crate::table::{aligned, number};
 
@@ -49,7 +50,8 @@ pub fn text(conditions: &Conditions, all: &[Series]) -> String {
     text.push_str(
         "\nAll figures (medians; lost, duplicated, reordered and max of the worst run)\n",
     );
-    for series in all {
+    // The others are told in lines of their own.
+    for series in all.iter().filter(|series| !once::is_one(series.scenario)) {
         let Scenario { key, title, .. } = series.scenario;
         let _ = writeln!(text, "\n({key}) {title}\n{}", aligned(&figure_rows(series)).trim_end());
     }

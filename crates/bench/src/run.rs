@@ -1,19 +1,23 @@
 //! The whole benchmark: the conditions checked, every scenario in interleaved
 //! rounds, the report.
 
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail};
 use redcast_e2e::RedisServer;
 
 use crate::clients::Clients;
 use crate::contender::Contender;
 use crate::load::Timing;
-use crate::machine::{Cpus, catch_interrupts, check_interrupt, describe, pin, reserve_descriptors};
+use crate::machine::{Cpus, Interrupted, catch_interrupts, check_interrupt, describe, pin};
 use crate::measure::{Setting, measure};
+use crate::once;
+use crate::preflight::{check_limits, check_redis_server};
 use crate::progress::Progress;
 use crate::report::{self, Conditions, Series};
+use crate::report_file::ReportFile;
 use crate::scenario::{SCENARIOS, Scenario};
 use crate::server::Server;
 use crate::setup::Setup;
@@ -48,6 +52,9 @@ pub struct Options {
     /// in, and it prints its ws:// URL
     #[arg(long, value_name = "NAME=COMMAND")]
     peer: Vec<String>,
+    /// How long a server may take until it is ready
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
+    ready_within: u32,
     /// Write all figures of all runs to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -55,14 +62,11 @@ pub struct Options {
 
 /// Runs the benchmark and prints its table.
 pub fn run(options: &Options) -> Result<()> {
-    let scenarios = choose(&options.only)?;
+    let scenarios = choose(options)?;
     let contenders = contenders(options)?;
-    let most_clients = scenarios.iter().map(|scenario| scenario.clients).max().unwrap_or(0);
-    reserve_descriptors(most_clients)?;
-    ensure!(
-        is_installed("redis-server"),
-        "redis-server is not installed: apt-get install redis-server"
-    );
+    let json = options.json.as_deref().map(ReportFile::open).transpose()?;
+    check_limits(&scenarios)?;
+    check_redis_server()?;
     catch_interrupts();
 
     let (machine, cpus) = (describe(), Cpus::pick()?);
@@ -76,17 +80,28 @@ pub fn run(options: &Options) -> Result<()> {
         timing: Timing { lead_in: Duration::from_millis(500), window },
         settle: Duration::from_millis(if options.quick { 300 } else { 1_000 }),
     };
-    let rows = line_up(&scenarios, &contenders)?;
-    try_out_all(&rows, &setting)?;
-    let all = run_all(&rows, rounds, &setting)?;
+    let (mut all, mut details) = (Vec::new(), String::new());
+    let (single, often): (Vec<_>, Vec<_>) =
+        scenarios.into_iter().partition(|scenario| once::is_one(scenario));
+    let outcome = run_often(&often, &contenders, rounds, &setting, &mut all)
+        .and_then(|()| run_once(&single, &contenders, &setting, &mut all, &mut details))
+        .map_err(|error| explain(error, &setting.redis));
     let window_seconds = window.as_secs_f64();
     let conditions = Conditions { machine, placement, rounds, window_seconds };
-    print!("{}", report::text(&conditions, &all));
-    if let Some(path) = &options.json {
-        let json = serde_json::to_string_pretty(&report::json(&conditions, &all))?;
-        std::fs::write(path, json).with_context(|| format!("can't write {}", path.display()))?;
+    // What was measured before an error is not lost with it.
+    if !all.is_empty() {
+        print!("{}{details}", report::text(&conditions, &all));
     }
-    Ok(())
+    outcome?;
+    json.map_or(Ok(()), |file| file.write(&report::json(&conditions, &all)))
+}
+
+/// `error`, unless Redis is gone: then that, as the reason of it.
+fn explain(error: anyhow::Error, redis: &str) -> anyhow::Error {
+    if error.is::<Interrupted>() || TcpStream::connect(redis).is_ok() {
+        return error;
+    }
+    anyhow!("Redis ended in the middle of the run")
 }
 
 fn rounds(options: &Options) -> u32 {
@@ -98,16 +113,26 @@ fn window(options: &Options) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
-fn choose(only: &[String]) -> Result<Vec<&'static Scenario>> {
-    for key in only {
-        if !SCENARIOS.iter().any(|scenario| scenario.key == key) {
-            let keys: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.key).collect();
+fn choose(options: &Options) -> Result<Vec<&'static Scenario>> {
+    let all: Vec<_> = SCENARIOS.iter().chain(once::scenarios(options.quick)).collect();
+    for key in &options.only {
+        if !all.iter().any(|scenario| scenario.key == key) {
+            let keys: Vec<&str> = all.iter().map(|scenario| scenario.key).collect();
             bail!("there is no scenario {key:?}; there are {}", keys.join(", "));
         }
     }
-    let chosen =
-        |scenario: &&Scenario| only.is_empty() || only.iter().any(|key| key == scenario.key);
-    Ok(SCENARIOS.iter().filter(chosen).collect())
+    let chosen = |scenario: &&Scenario| match &options.only[..] {
+        [] => !(options.without_gateway && once::is_one(scenario)),
+        only => only.iter().any(|key| key == scenario.key),
+    };
+    let chosen: Vec<_> = all.into_iter().filter(chosen).collect();
+    if let Some(scenario) = chosen.iter().find(|scenario| once::is_one(scenario))
+        && options.without_gateway
+    {
+        let key = scenario.key;
+        bail!("({key}) is about the gateway alone: it can't be run with --without-gateway");
+    }
+    Ok(chosen)
 }
 
 fn contenders(options: &Options) -> Result<Vec<Contender>> {
@@ -118,12 +143,10 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
     for peer in &options.peer {
         contenders.push(Contender::peer(peer)?);
     }
+    for contender in &mut contenders {
+        contender.patience = Duration::from_secs(options.ready_within.into());
+    }
     Ok(contenders)
-}
-
-fn is_installed(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// Pins this process, and with it Redis, which it starts later.
@@ -147,6 +170,22 @@ fn line_up(scenarios: &[&'static Scenario], contenders: &[Contender]) -> Result<
         bail!("({}) compares the gateway with itself: not without it", keys.join(", "));
     }
     Ok(rows)
+}
+
+fn run_often(
+    scenarios: &[&'static Scenario],
+    contenders: &[Contender],
+    rounds: u32,
+    setting: &Setting,
+    all: &mut Vec<Series>,
+) -> Result<()> {
+    if scenarios.is_empty() {
+        let mut gateways = contenders.iter().filter(|contender| contender.is_gateway());
+        return gateways.try_for_each(|gateway| try_out(gateway, setting));
+    }
+    let rows = line_up(scenarios, contenders)?;
+    try_out_all(&rows, setting)?;
+    run_all(&rows, rounds, setting, all)
 }
 
 fn try_out_all(rows: &[Row], setting: &Setting) -> Result<()> {
@@ -173,10 +212,9 @@ fn try_out(contender: &Contender, setting: &Setting) -> Result<()> {
     one.with_context(|| format!("the {} can't be reached", contender.name)).map(|_| ())
 }
 
-fn run_all(rows: &[Row], rounds: u32, setting: &Setting) -> Result<Vec<Series>> {
+fn run_all(rows: &[Row], rounds: u32, setting: &Setting, all: &mut Vec<Series>) -> Result<()> {
     let runs = |(scenario, lineup): &Row| setting.estimate(scenario) * rounds * lineup.len() as u32;
     let mut progress = Progress::new(rows.iter().map(runs).sum());
-    let mut all = Vec::new();
     for (scenario, lineup) in rows {
         let named = |contender: &Contender| (contender.label.clone(), Vec::new());
         let mut series = Series { scenario, contenders: lineup.iter().map(named).collect() };
@@ -193,7 +231,26 @@ fn run_all(rows: &[Row], rounds: u32, setting: &Setting) -> Result<Vec<Series>> 
         }
         all.push(series);
     }
-    Ok(all)
+    Ok(())
+}
+
+fn run_once(
+    scenarios: &[&'static Scenario],
+    contenders: &[Contender],
+    setting: &Setting,
+    all: &mut Vec<Series>,
+    details: &mut String,
+) -> Result<()> {
+    let Some(gateway) = contenders.iter().find(|contender| contender.is_gateway()) else {
+        return Ok(());
+    };
+    let progress = Progress::new(Duration::ZERO);
+    for &scenario in scenarios {
+        let once = once::measure(scenario, gateway, setting, &progress)?;
+        all.push(once.series);
+        details.push_str(&once.text);
+    }
+    Ok(())
 }
 
 /// Every second round backwards, so that nobody always runs on a warm or a tired

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
@@ -18,10 +19,11 @@ use tempfile::TempDir;
 
 use crate::admin;
 use crate::contender::{Contender, Joining, Launch, Ready};
-use crate::machine::{pin, wait_until};
+use crate::machine::{Interrupted, pin, wait_until};
 
-/// How long a server may take until it is ready.
-const START_PATIENCE: Duration = Duration::from_secs(20);
+/// How long after an error the server's end may show: a process that is killed closes
+/// its sockets before its parent is told, and has thousands of them.
+const END_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where clients connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,11 +58,15 @@ impl fmt::Display for Target {
 pub struct Server {
     /// Where its clients connect.
     pub target: Target,
+    /// What it is called in messages.
+    name: String,
     /// Where a gateway tells its metrics.
     admin: Option<String>,
     child: Child,
     /// Ends with its output; yields its count of short sends.
     output: Option<JoinHandle<u64>>,
+    /// What it writes to standard error.
+    log: PathBuf,
     _folder: TempDir,
 }
 
@@ -86,22 +92,10 @@ impl Server {
             Ready::Readyz { admin, .. } => Some(admin.clone()),
             Ready::UrlPrinted => None,
         };
-        let mut server = Self { target, admin, child, output: Some(output), _folder: folder };
-        server.target = match server.wait_until_ready(&launch.ready, &urls)? {
-            Some(target) => Target { joining: launch.joining, ..target },
-            None => {
-                let log = std::fs::read_to_string(&log).unwrap_or_default();
-                let last =
-                    log.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no message");
-                let name = &contender.name;
-                match server.child.try_wait()? {
-                    Some(status) => {
-                        bail!("the {name} ended before it was ready ({status}): {last}")
-                    }
-                    None => bail!("the {name} was not ready after {START_PATIENCE:?}: {last}"),
-                }
-            }
-        };
+        let (name, output) = (contender.name.clone(), Some(output));
+        let mut server = Self { target, name, admin, child, output, log, _folder: folder };
+        let found = server.wait_until_ready(&launch.ready, &urls, contender.patience)?;
+        server.target = Target { joining: launch.joining, ..found };
         Ok(server)
     }
 
@@ -114,22 +108,42 @@ impl Server {
         &mut self,
         ready: &Ready,
         urls: &Receiver<String>,
-    ) -> Result<Option<Target>> {
+        patience: Duration,
+    ) -> Result<Target> {
         let mut found = None;
-        wait_until(START_PATIENCE, || {
+        wait_until(patience, || {
             found = match ready {
                 Ready::UrlPrinted => urls.try_recv().ok(),
                 Ready::Readyz { admin, url } => admin::is_ready(admin).then(|| url.clone()),
             };
             found.is_some() || matches!(self.child.try_wait(), Ok(Some(_)))
         })?;
-        found.map(|url| Target::parse(&url)).transpose()
+        if let Some(url) = found {
+            return Target::parse(&url);
+        }
+        let (name, last) = (&self.name, self.last_words());
+        match self.child.try_wait()? {
+            Some(status) => bail!("the {name} ended before it was ready ({status}): {last}"),
+            None => bail!("the {name} was not ready after {patience:?}: {last}"),
+        }
     }
 
     /// The value of a gateway's metric `name`.
     pub fn metric(&self, name: &str) -> Result<f64> {
-        let admin = self.admin.as_deref().context("this server tells no metrics")?;
-        admin::metric(admin, name)
+        let admin = self.admin.as_deref();
+        admin::metric(admin.with_context(|| format!("the {} tells no metrics", self.name))?, name)
+    }
+
+    /// An error once the process has ended.
+    pub fn ended(&mut self) -> Result<()> {
+        let Some(status) = self.child.try_wait()? else { return Ok(()) };
+        bail!("the {} ended in the middle of the run ({status}): {}", self.name, self.last_words())
+    }
+
+    /// The last line that it wrote to standard error.
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no message").to_owned()
     }
 
     /// Ends it at once and tells how many short sends it reported.
@@ -152,6 +166,19 @@ impl Drop for Server {
     }
 }
 
+/// `error`, unless one of `servers` has ended: then that, as the reason of it.
+pub fn explain(servers: &mut [Server], error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Interrupted>() {
+        return error;
+    }
+    let mut reason = None;
+    let ended = wait_until(END_PATIENCE, || {
+        reason = servers.iter_mut().find_map(|server| server.ended().err());
+        reason.is_some()
+    });
+    ended.err().or(reason).unwrap_or(error)
+}
+
 fn command(launch: &Launch, cpu: Option<usize>) -> Command {
     let mut command = Command::new(&launch.program);
     command.args(&launch.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
@@ -162,16 +189,22 @@ fn command(launch: &Launch, cpu: Option<usize>) -> Command {
         }
     }
     command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
+    end_with_parent(&mut command, cpu);
+    command
+}
+
+/// The process of `command` runs on `cpu`, if that is given, and ends with this one
+/// even if this is killed. Ctrl-C is for this process alone, which then ends its
+/// children in order.
+pub fn end_with_parent(command: &mut Command, cpu: Option<usize>) {
     let prepare = move || {
-        // SAFETY: this option takes a number and touches no memory of ours. The
-        // server ends with this process even if that is killed.
+        // SAFETY: this option takes a number and touches no memory of ours.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) };
         cpu.map_or(Ok(()), pin)
     };
     // SAFETY: `prepare` makes two system calls and neither allocates nor locks, so
     // it may run between fork and exec.
-    unsafe { command.pre_exec(prepare) };
-    command
+    unsafe { command.process_group(0).pre_exec(prepare) };
 }
 
 /// Reads the output to its end, so that a full pipe never stops the server. URLs

@@ -1,61 +1,13 @@
-//! The program as its users start it: bad conditions, a whole short run, Ctrl-C.
+//! The program as its users start it: a whole short run, Ctrl-C.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use support::{PROGRAM, Running, bench, check_fails, is_alive};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_redcast-bench");
-
-fn bench(arguments: &[&str]) -> Command {
-    let mut command = Command::new(PROGRAM);
-    command.args(arguments).env_remove("GATEWAY_BIN");
-    command
-}
-
-#[track_caller]
-fn check_fails(output: &Output, expected: &str) {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    let last = stderr.lines().last().unwrap_or_default();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(last.starts_with("redcast-bench: ") && last.contains(expected), "{stderr}");
-    assert!(!stderr.contains("panicked"), "{stderr}");
-}
-
-#[test]
-fn a_missing_gateway_is_one_clear_sentence() {
-    let output = bench(&["run", "--gateway", "no/such/file"]).output().unwrap();
-    check_fails(&output, "there is no gateway at no/such/file: build it");
-}
-
-#[test]
-fn a_gateway_that_ends_at_once_is_one_clear_sentence() {
-    let output = bench(&["run", "--only", "a", "--gateway", "/bin/false"]).output().unwrap();
-    check_fails(&output, "the gateway ended before it was ready (exit status: 1)");
-}
-
-#[test]
-fn a_missing_redis_is_one_clear_sentence() {
-    let output = bench(&["run", "--without-gateway"]).env("PATH", "/nowhere").output().unwrap();
-    check_fails(&output, "redis-server is not installed");
-}
-
-#[test]
-fn too_few_descriptors_are_one_clear_sentence() {
-    let line = format!("ulimit -n 1000 && exec {PROGRAM} run --without-gateway --only a");
-    let output = Command::new("sh").args(["-c", &line]).output().unwrap();
-    check_fails(&output, "1000 connections need 1300 open files per process");
-}
-
-#[test]
-fn an_unknown_scenario_names_those_there_are() {
-    let output = bench(&["run", "--without-gateway", "--only", "a,zz"]).output().unwrap();
-    check_fails(&output, "there is no scenario \"zz\"; there are a, b1, b2, c, d, e, e19, f, ");
-}
+#[allow(dead_code, reason = "each file of tests uses some of it")]
+mod support;
 
 #[test]
 fn a_plot_of_something_else_is_one_clear_sentence_and_writes_nothing() {
@@ -102,32 +54,14 @@ fn check_json(path: &Path) {
 
 #[test]
 fn ctrl_c_stops_the_children_too() {
-    let mut child = bench(&["run", "--without-gateway", "--only", "a", "--window", "60"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
-    assert!(line.contains("(a) round 1 of 5: floor"), "{line}");
+    let arguments = ["run", "--without-gateway", "--only", "a", "--window", "60"];
+    let mut run = Running::start(&mut bench(&arguments));
+    run.until_it_says("(a) round 1 of 5: floor");
     // Redis and the floor.
-    let children = await_children(child.id(), 2);
-    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
-    kill_process(pid, Signal::INT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    for pid in children {
-        assert!(!Path::new(&format!("/proc/{pid}")).exists(), "child {pid} still runs");
-    }
-}
-
-fn await_children(pid: u32, count: usize) -> Vec<u32> {
-    let end = Instant::now() + Duration::from_secs(20);
-    loop {
-        let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-        let children: Vec<u32> = list.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
-        if children.len() >= count {
-            return children;
-        }
-        assert!(Instant::now() < end, "only {children:?} after 20 s");
-        std::thread::sleep(Duration::from_millis(10));
+    let children = run.children(2);
+    run.press_ctrl_c();
+    assert_eq!(run.end(), Some(130));
+    for (pid, line) in children {
+        assert!(!is_alive(pid), "still runs: {line}");
     }
 }

@@ -1,0 +1,93 @@
+//! A small crowd over six real gateways, and what ends it early.
+
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
+
+use std::ffi::OsString;
+
+use redcast_e2e::redcast;
+use support::{Running, bench, is_alive};
+
+#[allow(dead_code, reason = "each file of tests uses some of it")]
+mod support;
+
+/// Redis, six gateways and six load processes.
+const CHILDREN: usize = 13;
+
+fn gateway() -> OsString {
+    redcast().as_std().get_program().to_owned()
+}
+
+#[test]
+fn all_are_open_at_once_and_all_are_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bench.json");
+    let mut command = bench(&["run", "--quick", "--only", "h", "--json"]);
+    let output = command.arg(&path).arg("--gateway").arg(gateway()).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(stdout.contains("once per run, not in rounds"), "{stdout}");
+    assert!(!stdout.contains("MISSED"), "{stdout}");
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let scenario = &json["scenarios"][0];
+    assert_eq!((&scenario["key"], &scenario["clients"]), (&"h".into(), &6_000.into()));
+    let instances = scenario["runs"]["gateway"][0]["crowd"]["instances"].as_array().unwrap();
+    assert_eq!(instances.len(), 6);
+    for instance in instances {
+        for figure in ["clients", "open", "served", "gauge"] {
+            assert_eq!(instance[figure], 1_000, "{figure} of {instance}");
+        }
+        for figure in ["lost", "duplicated", "reordered"] {
+            assert_eq!(instance[figure], 0, "{figure} of {instance}");
+        }
+        let last_ms = instance["last_ms"].as_f64().unwrap();
+        assert!(last_ms > 0.0 && last_ms < 60_000.0, "{instance}");
+    }
+    let bars = json["comparisons"].as_array().unwrap();
+    assert!(bars.len() >= 5 && bars.iter().all(|bar| bar["reached"] == "reached"), "{bars:?}");
+}
+
+#[test]
+fn a_gateway_that_dies_in_the_middle_is_named() {
+    let run = crowd();
+    run.kill_child("redcast serve");
+    run.check_fails("the gateway 1 ended in the middle of the run (signal: 9 (SIGKILL))");
+}
+
+#[test]
+fn a_load_process_that_dies_in_the_middle_is_named() {
+    let run = crowd();
+    run.kill_child("crowd-load");
+    run.check_fails("a load process ended in the middle of the run (signal: 9 (SIGKILL))");
+}
+
+#[test]
+fn ctrl_c_leaves_nothing_running() {
+    let mut run = crowd();
+    let children = run.children(CHILDREN);
+    run.press_ctrl_c();
+    assert_eq!(run.end(), Some(130));
+    for (pid, line) in children {
+        assert!(!is_alive(pid), "still runs: {line}");
+    }
+}
+
+/// A crowd that is all connected.
+fn crowd() -> Running {
+    let mut command = bench(&["run", "--quick", "--only", "h", "--gateway"]);
+    let mut run = Running::start(command.arg(gateway()));
+    run.until_it_says("(h) counting the connections");
+    run
+}
+
+#[test]
+fn five_rounds_of_clients_are_told_in_one_line() {
+    let mut command = bench(&["run", "--quick", "--only", "rounds", "--gateway"]);
+    let output = command.arg(gateway()).output().unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let line = stdout.lines().find(|line| line.contains("after each round")).unwrap();
+    let values = line.split("after each round ").nth(1).unwrap().split(" MB").next().unwrap();
+    let values: Vec<f64> = values.split(", ").map(|value| value.parse().unwrap()).collect();
+    assert!(values.len() == 5 && values.iter().all(|&value| value > 1.0), "{line}");
+    assert!(stdout.contains("memory last ÷ first"), "{stdout}");
+}
