@@ -6,7 +6,6 @@
 //! Frames are the events' own buffers, never slices of a joined one, so what
 //! waits on a thousand slow connections is held once.
 
-use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -14,10 +13,8 @@ use bytes::Bytes;
 
 use crate::broadcast::{ChannelKey, SlowConsumer};
 use crate::metrics::HubMetrics;
+use crate::waiting::{Waiting, cost};
 
-/// What a queue entry costs beside its bytes. Counted, or a million tiny events
-/// would cost many times the limit.
-const ENTRY_OVERHEAD: usize = 64;
 /// How much one flush offers to the socket: the thread's other connections wait.
 const FLUSH_BYTES: usize = 64 << 10;
 const FLUSH_SLICES: usize = 64;
@@ -44,26 +41,44 @@ pub(crate) enum Kind {
     Ping,
     /// A reply or a notice: never dropped.
     Reply,
-    /// An event under its channel's policy.
+    /// An event under its channel's policy, about nothing that a newer one replaces.
     Event(ChannelKey, SlowConsumer),
+    /// An event of a `keep_latest` channel about this item of it.
+    Latest(ChannelKey, u64),
 }
 
 impl Kind {
     /// How many deliveries it counts for: a reply is none.
     pub(crate) fn events(self) -> u64 {
-        u64::from(matches!(self, Self::Event(..)))
+        u64::from(matches!(self, Self::Event(..) | Self::Latest(..)))
+    }
+
+    /// The item in whose place a newer event goes.
+    pub(crate) fn item(self) -> Option<(ChannelKey, u64)> {
+        match self {
+            Self::Latest(channel, item) => Some((channel, item)),
+            Self::Pong | Self::Ping | Self::Reply | Self::Event(..) => None,
+        }
+    }
+
+    /// The channel, if its policy gives the event up when there is no room.
+    fn droppable(self) -> Option<ChannelKey> {
+        match self {
+            Self::Event(_, SlowConsumer::Disconnect) => None,
+            Self::Event(channel, _) | Self::Latest(channel, _) => Some(channel),
+            Self::Pong | Self::Ping | Self::Reply => None,
+        }
+    }
+
+    /// Whether a policy may give it up.
+    pub(crate) fn is_droppable(self) -> bool {
+        self.droppable().is_some()
     }
 }
 
 /// The limit is reached and nothing that waits may be dropped.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Full;
-
-#[derive(Debug)]
-struct Queued {
-    frame: Bytes,
-    kind: Kind,
-}
 
 #[derive(Debug)]
 struct InProgress {
@@ -76,11 +91,9 @@ pub(crate) struct Backlog {
     current: Option<InProgress>,
     pong: Option<Bytes>,
     ping: Option<Bytes>,
-    queue: VecDeque<Queued>,
+    queue: Waiting,
     close: Option<Bytes>,
     waiting_bytes: usize,
-    /// Entries at the front of the queue that are known to be undroppable.
-    undroppable: usize,
     losses: Vec<Loss>,
     metrics: HubMetrics,
 }
@@ -91,10 +104,9 @@ impl Backlog {
             current: None,
             pong: None,
             ping: None,
-            queue: VecDeque::new(),
+            queue: Waiting::default(),
             close: None,
             waiting_bytes: 0,
-            undroppable: 0,
             losses: Vec::new(),
             metrics,
         }
@@ -112,43 +124,36 @@ impl Backlog {
         match kind {
             Kind::Pong => self.pong = Some(frame),
             Kind::Ping => self.ping = Some(frame),
-            Kind::Reply | Kind::Event(..) => return self.queue(frame, kind, limit),
+            Kind::Reply | Kind::Event(..) | Kind::Latest(..) => {
+                return self.queue(frame, kind, limit);
+            }
         }
         Ok(())
     }
 
     fn queue(&mut self, frame: Bytes, kind: Kind, limit: usize) -> Result<(), Full> {
-        if let Kind::Event(_, SlowConsumer::KeepLatest) = kind
-            && let Some(index) = self.queue.iter().position(|queued| queued.kind == kind)
-        {
+        if let Some((place, before)) = self.queue.same_item(kind) {
             self.metrics.conflated.inc();
-            let older = &mut self.queue[index];
-            let before = older.frame.len();
             if self.waiting_bytes - before + frame.len() <= limit {
-                let after = frame.len();
-                older.frame = frame;
-                self.change_waiting(before, after);
+                self.change_waiting(before, frame.len());
+                self.queue.replace(place, frame);
                 return Ok(());
             }
             // Too large for the place of the older one, so it must make room like any other.
-            self.queue.remove(index);
-            self.change_waiting(before + ENTRY_OVERHEAD, 0);
+            let older = self.queue.remove(place);
+            self.no_longer_waits(older.as_ref());
         }
-        let cost = frame.len() + ENTRY_OVERHEAD;
+        let cost = cost(&frame, kind);
         while !self.queue.is_empty() && self.waiting_bytes + cost > limit {
             if self.drop_oldest() {
                 continue;
             }
-            return match kind {
-                Kind::Event(channel, policy) if policy != SlowConsumer::Disconnect => {
-                    self.count_loss(channel);
-                    Ok(())
-                }
-                _ => Err(Full),
-            };
+            let channel = kind.droppable().ok_or(Full)?;
+            self.count_loss(channel);
+            return Ok(());
         }
         self.change_waiting(0, cost);
-        self.queue.push_back(Queued { frame, kind });
+        self.queue.push(frame, kind);
         Ok(())
     }
 
@@ -159,11 +164,10 @@ impl Backlog {
 
     /// Forgets what was not begun; answers how many events that were.
     pub(crate) fn discard_queue(&mut self) -> u64 {
-        let count = self.queue.iter().map(|queued| queued.kind.events()).sum();
+        let count = self.queue.iter().map(|(_, kind)| kind.events()).sum();
         self.queue.clear();
         self.pong = None;
         self.ping = None;
-        self.undroppable = 0;
         self.change_waiting(self.waiting_bytes, 0);
         count
     }
@@ -197,7 +201,7 @@ impl Backlog {
         let (mut count, mut bytes) = (0, 0);
         let current = self.current.iter().map(|begun| &begun.frame[begun.written..]);
         let urgent = self.pong.iter().chain(&self.ping).map(|frame| &frame[..]);
-        let queued = self.queue.iter().map(|queued| &queued.frame[..]);
+        let queued = self.queue.iter().map(|(frame, _)| &frame[..]);
         let close = self.close.iter().map(|frame| &frame[..]);
         for slice in current.chain(urgent).chain(queued).chain(close).take(FLUSH_SLICES) {
             let slice = &slice[..slice.len().min(FLUSH_BYTES - bytes)];
@@ -235,23 +239,16 @@ impl Backlog {
     }
 
     fn pop_queue(&mut self) -> Option<Bytes> {
-        let queued = self.queue.pop_front()?;
-        self.undroppable = self.undroppable.saturating_sub(1);
-        self.change_waiting(queued.frame.len() + ENTRY_OVERHEAD, 0);
-        Some(queued.frame)
+        let first = self.queue.pop();
+        self.no_longer_waits(first.as_ref());
+        first.map(|(frame, _)| frame)
     }
 
     fn drop_oldest(&mut self) -> bool {
-        let droppable = |queued: &Queued| matches!(queued.kind, Kind::Event(_, policy) if policy != SlowConsumer::Disconnect);
-        let start = self.undroppable;
-        let found = self.queue.range(start..).position(droppable);
-        let Some(index) = found.map(|offset| start + offset) else {
-            self.undroppable = self.queue.len();
-            return false;
-        };
-        self.undroppable = index;
-        if let Some(Queued { frame, kind: Kind::Event(channel, _) }) = self.queue.remove(index) {
-            self.change_waiting(frame.len() + ENTRY_OVERHEAD, 0);
+        let Some(place) = self.queue.oldest_droppable() else { return false };
+        let oldest = self.queue.remove(place);
+        self.no_longer_waits(oldest.as_ref());
+        if let Some(channel) = oldest.and_then(|(_, kind)| kind.droppable()) {
             self.count_loss(channel);
         }
         true
@@ -266,6 +263,11 @@ impl Backlog {
         } else {
             self.losses.push(Loss { channel, dropped: 1, from_ms: now, to_ms: now });
         }
+    }
+
+    fn no_longer_waits(&mut self, taken: Option<&(Bytes, Kind)>) {
+        let cost = taken.map_or(0, |(frame, kind)| cost(frame, *kind));
+        self.change_waiting(cost, 0);
     }
 
     // The gauge and the field change together, here and in Drop.

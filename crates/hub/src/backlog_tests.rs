@@ -1,7 +1,9 @@
 //! Tests of what waits: its order, its bound, and what each policy gives up.
 
 use super::*;
+use crate::broadcast::WHOLE_CHANNEL;
 use crate::testing::{Sent, frame_of, metrics, split};
+use crate::waiting::{ENTRY_OVERHEAD, INDEX_OVERHEAD};
 use redcast_protocol::CloseCode;
 use redcast_wire::{close_frame, ping_frame, pong_frame, text_frame};
 
@@ -18,6 +20,14 @@ fn drop_oldest(channel: ChannelKey) -> Kind {
 }
 
 fn keep_latest(channel: ChannelKey) -> Kind {
+    latest(channel, WHOLE_CHANNEL)
+}
+
+fn latest(channel: ChannelKey, item: u64) -> Kind {
+    Kind::Latest(channel, item)
+}
+
+fn without_item(channel: ChannelKey) -> Kind {
     event(channel, SlowConsumer::KeepLatest)
 }
 
@@ -132,7 +142,7 @@ fn with_nothing_else_waiting_any_size_is_taken() {
         let mut backlog = Backlog::new(metrics());
         backlog.begin(text("begun"), 1);
         backlog.push(frame_of(500, 'x'), kind, 10).unwrap();
-        assert_eq!(backlog.queue.len(), 1);
+        assert_eq!(backlog.queue.iter().count(), 1);
     }
 }
 
@@ -143,7 +153,7 @@ fn the_oldest_droppable_go_first_and_no_more_than_needed() {
         ("reply", Kind::Reply),
         ("a1", drop_oldest(A)),
         ("must", disconnect(ChannelKey(3))),
-        ("b1", keep_latest(B)),
+        ("b1", without_item(B)),
         ("a2", drop_oldest(A)),
         ("a3", drop_oldest(A)),
     ] {
@@ -195,10 +205,10 @@ fn what_was_found_undroppable_is_not_looked_at_again_but_what_comes_behind_is() 
         backlog.push(text(name), Kind::Reply, limit).unwrap();
     }
     assert_eq!(backlog.push(text("r4"), Kind::Reply, limit), Err(Full));
-    assert_eq!(backlog.undroppable, 3);
+    assert_eq!(backlog.queue.passed_over(), 3);
     // The first leaves, an event takes its place, and must give way to a reply.
     backlog.advance(4);
-    assert_eq!(backlog.undroppable, 2);
+    assert_eq!(backlog.queue.passed_over(), 2);
     backlog.push(text("a1"), drop_oldest(A), limit).unwrap();
     backlog.push(text("r4"), Kind::Reply, limit).unwrap();
     assert_eq!(backlog.metrics.dropped_oldest.get(), 1);
@@ -222,7 +232,7 @@ fn the_latest_takes_the_place_of_the_older_of_its_channel() {
         backlog.push(text(name), kind, NO_LIMIT).unwrap();
     }
     assert_eq!(backlog.metrics.conflated.get(), 2);
-    assert_eq!(backlog.waiting_bytes, 4 * (ENTRY_OVERHEAD + 4));
+    assert_eq!(backlog.waiting_bytes, 4 * (ENTRY_OVERHEAD + 4) + 2 * INDEX_OVERHEAD);
     assert_eq!(backlog.metrics.outbox_bytes.get(), backlog.waiting_bytes as i64);
     assert_eq!(texts(&mut backlog), ["a3", "b1", "c1", "c2"]);
     assert!(backlog.take_losses().is_empty(), "conflation is counted, not told");
@@ -230,8 +240,79 @@ fn the_latest_takes_the_place_of_the_older_of_its_channel() {
 }
 
 #[test]
+fn the_latest_takes_the_place_of_the_older_of_its_item_alone() {
+    let mut backlog = Backlog::new(metrics());
+    for (name, kind) in [
+        ("x1", latest(A, 1)),
+        ("none1", without_item(A)),
+        ("y1", latest(A, 2)),
+        ("other x", latest(B, 1)),
+        ("x2", latest(A, 1)),
+        ("none2", without_item(A)),
+        ("y2", latest(A, 2)),
+        ("y3", latest(A, 2)),
+    ] {
+        backlog.push(text(name), kind, NO_LIMIT).unwrap();
+    }
+    assert_eq!(backlog.metrics.conflated.get(), 3);
+    // The one that is being written is no longer in anybody's place.
+    backlog.advance(1);
+    backlog.push(text("x3"), latest(A, 1), NO_LIMIT).unwrap();
+    assert_eq!(backlog.metrics.conflated.get(), 3);
+    let expected = [&text("x2")[1..], &text("none1"), &text("y3"), &text("other x")].concat();
+    let all = drain(&mut backlog, NO_LIMIT);
+    assert_eq!(all[..expected.len()], expected);
+    assert!(all.ends_with(&[text("none2"), text("x3")].concat()));
+    assert_eq!(backlog.waiting_bytes, 0);
+}
+
+#[test]
+fn one_without_an_item_is_given_up_like_any_other() {
+    let mut backlog = Backlog::new(metrics());
+    for (name, kind) in [("n1", without_item(A)), ("x1", latest(A, 1)), ("n2", without_item(A))] {
+        backlog.push(text(name), kind, NO_LIMIT).unwrap();
+    }
+    let limit = backlog.waiting_bytes;
+    backlog.push(text("n3"), without_item(A), limit).unwrap();
+    assert_eq!(texts(&mut backlog), ["x1", "n2", "n3"]);
+    assert_eq!((backlog.metrics.dropped_oldest.get(), backlog.metrics.conflated.get()), (1, 0));
+    assert_eq!(backlog.take_losses()[0].dropped, 1);
+}
+
+#[test]
+fn the_latest_of_an_item_that_was_given_up_waits_at_the_end() {
+    let mut backlog = Backlog::new(metrics());
+    backlog.push(text("x1"), latest(A, 1), NO_LIMIT).unwrap();
+    backlog.push(text("y1"), latest(A, 2), NO_LIMIT).unwrap();
+    let limit = backlog.waiting_bytes;
+    backlog.push(text("z1"), latest(A, 3), limit).unwrap();
+    backlog.push(text("x2"), latest(A, 1), limit).unwrap();
+    assert_eq!(texts(&mut backlog), ["z1", "x2"]);
+    assert_eq!((backlog.metrics.dropped_oldest.get(), backlog.metrics.conflated.get()), (2, 0));
+}
+
+#[test]
+fn ten_thousand_items_are_kept_without_a_search() {
+    const ITEMS: u64 = 10_000;
+    let mut backlog = Backlog::new(metrics());
+    let start = std::time::Instant::now();
+    for round in 0..50 {
+        for item in 0..ITEMS {
+            let frame = text(&format!("{item} {round}"));
+            backlog.push(frame, latest(A, item * 0x9e37_79b9), NO_LIMIT).unwrap();
+        }
+    }
+    let taken = start.elapsed();
+    let expected: Vec<_> = (0..ITEMS).map(|item| format!("{item} 49")).collect();
+    assert_eq!(texts(&mut backlog), expected);
+    assert_eq!(backlog.metrics.conflated.get(), 49 * ITEMS);
+    // A fraction of a second; 2,450 million looks at an entry would take many.
+    assert!(taken < Duration::from_secs(3), "{taken:?}");
+}
+
+#[test]
 fn a_latest_that_grew_keeps_its_place_up_to_the_limit_and_no_further() {
-    let limit = 3 * ENTRY_OVERHEAD + 200 + 8;
+    let limit = 3 * ENTRY_OVERHEAD + INDEX_OVERHEAD + 200 + 8;
     let build = |len| {
         let mut backlog = Backlog::new(metrics());
         backlog.push(frame_of(20, 'a'), keep_latest(A), limit).unwrap();
@@ -242,7 +323,7 @@ fn a_latest_that_grew_keeps_its_place_up_to_the_limit_and_no_further() {
     };
     let exact = build(200);
     assert_eq!(exact.waiting_bytes, limit);
-    assert_eq!(exact.queue[0].frame.len(), 200);
+    assert_eq!(exact.queue.iter().next().unwrap().0.len(), 200);
     let mut beyond = build(201);
     assert!(beyond.waiting_bytes <= limit);
     assert_eq!(beyond.metrics.conflated.get(), 1);
@@ -305,7 +386,7 @@ fn discarding_leaves_what_was_begun_and_the_close_frame() {
     backlog.push(text("a2"), drop_oldest(A), NO_LIMIT).unwrap();
     assert_eq!(backlog.discard_queue(), 2, "a reply is no event");
     assert_eq!(backlog.metrics.outbox_bytes.get(), 0);
-    assert_eq!((backlog.waiting_bytes, backlog.undroppable), (0, 0));
+    assert_eq!((backlog.waiting_bytes, backlog.queue.passed_over()), (0, 0));
     let expected = [&text("begun")[3..], &close_frame(CloseCode::Normal, "bye")].concat();
     assert_eq!(drain(&mut backlog, NO_LIMIT), expected);
 }

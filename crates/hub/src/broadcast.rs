@@ -1,6 +1,6 @@
 //! What goes to the members of one channel, encoded before it comes here.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -28,9 +28,12 @@ pub enum SlowConsumer {
     Disconnect,
     /// The oldest events that wait make room; the client is told by a gap.
     DropOldest,
-    /// Only the newest event waits; older ones are counted as conflated.
+    /// Only the newest event of each item waits; older ones are counted as conflated.
     KeepLatest,
 }
+
+/// The item of a [`SlowConsumer::KeepLatest`] channel whose events are all about one.
+pub const WHOLE_CHANNEL: u64 = 0;
 
 /// One message for the members of a channel.
 #[derive(Clone, Debug)]
@@ -41,6 +44,11 @@ pub struct Broadcast {
     pub frames: Frames,
     /// What may happen to it on a slow connection.
     pub policy: SlowConsumer,
+    /// Which item of its channel it is about; only [`SlowConsumer::KeepLatest`] asks.
+    /// One without an item takes no other's place, and no other takes its.
+    pub item: Option<u64>,
+    /// Over how long its channel's messages are gathered; the same for all of them.
+    pub flush_every: Option<Duration>,
     /// When this instance read the event it carries; none for a notice.
     pub received: Option<Instant>,
 }

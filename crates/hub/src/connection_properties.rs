@@ -1,6 +1,8 @@
 //! Any order of events, replies, pongs, pings, room and closes: the client reads whole
 //! frames in order, and each event arrives or is counted.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use redcast_wire::{ping_frame, pong_frame, text_frame};
 
@@ -10,17 +12,24 @@ use crate::testing::{Sent, split};
 /// One thing that happens to a connection.
 #[derive(Debug, Clone)]
 enum Step {
-    Deliver { events: Vec<(usize, usize)>, join: bool },
+    /// Of each event its channel, its item and its size.
+    Deliver {
+        events: Vec<(usize, Option<u64>, usize)>,
+        join: bool,
+    },
     Reply(usize),
     Pong,
     Ping,
     Room(usize),
     Flush,
-    Close { flush: bool },
+    Close {
+        flush: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let events = prop::collection::vec((0..3_usize, 0..300_usize), 1..6);
+    let item = prop::option::weighted(0.8, 0..4_u64);
+    let events = prop::collection::vec((0..3_usize, item, 0..300_usize), 1..6);
     prop_oneof![
         8 => (events, any::<bool>()).prop_map(|(events, join)| Step::Deliver { events, join }),
         2 => (0..200_usize).prop_map(Step::Reply),
@@ -52,6 +61,8 @@ struct Story {
     replies: Vec<u32>,
     pongs: u32,
     told: u64,
+    /// The last event that was handed over of each item.
+    newest: BTreeMap<(usize, Option<u64>), u32>,
 }
 
 impl Story {
@@ -59,7 +70,8 @@ impl Story {
         let socket = TestSocket::with_room(500);
         let (connection, metrics) = connection(&socket, Form::Raw, 1500);
         let (next, handed, replies, pongs, told) = (0, 0, Vec::new(), 0, 0);
-        Self { socket, connection, metrics, policies, next, handed, replies, pongs, told }
+        let newest = BTreeMap::new();
+        Self { socket, connection, metrics, policies, next, handed, replies, pongs, told, newest }
     }
 
     fn text(&mut self, channel: &str, size: usize) -> String {
@@ -85,9 +97,11 @@ impl Story {
             Step::Deliver { events, join } => {
                 let events: Vec<Broadcast> = events
                     .iter()
-                    .map(|&(channel, size)| {
-                        let text = self.text(&channel.to_string(), size);
-                        event(channel as u64, &text, self.policies[channel])
+                    .map(|&(channel, item, size)| {
+                        let name = item.map_or_else(String::new, |item| item.to_string());
+                        let text = self.text(&format!("{channel}:{name}"), size);
+                        self.newest.insert((channel, item), self.next);
+                        Broadcast { item, ..event(channel as u64, &text, self.policies[channel]) }
                     })
                     .collect();
                 self.handed += deliver(&self.connection, &events, *join).events;
@@ -161,21 +175,28 @@ impl Story {
     }
 
     fn check_texts(&self, closed: Option<CloseCode>) {
-        let (mut all, mut in_order, mut per_channel) = (Vec::new(), Vec::new(), [0; 3]);
+        let (mut all, mut in_order) = (Vec::new(), Vec::new());
+        let mut last: BTreeMap<(usize, Option<u64>), u32> = BTreeMap::new();
         for text in self.socket.texts() {
             let mut parts = text.split('|');
             let number: u32 = parts.next().unwrap().parse().unwrap();
-            let channel = parts.next().unwrap();
-            all.push((number, channel == "reply"));
-            let channel: Option<usize> = channel.parse().ok();
-            if let Some(channel) = channel {
-                assert!(per_channel[channel] < number, "channel {channel} out of order");
-                per_channel[channel] = number;
+            let event = parts.next().unwrap().split_once(':');
+            all.push((number, event.is_none()));
+            let event = event.map(|(channel, item)| (channel.parse().unwrap(), item.parse().ok()));
+            if let Some(event) = event {
+                let before = last.insert(event, number).unwrap_or(0);
+                assert!(before < number, "{event:?} out of order");
             }
             // Only conflation may move an event forward, into its elder's place.
-            if channel.is_none_or(|c| self.policies[c] != SlowConsumer::KeepLatest) {
+            let conflates = |(channel, item): (usize, Option<u64>)| {
+                self.policies[channel] == SlowConsumer::KeepLatest && item.is_some()
+            };
+            if event.is_none_or(|event| !conflates(event)) {
                 in_order.push(number);
             }
+        }
+        if closed.is_none() && self.metrics.dropped_oldest.get() == 0 {
+            assert_eq!(last, self.newest, "conflation never costs the newest");
         }
         assert!(in_order.is_sorted_by(|a, b| a < b));
         let events = all.iter().filter(|(_, is_reply)| !is_reply).count() as u64;

@@ -41,6 +41,7 @@ pub(crate) enum Message {
         applied: oneshot::Sender<()>,
     },
     Members(oneshot::Sender<Vec<Weak<Member>>>),
+    EndHolding,
 }
 
 /// The way to one shard.
@@ -139,6 +140,15 @@ impl Hub {
             all.extend(members.await.map_err(|_| HubClosed)?);
         }
         Ok(all)
+    }
+
+    /// Ends what `flush_every` began, before a drain: what is held is delivered, and
+    /// from then on every event at once. Who is given back could not get it later.
+    pub async fn end_holding(&self) -> Result<(), HubClosed> {
+        for mailbox in self.mailboxes.iter() {
+            mailbox.send(Message::EndHolding).await?;
+        }
+        Ok(())
     }
 
     /// How long ago the timer of the slowest shard ticked: seconds mean that a

@@ -9,7 +9,8 @@
 //!
 //! This room never serialises JSON (invariant 2), and knows a socket only by the
 //! small trait [`Socket`]. Flow: `hub.rs` → `shard.rs` → `turn.rs` →
-//! `connection.rs` → `outbox.rs`.
+//! `connection.rs` → `outbox.rs`; a channel with `flush_every` makes a stop in
+//! `held.rs` before its turn.
 
 #![forbid(unsafe_code)]
 
@@ -17,18 +18,20 @@ mod backlog;
 mod broadcast;
 mod config;
 mod connection;
+mod held;
 mod hub;
 mod metrics;
 mod outbox;
 mod shard;
 mod socket;
 mod turn;
+mod waiting;
 
 #[cfg(test)]
 mod testing;
 
 pub use backlog::Loss;
-pub use broadcast::{Broadcast, ChannelKey, Form, Frames, SlowConsumer};
+pub use broadcast::{Broadcast, ChannelKey, Form, Frames, SlowConsumer, WHOLE_CHANNEL};
 pub use config::HubConfig;
 pub use connection::{Connection, Flush, Member};
 pub use hub::{Hub, HubClosed, Places, Seat};

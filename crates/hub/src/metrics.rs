@@ -11,6 +11,9 @@ use prometheus::{
 pub struct HubMetrics {
     /// Events handed to connections (an event to ten clients counts ten).
     pub delivered: IntCounter,
+    /// Deliveries that went out with an earlier one of the same connection, because
+    /// their channel's `flush_every` had them wait for each other.
+    pub coalesced: IntCounter,
     /// Bytes written to sockets by the hub, frame headers included.
     pub bytes_out: IntCounter,
     /// Memberships of connections in channels.
@@ -22,7 +25,7 @@ pub struct HubMetrics {
     pub delivery_latency: Histogram,
     /// Deliveries a `drop_oldest` channel gave up for a slow client.
     pub dropped_oldest: IntCounter,
-    /// Deliveries replaced by a newer one of the same `keep_latest` channel.
+    /// Deliveries replaced by a newer one of the same item of a `keep_latest` channel.
     pub conflated: IntCounter,
     /// Deliveries given up because the connection was closed as a slow consumer.
     pub dropped_slow: IntCounter,
@@ -44,6 +47,10 @@ impl HubMetrics {
             delivered: IntCounter::new(
                 "redcast_events_delivered_total",
                 "Events handed to connections; an event to ten clients counts ten.",
+            )?,
+            coalesced: IntCounter::new(
+                "redcast_deliveries_coalesced_total",
+                "Deliveries that shared a write with an earlier one because of flush_every.",
             )?,
             bytes_out: IntCounter::new(
                 "redcast_bytes_out_total",
@@ -70,6 +77,7 @@ impl HubMetrics {
             dropped_closed: dropped.with_label_values(&["closed"]),
         };
         registry.register(Box::new(metrics.delivered.clone()))?;
+        registry.register(Box::new(metrics.coalesced.clone()))?;
         registry.register(Box::new(metrics.bytes_out.clone()))?;
         registry.register(Box::new(metrics.subscriptions.clone()))?;
         registry.register(Box::new(metrics.outbox_bytes.clone()))?;
@@ -90,6 +98,7 @@ mod tests {
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for series in [
             "redcast_events_delivered_total 0",
+            "redcast_deliveries_coalesced_total 0",
             "redcast_bytes_out_total 0",
             "redcast_subscriptions 0",
             "redcast_outbox_bytes 0",

@@ -12,7 +12,7 @@ use redcast_protocol::CloseCode;
 use redcast_wire::close_frame;
 
 use crate::backlog::{Backlog, Full, Kind, Loss};
-use crate::broadcast::{Broadcast, Form};
+use crate::broadcast::{Broadcast, Form, SlowConsumer};
 use crate::metrics::HubMetrics;
 use crate::socket::Socket;
 
@@ -54,9 +54,10 @@ impl Share<'_> {
     fn frames(&self, form: Form) -> impl Iterator<Item = (&Bytes, Kind)> + Clone {
         self.picks.iter().filter_map(move |&pick| {
             let event = &self.events[pick as usize];
-            let kind = match event.received {
-                Some(_) => Kind::Event(event.channel, event.policy),
-                None => Kind::Reply,
+            let kind = match (event.received, event.policy, event.item) {
+                (None, ..) => Kind::Reply,
+                (_, SlowConsumer::KeepLatest, Some(item)) => Kind::Latest(event.channel, item),
+                (_, policy, _) => Kind::Event(event.channel, policy),
             };
             event.frames.get(form).map(|frame| (frame, kind))
         })

@@ -2,6 +2,7 @@
 //!
 //! It takes all waiting messages at once, runs the broadcasts among them as one
 //! [turn](crate::turn::Turn), and looks after pings and idle time-outs on one timer.
+//! Broadcasts of channels with `flush_every` are [held](crate::held) before their turn.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::broadcast::ChannelKey;
 use crate::connection::{Common, Member};
+use crate::held::{Held, Release};
 use crate::hub::{Desk, Message};
-use crate::turn::{END, Turn};
+use crate::turn::{END, Tally, Turn};
 
 /// Messages taken from the queue at once.
 const TAKE: usize = 1024;
@@ -27,6 +29,7 @@ pub struct ShardTask {
     desk: Arc<Desk>,
     waiting: mpsc::Receiver<Message>,
     shard: Shard,
+    held: Held,
     ping: Bytes,
     phase: u32,
 }
@@ -54,8 +57,9 @@ impl ShardTask {
         // The slots fill from 0, so of few members the first is pinged half a round
         // after the start, and not at once: who has just come has shown that it lives.
         let phase = common.config.ping_phases() / 2;
+        let held = Held::new(common.config.queue_bytes);
         let shard = Shard { common, members: Slab::new(), channels: HashMap::new() };
-        Self { desk, waiting, shard, ping: ping_frame(&[]), phase }
+        Self { desk, waiting, shard, held, ping: ping_frame(&[]), phase }
     }
 
     /// Works until the hub is gone.
@@ -67,6 +71,7 @@ impl ShardTask {
             tokio::select! {
                 count = self.waiting.recv_many(&mut taken, TAKE) => {
                     if count == 0 {
+                        // Every seat is gone, so what is held has nobody to go to.
                         self.sweep();
                         return;
                     }
@@ -74,6 +79,7 @@ impl ShardTask {
                 }
                 () = self.desk.departure.notified() => self.sweep(),
                 _ = timer.tick() => self.tick(),
+                () = reached(self.held.next_moment()) => self.deliver(&mut turn).await,
             }
         }
     }
@@ -83,28 +89,72 @@ impl ShardTask {
         for message in taken.drain(..) {
             if let Message::Broadcast { broadcast, reserved } = message {
                 freed += reserved;
-                if turn.add(broadcast) {
-                    self.run_turn(turn).await;
+                if let Some(every) = self.held.interval(&broadcast) {
+                    if let Some(full) = self.held.hold(broadcast, every) {
+                        self.release(full, turn).await;
+                    }
+                } else if turn.add(broadcast) {
+                    self.deliver(turn).await;
                 }
                 continue;
             }
             // What changes the lists must see the events before it delivered.
-            self.run_turn(turn).await;
+            self.deliver(turn).await;
+            if let Some(before) = self.released_by(&message) {
+                self.release(before, turn).await;
+            }
             self.shard.apply(message);
         }
-        self.run_turn(turn).await;
+        self.deliver(turn).await;
         self.desk.room.add_permits(freed);
+    }
+
+    /// What is held that a message must find delivered: who joins gets nothing older
+    /// than the acknowledgement, and who leaves gets nothing after it.
+    fn released_by(&mut self, message: &Message) -> Option<Release> {
+        match message {
+            Message::Join { channel, .. } | Message::Leave { channel, .. } => {
+                Some(Release::Channel(*channel))
+            }
+            Message::EndHolding => {
+                self.held.end();
+                Some(Release::All)
+            }
+            Message::Broadcast { .. } | Message::Enter(_) | Message::Members(_) => None,
+        }
+    }
+
+    /// Delivers the turn, and what has become due by then: a busy queue must not keep
+    /// a moment waiting.
+    async fn deliver(&mut self, turn: &mut Turn) {
+        self.run_turn(turn).await;
+        if self.held.next_moment().is_some() {
+            self.release(Release::Due(tokio::time::Instant::now()), turn).await;
+        }
+    }
+
+    /// Delivers what was held, as a turn of its own: every share of it is one that
+    /// `flush_every` has brought together, which is what is counted.
+    async fn release(&mut self, which: Release, turn: &mut Turn) {
+        if !self.held.has(which) {
+            return;
+        }
+        self.run_turn(turn).await;
+        self.held.release(which, turn);
+        let done = self.run_turn(turn).await;
+        self.shard.common.metrics.coalesced.inc_by(done.events.saturating_sub(done.shares));
     }
 
     // The rest between turns, because under overload one batch may hold many: who
     // left must not keep its descriptor, nor the timer seem stuck, until all are done.
-    async fn run_turn(&mut self, turn: &mut Turn) {
-        turn.run(&mut self.shard).await;
+    async fn run_turn(&mut self, turn: &mut Turn) -> Tally {
+        let done = turn.run(&mut self.shard).await;
         self.sweep();
         let silence = self.desk.ticked.lock().elapsed();
         if silence > self.shard.common.config.tick() * 2 {
             self.tick();
         }
+        done
     }
 
     fn sweep(&mut self) {
@@ -155,6 +205,8 @@ impl Shard {
                 // Whoever asked may have given up waiting.
                 let _ = answer.send(members.collect());
             }
+            // The task itself has seen to it.
+            Message::EndHolding => {}
         }
     }
 
@@ -231,6 +283,14 @@ fn confirm(member: &Member, then: Option<Bytes>, applied: oneshot::Sender<()>) {
     }
     // A session that ended meanwhile does not wait for it any more.
     let _ = applied.send(());
+}
+
+/// Waits for a moment; for ever without one.
+async fn reached(moment: Option<tokio::time::Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn timer(every: Duration) -> Interval {

@@ -15,6 +15,8 @@ use crate::hub::{Hub, Seat};
 use crate::metrics::HubMetrics;
 use crate::testing::{Sent, TestSocket, event, eventually, metrics};
 
+#[path = "shard_held_tests.rs"]
+mod held;
 #[path = "shard_properties.rs"]
 mod properties;
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use prometheus::Registry;
 use redcast_wire::text_frame;
 
-use crate::broadcast::{Broadcast, ChannelKey, Form, Frames, SlowConsumer};
+use crate::broadcast::{Broadcast, ChannelKey, Form, Frames, SlowConsumer, WHOLE_CHANNEL};
 use crate::config::HubConfig;
 use crate::connection::{Common, Connection};
 use crate::metrics::HubMetrics;
@@ -217,6 +217,8 @@ pub(crate) fn event(channel: u64, text: &str, policy: SlowConsumer) -> Broadcast
         channel: ChannelKey(channel),
         frames: Frames::event(Some(text_frame(text.as_bytes())), None),
         policy,
+        item: Some(WHOLE_CHANNEL),
+        flush_every: None,
         received: Some(Instant::now()),
     }
 }
@@ -227,6 +229,8 @@ pub(crate) fn notice(channel: u64, text: &str) -> Broadcast {
         channel: ChannelKey(channel),
         frames: Frames::notice(text_frame(text.as_bytes())),
         policy: SlowConsumer::DropOldest,
+        item: None,
+        flush_every: None,
         received: None,
     }
 }

@@ -12,7 +12,10 @@ use crate::shard::Shard;
 const WRITES_PER_YIELD: usize = 128;
 const FORMS: [Form; 3] = [Form::Raw, Form::Quiet, Form::Envelope];
 /// Bytes of one turn: more than a socket takes at once would be joined in vain.
-const TURN_BYTES: usize = 256 << 10;
+pub(crate) const TURN_BYTES: usize = 256 << 10;
+/// Room for messages that is kept between turns; a moment at which much was held may
+/// need more.
+const TURN_EVENTS: usize = 4096;
 /// Links of one turn; a bound, or many wide channels would take a gigabyte.
 const TURN_LINKS: usize = 1 << 18;
 /// The end of a member's chain of links.
@@ -27,9 +30,20 @@ pub(crate) struct Turn {
     /// Chains of event numbers, newest first, one chain per member.
     links: Vec<(u32, u32)>,
     touched: Vec<u32>,
-    done: Delivered,
+    done: Tally,
     writes: usize,
     bytes: usize,
+}
+
+/// What a turn achieved, over all members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Deliveries.
+    pub(crate) events: u64,
+    /// Bytes that sockets took at once.
+    pub(crate) bytes: u64,
+    /// Members that got at least one event.
+    pub(crate) shares: u64,
 }
 
 impl Turn {
@@ -41,17 +55,19 @@ impl Turn {
     }
 
     /// Delivers what was added and forgets it.
-    pub(crate) async fn run(&mut self, shard: &mut Shard) {
-        let Some(first) = self.events.first() else { return };
+    pub(crate) async fn run(&mut self, shard: &mut Shard) -> Tally {
+        let Some(first) = self.events.first() else { return Tally::default() };
         let channel = first.channel;
         if self.events.iter().all(|event| event.channel == channel) {
             self.run_one_channel(shard).await;
         } else {
             self.run_many_channels(shard).await;
         }
-        self.account(shard);
+        let done = self.account(shard);
         self.events.clear();
+        self.events.shrink_to(TURN_EVENTS);
         self.bytes = 0;
+        done
     }
 
     /// All members get the same frames: one joined buffer per form serves all.
@@ -129,7 +145,7 @@ impl Turn {
     }
 
     // Once per turn: an atomic per delivery would cost as much as the copy.
-    fn account(&mut self, shard: &Shard) {
+    fn account(&mut self, shard: &Shard) -> Tally {
         let metrics = &shard.common.metrics;
         let done = std::mem::take(&mut self.done);
         metrics.delivered.inc_by(done.events);
@@ -137,13 +153,15 @@ impl Turn {
         for received in self.events.iter().filter_map(|event| event.received) {
             metrics.delivery_latency.observe(received.elapsed().as_secs_f64());
         }
+        done
     }
 }
 
-impl std::ops::AddAssign for Delivered {
-    fn add_assign(&mut self, other: Self) {
-        self.events += other.events;
-        self.bytes += other.bytes;
+impl std::ops::AddAssign<Delivered> for Tally {
+    fn add_assign(&mut self, share: Delivered) {
+        self.events += share.events;
+        self.bytes += share.bytes;
+        self.shares += u64::from(share.events > 0);
     }
 }
 

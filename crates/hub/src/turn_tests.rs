@@ -35,13 +35,21 @@ impl Rig {
         socket
     }
 
-    async fn run(&mut self, events: Vec<Broadcast>) {
+    async fn run(&mut self, events: Vec<Broadcast>) -> Tally {
         for event in events {
             self.turn.add(event);
         }
-        self.turn.run(&mut self.shard).await;
+        let done = self.turn.run(&mut self.shard).await;
         let chains = self.shard.members.iter().map(|(_, seated)| seated.chain);
         assert!(chains.into_iter().all(|chain| chain == END), "chains end with the turn");
+        done
+    }
+}
+
+impl Turn {
+    /// What the next run would deliver.
+    pub(crate) fn added(&self) -> &[Broadcast] {
+        &self.events
     }
 }
 
@@ -175,7 +183,7 @@ async fn the_thread_is_given_back_every_128_writes() {
         let mut run = std::pin::pin!(rig.turn.run(&mut rig.shard));
         let mut yields = 0;
         std::future::poll_fn(|cx| match run.as_mut().poll(cx) {
-            std::task::Poll::Ready(()) => std::task::Poll::Ready(()),
+            std::task::Poll::Ready(_) => std::task::Poll::Ready(()),
             std::task::Poll::Pending => {
                 yields += 1;
                 std::task::Poll::Pending
@@ -193,4 +201,27 @@ async fn latency_is_measured_from_the_reading_of_the_event() {
     rig.run(vec![Broadcast { received, ..event(1, "old", Disconnect) }]).await;
     assert!((3.0..10.0).contains(&rig.metrics.delivery_latency.get_sample_sum()));
     assert_eq!(ChannelKey(1), event(1, "x", Disconnect).channel);
+}
+
+#[tokio::test]
+async fn a_turn_tells_deliveries_bytes_and_how_many_shares_they_were() {
+    let mut rig = Rig::new();
+    let (raw, quiet) = (rig.member(Form::Raw, &[1, 2]), rig.member(Form::Quiet, &[1]));
+    let done = rig.run(vec![both_forms(1, "a"), both_forms(1, "b"), notice(1, "n")]).await;
+    assert_eq!((done.events, done.shares), (4, 2));
+    assert_eq!(done.bytes as usize, raw.written().len() + quiet.written().len());
+    let done = rig.run(vec![both_forms(1, "a"), notice(2, "n")]).await;
+    assert_eq!((done.events, done.shares), (2, 2));
+    let done = rig.run(vec![notice(2, "n")]).await;
+    assert_eq!((done.events, done.shares), (0, 0), "a notice is no delivery");
+    assert_eq!(rig.run(Vec::new()).await, Tally::default());
+}
+
+#[tokio::test]
+async fn room_for_a_great_many_events_is_given_back() {
+    let mut rig = Rig::new();
+    let socket = rig.member(Form::Raw, &[1]);
+    rig.run((0..TURN_EVENTS * 2).map(|_| event(1, "", Disconnect)).collect()).await;
+    assert_eq!(socket.texts().len(), TURN_EVENTS * 2);
+    assert!(rig.turn.events.capacity() <= TURN_EVENTS);
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use redcast_hub::SlowConsumer;
 use redcast_protocol::{Channel, Pattern};
 
+use crate::item::ItemPointer;
+
 /// Settings of the node.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
@@ -31,6 +33,12 @@ pub struct ChannelRule {
     pub pattern: Pattern,
     /// What a slow client loses.
     pub slow_consumer: SlowConsumer,
+    /// Over how long events are gathered into one write for each client; none means
+    /// that each goes at once.
+    pub flush_every: Option<Duration>,
+    /// Where an event says what it is about: under [`SlowConsumer::KeepLatest`] the
+    /// newest of each such item waits. None means that the channel is one item.
+    pub latest_by: Option<ItemPointer>,
 }
 
 impl Default for NodeConfig {
@@ -47,10 +55,9 @@ impl Default for NodeConfig {
 }
 
 impl NodeConfig {
-    /// The slow-consumer policy of a channel.
-    pub fn slow_consumer(&self, channel: &Channel) -> SlowConsumer {
-        let rule = self.rules.iter().find(|rule| rule.pattern.matches(channel.as_str()));
-        rule.map_or_else(SlowConsumer::default, |rule| rule.slow_consumer)
+    /// The rule of a channel, if one matches.
+    pub fn rule(&self, channel: &Channel) -> Option<&ChannelRule> {
+        self.rules.iter().find(|rule| rule.pattern.matches(channel.as_str()))
     }
 }
 
@@ -63,15 +70,18 @@ mod tests {
         let rule = |glob: &str, slow_consumer| ChannelRule {
             pattern: Pattern::parse(glob).unwrap(),
             slow_consumer,
+            flush_every: None,
+            latest_by: None,
         };
         let rules = vec![
             rule("orders:1", SlowConsumer::KeepLatest),
             rule("orders:*", SlowConsumer::DropOldest),
         ];
         let config = NodeConfig { rules, ..NodeConfig::default() };
-        let policy = |name: &str| config.slow_consumer(&Channel::parse(name).unwrap());
-        assert_eq!(policy("orders:1"), SlowConsumer::KeepLatest);
-        assert_eq!(policy("orders:2"), SlowConsumer::DropOldest);
-        assert_eq!(policy("other"), SlowConsumer::Disconnect);
+        let policy =
+            |name: &str| config.rule(&Channel::parse(name).unwrap()).map(|rule| rule.slow_consumer);
+        assert_eq!(policy("orders:1"), Some(SlowConsumer::KeepLatest));
+        assert_eq!(policy("orders:2"), Some(SlowConsumer::DropOldest));
+        assert_eq!(policy("other"), None);
     }
 }

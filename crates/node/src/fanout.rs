@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use redcast_broker::{Deliveries, Delivery, Event, Gap, SubscribeError};
-use redcast_hub::{Broadcast, Frames, Hub, HubClosed};
+use redcast_hub::{Broadcast, Frames, Hub, HubClosed, WHOLE_CHANNEL};
 use redcast_protocol::{ErrorCode, Reply};
 use redcast_wire::{event_frame, text_frame};
 
@@ -43,6 +43,10 @@ impl Fanout {
 
     async fn pass_event(&self, event: Event) -> Result<(), HubClosed> {
         let Some(entry) = self.interest.find(&event.channel) else { return Ok(()) };
+        let item = match &entry.latest_by {
+            Some(pointer) => pointer.item_of(&event.payload),
+            None => Some(WHOLE_CHANNEL),
+        };
         let places = self.hub.reserve(2 * event.payload.len() + ENVELOPE_BYTES).await?;
         // From here to the hand-over the members can't change: one who is counted
         // later also joins later in the shard's queue, so none misses its form.
@@ -51,6 +55,8 @@ impl Fanout {
             channel: entry.key,
             frames: encode(&event, &members),
             policy: entry.policy,
+            item,
+            flush_every: entry.flush_every,
             received: Some(event.received),
         };
         places.send(&broadcast, |shard| members.in_shard(shard));
@@ -84,8 +90,15 @@ impl Fanout {
     async fn pass_notice(&self, entry: &Entry, notice: &Reply<'_>) -> Result<(), HubClosed> {
         let frames = Frames::notice(text_frame(&notice.encode()));
         let places = self.hub.reserve(ENVELOPE_BYTES).await?;
-        let broadcast =
-            Broadcast { channel: entry.key, frames, policy: entry.policy, received: None };
+        let broadcast = Broadcast {
+            channel: entry.key,
+            frames,
+            policy: entry.policy,
+            item: None,
+            // Held like the events around it, or it would overtake them.
+            flush_every: entry.flush_every,
+            received: None,
+        };
         let members = entry.members();
         places.send(&broadcast, |shard| members.in_shard(shard));
         Ok(())

@@ -159,7 +159,8 @@ async fn a_late_refusal_reaches_raw_and_envelope_members_and_makes_newcomers_ask
 #[tokio::test]
 async fn an_event_carries_the_policy_of_its_channel() {
     let pattern = Pattern::parse("prices:*").unwrap();
-    let rules = vec![ChannelRule { pattern, slow_consumer: SlowConsumer::KeepLatest }];
+    let slow_consumer = SlowConsumer::KeepLatest;
+    let rules = vec![ChannelRule { pattern, slow_consumer, flush_every: None, latest_by: None }];
     let node = TestNode::start(NodeConfig { rules, ..NodeConfig::default() });
     let (_a, _sink) = members(&node, Form::Raw, "prices:1").await;
     let (_b, _sink) = members(&node, Form::Raw, "orders").await;

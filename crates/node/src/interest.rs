@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::NodeConfig;
+use crate::item::ItemPointer;
 use crate::metrics::NodeMetrics;
 
 /// All channels of this instance.
@@ -38,6 +39,8 @@ pub(crate) struct Entry {
     pub(crate) key: ChannelKey,
     pub(crate) channel: Channel,
     pub(crate) policy: SlowConsumer,
+    pub(crate) flush_every: Option<Duration>,
+    pub(crate) latest_by: Option<ItemPointer>,
     /// The one lock that may wait for the broker: it puts a subscribe and an
     /// unsubscribe of one channel in order.
     asked: tokio::sync::Mutex<Asked>,
@@ -146,10 +149,13 @@ impl Interest {
     }
 
     fn entry(&self, channel: &Channel) -> Arc<Entry> {
+        let rule = self.config.rule(channel);
         Arc::new(Entry {
             key: ChannelKey(self.next_key.fetch_add(1, Ordering::Relaxed)),
             channel: channel.clone(),
-            policy: self.config.slow_consumer(channel),
+            policy: rule.map_or_else(SlowConsumer::default, |rule| rule.slow_consumer),
+            flush_every: rule.and_then(|rule| rule.flush_every),
+            latest_by: rule.and_then(|rule| rule.latest_by.clone()),
             asked: tokio::sync::Mutex::new(Asked::No),
             doubted: AtomicBool::new(false),
             members: Mutex::new(Members {

@@ -4,7 +4,7 @@
 //! The node joins the two rooms that never meet: the broker (where events come
 //! from) and the hub (who gets them). It knows no HTTP and no Redis.
 //! `node.rs` has the product's verbs; `interest.rs` decides when to subscribe and
-//! unsubscribe; `fanout.rs` is an event's way through.
+//! unsubscribe; `fanout.rs` is an event's way through, `item.rs` finds what it is about.
 
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ mod access;
 mod config;
 mod fanout;
 mod interest;
+mod item;
 mod limits;
 mod metrics;
 mod node;
@@ -24,6 +25,7 @@ pub use access::{Access, AccessError, ChannelAccess, ConnectionRequest, Grant};
 pub use config::{ChannelRule, NodeConfig};
 pub use fanout::Fanout;
 pub use interest::Reaper;
+pub use item::{ItemPointer, ItemPointerError};
 pub use limits::{ConnectionPermit, NotAdmitted};
 pub use metrics::NodeMetrics;
 pub use node::{Node, NodeTasks};

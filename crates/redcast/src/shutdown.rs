@@ -88,6 +88,9 @@ impl Drain {
     }
 
     async fn close_paced(&self, until: Instant, window: Duration) {
+        if self.hub.end_holding().await.is_err() {
+            return;
+        }
         let Ok(members) = self.hub.members().await else { return };
         let mut members: Vec<Weak<Member>> = members;
         // By chance, so that each endpoint's clients come back spread out.

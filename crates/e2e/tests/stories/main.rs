@@ -11,6 +11,8 @@
 
 mod cli;
 mod cli_subscribe;
+mod coalesce;
+mod coalesce_items;
 mod config_commands;
 mod descriptors;
 mod docs_links;

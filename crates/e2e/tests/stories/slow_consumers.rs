@@ -312,7 +312,7 @@ async fn keep_latest_gives_the_newest_of_each_channel_and_counts_the_rest() {
     assert_eq!(reader.message().await, Message::Text(event(EVENTS + 1)));
     let conflated = feed.dropped("conflated").await;
     let waiting = feed.metric("redcast_outbox_bytes").await;
-    assert!(waiting <= 2 * (EVENT + 100), "{waiting} bytes wait for two events");
+    assert!(waiting <= 2 * (EVENT + 200), "{waiting} bytes wait for two events");
     let newest = EVENTS + 1;
     let mut numbers = read_until(&mut silent, newest).await;
     // The second newest, of the other channel.

@@ -4,7 +4,10 @@ use super::blame::origin_of;
 use super::*;
 use crate::banner::Shown;
 use crate::settings::BrokerSettings;
+use redcast_hub::SlowConsumer;
+use redcast_node::ItemPointer;
 use std::io::Write;
+use std::time::Duration;
 
 fn variables(pairs: &[(&str, &str)]) -> Variables {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), value.into())).collect()
@@ -334,6 +337,22 @@ fn nothing_in_a_file_is_wrong_that_need_not_be() {
     for text in ["", "\u{feff}", "\n# nothing\n", "[http]", "[[channels]]\npattern = \"a*\""] {
         check_text(text).unwrap();
     }
+}
+
+#[test]
+fn a_rule_reaches_the_node_as_it_is_written() {
+    let rules = |text: &str| check_values(text).unwrap().0.node(1000).rules;
+    let full = &rules(
+        "[[channels]]\npattern = \"a:*\"\nslow_consumer = \"keep_latest\"\nflush_every = \"60s\"\n\
+         latest_by = \"\"",
+    )[0];
+    assert_eq!(full.slow_consumer, SlowConsumer::KeepLatest);
+    assert_eq!(full.flush_every, Some(Duration::from_secs(60)));
+    assert_eq!(full.latest_by, Some(ItemPointer::parse("").unwrap()));
+    let least = &rules("[[channels]]\npattern = \"a\"\nflush_every = \"1ms\"")[0];
+    assert_eq!(least.flush_every, Some(Duration::from_millis(1)));
+    assert_eq!((least.slow_consumer, &least.latest_by), (SlowConsumer::Disconnect, &None));
+    assert_eq!(rules("[[channels]]\npattern = \"a\"")[0].flush_every, None);
 }
 
 #[test]

@@ -127,6 +127,38 @@ const WRONG_FILES: &[(&str, &str)] = &[
         "\"drop\" is not one of \"disconnect\", \"drop_oldest\", \"keep_latest\"",
     ),
     (
+        "[[channels]]\npattern = \"a\"\nflush_every = \"0s\"",
+        "FILE:3:1: channels[0].flush_every: must be from 1ms to 60s",
+    ),
+    (
+        "[[channels]]\npattern = \"a\"\n[[channels]]\npattern = \"b\"\nflush_every = \"61s\"",
+        "FILE:5:1: channels[1].flush_every: must be from 1ms to 60s",
+    ),
+    (
+        "[[channels]]\npattern = \"a\"\nflush_every = \"999us\"",
+        "channels[0].flush_every: must be from 1ms to 60s",
+    ),
+    (
+        "[[channels]]\npattern = \"a\"\nflush_every = 100",
+        "FILE:3:1: channels[0].flush_every: 100 is not a duration such as \"30s\" or \"500ms\", in quotes",
+    ),
+    (
+        "[[channels]]\npattern = \"a\"\nslow_consumer = \"keep_latest\"\nlatest_by = \"data.id\"",
+        "FILE:4:1: channels[0].latest_by: \"data.id\" is not a JSON pointer such as \"/data/id\": it must begin with \"/\"",
+    ),
+    (
+        "[[channels]]\npattern = \"a\"\nslow_consumer = \"keep_latest\"\nlatest_by = \"/a~b\"",
+        "\"/a~b\" is not a JSON pointer such as \"/data/id\": \"~\" is written \"~0\"",
+    ),
+    (
+        "[[channels]]\npattern = \"a\"\nlatest_by = \"/id\"",
+        "FILE:3:1: channels[0].latest_by: needs slow_consumer = \"keep_latest\" in the same rule",
+    ),
+    (
+        "[[channels]]\npattern = \"a\"\nlatest_by = \"/id\"\nslow_consumer = \"drop_oldest\"",
+        "FILE:3:1: channels[0].latest_by: needs slow_consumer = \"keep_latest\" in the same rule",
+    ),
+    (
         "[api]\nkey = \"a\"\nkey_file = \"b\"",
         "FILE:3:1: api.key_file: api.key is set, too (FILE:2:1); set one, not both",
     ),

@@ -3,12 +3,18 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use redcast_broker::QueueLimits;
 use redcast_edge::{ConfigError, EdgeConfig};
 
 use super::rooms::RESERVED_DESCRIPTORS;
-use super::{EndpointSettings, Settings, Written, quoted};
+use super::{EndpointSettings, Settings, SlowConsumerSetting, Written, quoted};
+
+/// What `flush_every` may be. Shorter is finer than the timers, and longer than any
+/// client would call news.
+const FLUSH_EVERY: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
 
 /// One thing that is wrong. The keys are those that could mend it, each with what
 /// is wrong about it; the one that an operator set last is to blame.
@@ -40,6 +46,7 @@ impl Settings {
         self.check_addresses(&mut findings);
         self.check_forward_auth(own_endpoints, &mut findings);
         self.check_endpoints(&mut findings);
+        self.check_channels(&mut findings);
         findings
     }
 
@@ -188,6 +195,20 @@ impl Settings {
                 let limit = format!("must be at least {joined}, as {channels} has so many");
                 let keys = [(channels.as_str(), message), ("limits.max_subscriptions", limit)];
                 findings.push(Finding::between(keys));
+            }
+        }
+    }
+
+    fn check_channels(&self, findings: &mut Vec<Finding>) {
+        for (index, rule) in self.channels.iter().enumerate() {
+            if rule.flush_every.is_some_and(|every| !FLUSH_EVERY.contains(&*every)) {
+                let key = format!("channels[{index}].flush_every");
+                findings.push(Finding::at(key, "must be from 1ms to 60s"));
+            }
+            if rule.latest_by.is_some() && rule.slow_consumer != SlowConsumerSetting::KeepLatest {
+                let key = format!("channels[{index}].latest_by");
+                let message = "needs slow_consumer = \"keep_latest\" in the same rule";
+                findings.push(Finding::at(key, message));
             }
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use ipnet::IpNet;
 use redcast_edge::{ForwardAuthConfig, ForwardAuthConfigError};
+use redcast_node::ItemPointer;
 use redcast_protocol::{Channel, Pattern};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -146,6 +147,19 @@ impl Written for Pattern {
 
     fn write(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Written for ItemPointer {
+    const NAME: &'static str = "JSON pointer";
+    const EXPECTED: &'static str = "a JSON pointer such as \"/data/id\"";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|error| error.to_string())
+    }
+
+    fn write(&self) -> String {
+        self.as_str().to_owned()
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
+use redcast_node::ItemPointer;
 use redcast_protocol::{Channel, Pattern};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -161,6 +162,8 @@ struct ChannelSettings {
     pattern: Parsed<Pattern>,
     #[serde(default)]
     slow_consumer: SlowConsumerSetting,
+    flush_every: Option<Parsed<Duration>>,
+    latest_by: Option<Parsed<ItemPointer>>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize, JsonSchema)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
+use redcast_node::ItemPointer;
 use redcast_protocol::{Channel, Pattern};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -54,6 +55,7 @@ const KINDS: &[Kind] = &[
     kind::<IpNet>(),
     kind::<Channel>(),
     kind::<Pattern>(),
+    kind::<ItemPointer>(),
     kind::<Origin>(),
     kind::<HeaderName>(),
     kind::<LogFilter>(),

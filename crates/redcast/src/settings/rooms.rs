@@ -172,7 +172,12 @@ impl ChannelSettings {
             SlowConsumerSetting::DropOldest => SlowConsumer::DropOldest,
             SlowConsumerSetting::KeepLatest => SlowConsumer::KeepLatest,
         };
-        ChannelRule { pattern: self.pattern.0.clone(), slow_consumer }
+        ChannelRule {
+            pattern: self.pattern.0.clone(),
+            slow_consumer,
+            flush_every: self.flush_every.map(|every| *every),
+            latest_by: self.latest_by.as_ref().map(|pointer| pointer.0.clone()),
+        }
     }
 }
 

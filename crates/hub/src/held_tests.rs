@@ -1,0 +1,156 @@
+//! Tests of what is held: until when, in which order, and within which bounds.
+
+use super::*;
+use crate::broadcast::SlowConsumer::Disconnect;
+use crate::testing::{event, notice};
+
+const QUEUE: usize = 32 << 20;
+const TENTH: Duration = Duration::from_millis(100);
+
+fn held() -> Held {
+    Held::new(QUEUE)
+}
+
+fn key(channel: u64) -> ChannelKey {
+    ChannelKey(channel)
+}
+
+/// The frames that are released, as texts of a channel each.
+fn released(held: &mut Held, which: Release) -> Vec<(u64, String)> {
+    let mut turn = Turn::default();
+    held.release(which, &mut turn);
+    let text = |broadcast: &Broadcast| {
+        let frame = broadcast.frames.get(crate::broadcast::Form::Raw).unwrap();
+        (broadcast.channel.0, String::from_utf8(frame[2..].to_vec()).unwrap())
+    };
+    turn.added().iter().map(text).collect()
+}
+
+fn texts<const N: usize>(all: [(u64, &str); N]) -> Vec<(u64, String)> {
+    all.map(|(channel, text)| (channel, text.to_owned())).to_vec()
+}
+
+impl Held {
+    fn check(&self) {
+        let bytes: usize = self.channels.values().map(|channel| channel.bytes).sum();
+        assert_eq!(self.bytes, bytes);
+        let moments: BTreeSet<_> =
+            self.channels.iter().map(|(key, channel)| (channel.moment, *key)).collect();
+        assert_eq!(self.moments, moments);
+        assert!(self.channels.values().all(|channel| !channel.messages.is_empty()));
+    }
+}
+
+#[test]
+fn a_moment_is_the_next_multiple() {
+    let made = Instant::now();
+    let after = |millis| made + Duration::from_micros(millis);
+    for (now, moment) in [(0, 100_000), (1, 100_000), (99_999, 100_000), (100_000, 200_000)] {
+        assert_eq!(moment_after(made, after(now), TENTH), after(moment), "{now}");
+    }
+    let minute = Duration::from_secs(60);
+    assert_eq!(moment_after(made, after(90_000_000), minute), made + 2 * minute);
+}
+
+#[tokio::test(start_paused = true)]
+async fn channels_of_one_interval_and_of_its_parts_are_due_together() {
+    let mut held = held();
+    let start = held.made;
+    tokio::time::advance(Duration::from_millis(120)).await;
+    assert_eq!(held.next_moment(), None, "nothing is held: nothing to wake for");
+    held.hold(event(3, "c1", Disconnect), 3 * TENTH);
+    held.hold(event(1, "a1", Disconnect), TENTH);
+    assert_eq!(held.next_moment(), Some(start + 2 * TENTH));
+    tokio::time::advance(Duration::from_millis(60)).await;
+    held.hold(event(2, "b1", Disconnect), TENTH);
+    held.hold(notice(1, "a2"), TENTH);
+    held.check();
+    let before = start + 2 * TENTH - Duration::from_nanos(1);
+    assert!(!held.has(Release::Due(before)));
+    assert_eq!(released(&mut held, Release::Due(before)), []);
+    assert!(held.has(Release::Due(start + 2 * TENTH)));
+    let due = released(&mut held, Release::Due(start + 2 * TENTH));
+    assert_eq!(due, texts([(1, "a1"), (1, "a2"), (2, "b1")]));
+    held.check();
+    assert_eq!(held.next_moment(), Some(start + 3 * TENTH));
+    tokio::time::advance(Duration::from_millis(60)).await;
+    held.hold(event(1, "a3", Disconnect), TENTH);
+    let due = released(&mut held, Release::Due(start + 3 * TENTH));
+    assert_eq!(due, texts([(1, "a3"), (3, "c1")]));
+    assert_eq!((held.next_moment(), held.bytes), (None, 0));
+    held.check();
+}
+
+#[test]
+fn a_channel_is_released_alone_and_begins_anew() {
+    let mut held = held();
+    for (channel, text) in [(1, "a1"), (2, "b1"), (1, "a2")] {
+        assert_eq!(held.hold(event(channel, text, Disconnect), 600 * TENTH), None);
+    }
+    assert!(held.has(Release::Channel(key(1))) && !held.has(Release::Channel(key(3))));
+    assert_eq!(released(&mut held, Release::Channel(key(3))), []);
+    assert_eq!(released(&mut held, Release::Channel(key(1))), texts([(1, "a1"), (1, "a2")]));
+    held.check();
+    assert!(!held.has(Release::Channel(key(1))));
+    held.hold(event(1, "a3", Disconnect), 600 * TENTH);
+    held.check();
+    assert_eq!(released(&mut held, Release::All), texts([(1, "a3"), (2, "b1")]));
+    assert!(!held.has(Release::All));
+    assert_eq!((held.next_moment(), held.bytes), (None, 0));
+}
+
+#[test]
+fn a_channel_holds_no_more_than_a_turn() {
+    let mut held = held();
+    let large = "x".repeat(1000);
+    let mut count = 0;
+    let full = loop {
+        count += 1;
+        if let Some(full) = held.hold(event(1, &large, Disconnect), TENTH) {
+            break full;
+        }
+        assert!(held.bytes < TURN_BYTES);
+    };
+    assert_eq!(full, Release::Channel(key(1)));
+    assert_eq!(count, TURN_BYTES.div_ceil(1004 + MESSAGE_OVERHEAD));
+    assert_eq!(held.hold(event(2, "b", Disconnect), TENTH), None);
+    held.release(full, &mut Turn::default());
+    held.check();
+}
+
+#[test]
+fn small_messages_count_for_more_than_their_frames() {
+    let mut held = held();
+    let fits = TURN_BYTES / MESSAGE_OVERHEAD;
+    let holds = (0..fits).take_while(|_| held.hold(event(1, "", Disconnect), TENTH).is_none());
+    assert!(holds.count() < fits);
+}
+
+#[test]
+fn all_together_hold_no_more_than_their_share() {
+    let mut held = Held::new(400_000);
+    let large = "x".repeat(1000);
+    let mut channel = 0;
+    let full = loop {
+        channel += 1;
+        if let Some(full) = held.hold(event(channel, &large, Disconnect), TENTH) {
+            break full;
+        }
+        assert!(held.bytes < 100_000);
+    };
+    assert_eq!(full, Release::All);
+    assert_eq!(channel as usize, 100_000_usize.div_ceil(1004 + MESSAGE_OVERHEAD));
+    held.release(full, &mut Turn::default());
+    held.check();
+    assert_eq!(held.bytes, 0);
+}
+
+#[test]
+fn after_the_end_nothing_is_held() {
+    let mut held = held();
+    let calm = Broadcast { flush_every: Some(TENTH), ..event(1, "a", Disconnect) };
+    assert_eq!(held.interval(&calm), Some(TENTH));
+    assert_eq!(held.interval(&event(1, "a", Disconnect)), None);
+    held.end();
+    assert_eq!(held.interval(&calm), None);
+}
