@@ -47,11 +47,14 @@ pub fn text(conditions: &Conditions, all: &[Series]) -> String {
         );
         text.push_str(&aligned(&ratio_rows(&compared)));
     }
-    text.push_str(
-        "\nAll figures (medians; lost, duplicated, reordered and max of the worst run)\n",
-    );
     // The others are told in lines of their own.
-    for series in all.iter().filter(|series| !once::is_one(series.scenario)) {
+    let often: Vec<_> = all.iter().filter(|series| !once::is_one(series.scenario)).collect();
+    if !often.is_empty() {
+        text.push_str(
+            "\nAll figures (medians; lost, duplicated, reordered and max of the worst run)\n",
+        );
+    }
+    for series in often {
         let Scenario { key, title, .. } = series.scenario;
         let _ = writeln!(text, "\n({key}) {title}\n{}", aligned(&figure_rows(series)).trim_end());
     }

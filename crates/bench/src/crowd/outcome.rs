@@ -74,7 +74,7 @@ const HEADING: [&str; 12] = [
     "duplicated",
     "reordered",
     "connect s",
-    "last client ms",
+    "last ms",
     "KB/conn",
     "µs/handshake",
 ];
@@ -109,7 +109,7 @@ impl Outcome {
             rows.push(instance.row(format!("{number}")));
         }
         rows.push(self.all().row("all".to_owned()));
-        aligned(&rows)
+        format!("last ms: from a publish to its receipt by the last client\n{}", aligned(&rows))
     }
 }
 
