@@ -19,6 +19,12 @@ fn a_plot_of_something_else_is_one_clear_sentence_and_writes_nothing() {
 }
 
 #[test]
+fn a_pair_without_the_gateway_is_one_clear_sentence() {
+    let output = bench(&["run", "--without-gateway", "--only", "deflate"]).output().unwrap();
+    check_fails(&output, "(deflate) compares the gateway with itself: not without it");
+}
+
+#[test]
 fn a_short_run_prints_the_table_and_writes_json() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("bench.json");
