@@ -97,16 +97,16 @@ fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits, stops: 
     };
     let mut error = None;
     for piece in pieces {
-        let mut result = decoder.feed(&mut piece.to_vec(), limits, &mut on_message);
+        let mut result = decoder.feed(&mut piece.to_vec(), limits, None, &mut on_message);
         while result == Ok(Flow::Stop) {
-            result = decoder.resume(limits, &mut on_message);
+            result = decoder.resume(limits, None, &mut on_message);
         }
         error = error.or(result.err());
     }
     let idle = decoder.is_idle();
     if error.is_some() {
         let mut late = frames::frame(FIN | PING, b"late", [0; 4]);
-        let result = decoder.feed(&mut late, limits, &mut on_message);
+        let result = decoder.feed(&mut late, limits, None, &mut on_message);
         assert_eq!(result, Ok(Flow::Continue), "what comes after a refusal is dropped");
         assert!(messages.last() != Some(&Said::new(PING, b"late")), "heard after a refusal");
     }

@@ -81,7 +81,7 @@ pub(crate) fn decode_pieces<'a>(
     let mut messages = Vec::new();
     let mut error = None;
     for piece in pieces {
-        let result = decoder.feed(&mut piece.to_vec(), limits, &mut |message| {
+        let result = decoder.feed(&mut piece.to_vec(), limits, None, &mut |message| {
             messages.push(message.into());
             Flow::Continue
         });
