@@ -15,7 +15,7 @@ use crate::{Flow, Inflater, Limits, Message, WireError};
 /// What one client has sent and is not yet a whole message.
 ///
 /// Holds at most `max_message_size` bytes of fragments (compressed ones as they
-/// came, at most an eighth more), one incomplete frame within the limits, and after
+/// came, at most a quarter more), one incomplete frame within the limits, and after
 /// [`Flow::Stop`] the rest of the input. A stopped decoder takes more input, but a
 /// caller that wants its memory bounded resumes it first.
 #[derive(Default)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress};
 
-use super::{TAIL, Window};
+use super::{TAIL, Window, longest_compressed};
 use crate::encode::{compressed_binary_frame, compressed_text_frame};
 
 /// Output up to this size keeps its buffer for the next message, bytes.
@@ -63,20 +63,29 @@ impl Deflater {
 
     /// The compressed form without its tail, if that is shorter than `payload`.
     fn compress(&mut self, payload: &[u8], window: Window) -> Option<&[u8]> {
-        let stream = match window {
+        let slot = match window {
             Window::Narrow => &mut self.narrow,
             Window::Wide => &mut self.wide,
         };
-        let new = || Compress::new_with_window_bits(self.level, false, window.bits());
-        let stream = stream.get_or_insert_with(new);
+        let stream = slot.get_or_insert_with(|| new_stream(self.level, window));
         stream.reset();
-        // What fills this room is not shorter than the payload: no use in its rest.
-        self.output.reserve_exact(payload.len() + TAIL.len());
-        stream.compress_vec(payload, &mut self.output, FlushCompress::Sync).ok()?;
-        if self.output.len() == self.output.capacity() {
+        // Room for the worst case, so that each message is finished: at level 1 a
+        // reset does not undo a block that was left open (zlib-rs 0.6.8).
+        self.output.reserve_exact(longest_compressed(payload.len()));
+        let compressed = stream.compress_vec(payload, &mut self.output, FlushCompress::Sync);
+        if compressed.is_err() || self.output.len() == self.output.capacity() {
+            *slot = None;
             return None;
         }
         let compressed = self.output.strip_suffix(&TAIL)?;
         (compressed.len() < payload.len()).then_some(compressed)
     }
 }
+
+fn new_stream(level: Compression, window: Window) -> Compress {
+    Compress::new_with_window_bits(level, false, window.bits())
+}
+
+#[cfg(test)]
+#[path = "deflater_tests.rs"]
+mod tests;

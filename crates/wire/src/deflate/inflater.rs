@@ -92,3 +92,7 @@ fn push(
     }
     Ok(ended)
 }
+
+#[cfg(test)]
+#[path = "inflater_tests.rs"]
+mod tests;

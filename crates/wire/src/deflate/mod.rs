@@ -42,10 +42,8 @@ impl Window {
     }
 }
 
-/// The most compressed bytes that a message of at most `limit` bytes needs.
-///
-/// Deflate that does its worst adds an eighth and a little (zlib's own bound), so
-/// whatever is longer would be refused once inflated, and is not kept till then.
-pub(crate) fn longest_compressed(limit: usize) -> usize {
-    limit.saturating_add(limit / 8).saturating_add(64)
+/// The most compressed bytes that `len` bytes become, if they are compressed badly:
+/// nine bits each where nothing repeats, and something for each block.
+pub(crate) fn longest_compressed(len: usize) -> usize {
+    len.saturating_add(len / 4).saturating_add(64)
 }
