@@ -285,5 +285,9 @@ impl Call<'_> {
 mod tests;
 
 #[cfg(test)]
+#[path = "decode_deflate_tests.rs"]
+mod deflate_tests;
+
+#[cfg(test)]
 #[path = "decode_properties.rs"]
 mod properties;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::Inflater;
 use crate::encode::{binary_frame, text_frame};
+use crate::testing::noise;
 
 const LEVELS: std::ops::RangeInclusive<u32> = 1..=9;
 
@@ -27,17 +28,6 @@ fn payload(frame: &[u8], first: u8) -> &[u8] {
     &frame[header_len..]
 }
 
-/// A stretch of bytes that repeats neither itself nor anything like it.
-fn noise(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    let next = || {
-        state =
-            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    std::iter::repeat_with(next).take(len).collect()
-}
-
 /// That each distance keeps to the window is proven in crates/fuzz, by an inflater
 /// that measures them: zlib-rs lets pass what its window should no longer hold.
 #[test]
@@ -47,9 +37,7 @@ fn the_narrow_window_finds_only_what_is_near() {
         let data = [&repeated[..], &noise(apart - 88, 2), &repeated].concat();
         for level in LEVELS {
             let mut deflater = Deflater::new(level);
-            let wide = deflater.binary_frame(&data, Window::Wide);
-            // Level 1 uses the fixed code alone, which makes noise longer.
-            assert_eq!(wide.is_some(), level > 1 || is_near, "level {level}, {apart} apart");
+            assert!(deflater.binary_frame(&data, Window::Wide).is_some(), "level {level}");
             let narrow = deflater.binary_frame(&data, Window::Narrow);
             assert_eq!(narrow.is_some(), is_near, "level {level}, {apart} apart");
         }

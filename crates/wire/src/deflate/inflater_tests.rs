@@ -1,10 +1,11 @@
 //! Streams from clients, good and bad.
 
-use flate2::{Compress, Compression, FlushCompress};
+use flate2::FlushCompress;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::testing::{compressed, deflated, noise};
 
 const LIMIT: usize = 4096;
 
@@ -14,25 +15,6 @@ fn inflate_up_to(payload: &[u8], limit: usize) -> Result<Vec<u8>, WireError> {
 
 fn inflate(payload: &[u8]) -> Result<Vec<u8>, WireError> {
     inflate_up_to(payload, LIMIT)
-}
-
-/// `data` as blocks of `level`, its last one flushed by `flush`.
-fn deflated(data: &[u8], level: u32, flush: FlushCompress) -> Vec<u8> {
-    let mut stream = Compress::new(Compression::new(level), false);
-    let mut output = Vec::with_capacity(data.len() + data.len() / 8 + 1000);
-    stream.compress_vec(data, &mut output, flush).unwrap();
-    assert_eq!(stream.total_in(), data.len() as u64);
-    output
-}
-
-/// `data` as a client would send it.
-fn message(data: &[u8], level: u32) -> Vec<u8> {
-    let output = deflated(data, level, FlushCompress::Sync);
-    output.strip_suffix(&TAIL).unwrap().to_vec()
-}
-
-fn noise(len: usize) -> Vec<u8> {
-    (0..len as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect()
 }
 
 #[test]
@@ -77,7 +59,7 @@ fn forms_beyond_the_rfc_that_leave_no_doubt_are_taken() {
 
 #[test]
 fn blocks_of_every_kind_may_follow_each_other() {
-    let parts: [Vec<u8>; 4] = [vec![b'a'; 300], noise(200), b"grass".repeat(30), Vec::new()];
+    let parts: [Vec<u8>; 4] = [vec![b'a'; 300], noise(200, 1), b"grass".repeat(30), Vec::new()];
     let flushes = [FlushCompress::Sync, FlushCompress::Full, FlushCompress::Finish];
     let mut stream = Vec::new();
     let mut expected = Vec::new();
@@ -115,13 +97,14 @@ fn what_is_not_whole_blocks_is_refused() {
 
 #[test]
 fn a_message_that_ends_inside_a_block_is_refused_wherever_it_is_cut() {
-    let data = [noise(300), b"and something that comes again and again".repeat(20)].concat();
+    let data = [noise(300, 1), b"and something that comes again and again".repeat(20)].concat();
     for level in [0, 1, 6] {
-        let whole = message(&data, level);
+        let whole = compressed(&data, level);
         assert_eq!(inflate(&whole).as_ref(), Ok(&data));
-        // The first byte of a stored block alone is the empty message, and without
-        // its last byte a message may lack nothing but bits that are zero anyway.
-        for end in 2..whole.len() - 1 {
+        // The first byte of a stored block alone is the empty message, the tail stands
+        // in for a stored block's last four, and the last byte of all may be nothing
+        // but bits that are zero anyway.
+        for end in 2..whole.len() - 5 {
             let cut = inflate(&whole[..end]);
             assert_eq!(cut, Err(WireError::NotDeflate), "level {level}, cut at {end}");
         }
@@ -130,9 +113,9 @@ fn a_message_that_ends_inside_a_block_is_refused_wherever_it_is_cut() {
 
 #[test]
 fn the_limit_is_what_comes_out_and_is_met_exactly() {
-    for data in [vec![b'a'; LIMIT], noise(LIMIT)] {
+    for data in [vec![b'a'; LIMIT], noise(LIMIT, 1)] {
         for level in [0, 1, 9] {
-            let message = message(&data, level);
+            let message = compressed(&data, level);
             assert_eq!(inflate_up_to(&message, LIMIT).as_ref(), Ok(&data));
             let size = LIMIT as u64;
             let too_big = Err(WireError::TooBig { size, limit: LIMIT - 1 });
@@ -140,10 +123,10 @@ fn the_limit_is_what_comes_out_and_is_met_exactly() {
             assert!(message.len() <= super::super::longest_compressed(LIMIT));
         }
     }
-    assert_eq!(inflate_up_to(&message(b"", 6), 0).as_deref(), Ok(&b""[..]));
+    assert_eq!(inflate_up_to(&compressed(b"", 6), 0).as_deref(), Ok(&b""[..]));
     let too_big = Err(WireError::TooBig { size: 1, limit: 0 });
-    assert_eq!(inflate_up_to(&message(b"a", 6), 0), too_big);
-    assert!(inflate_up_to(&message(&noise(300_000), 6), usize::MAX).is_ok());
+    assert_eq!(inflate_up_to(&compressed(b"a", 6), 0), too_big);
+    assert!(inflate_up_to(&compressed(&noise(300_000, 1), 6), usize::MAX).is_ok());
 }
 
 /// A stream of about 102 kB that inflates to 100 MiB.
@@ -178,11 +161,11 @@ fn a_bomb_goes_off_no_further_than_the_limit() {
 fn memory_is_taken_at_the_first_message_and_mostly_given_back() {
     let mut inflater = Inflater::new();
     assert!(inflater.stream.is_none() && inflater.output.capacity() == 0);
-    let large = message(&noise(1 << 20), 1);
+    let large = compressed(&noise(1 << 20, 1), 1);
     let len = inflater.inflate(&large, usize::MAX, |bytes| Ok(bytes.len()));
     assert_eq!(len, Ok(1 << 20));
     assert!(inflater.output.capacity() <= KEPT_OUTPUT);
-    let small = message(b"a usual command", 1);
+    let small = compressed(b"a usual command", 1);
     inflater.inflate(&small, LIMIT, |_| Ok(())).unwrap();
     let kept = inflater.output.as_ptr();
     inflater.inflate(&small, LIMIT, |_| Ok(())).unwrap();
@@ -191,9 +174,9 @@ fn memory_is_taken_at_the_first_message_and_mostly_given_back() {
 
 #[test]
 fn what_was_refused_leaves_no_trace_in_the_next_message() {
-    let good = message(b"grass is green and green is grass", 6);
+    let good = compressed(b"grass is green and green is grass", 6);
     let mut inflater = Inflater::new();
-    let cut = &message(&noise(3000), 0)[..100];
+    let cut = &compressed(&noise(3000, 1), 0)[..100];
     for bad in [&b"\xff"[..], b"Hello", cut, &bomb()] {
         inflater.inflate(bad, LIMIT, |_| Ok(())).unwrap_err();
         let read = inflater.inflate(&good, LIMIT, |bytes| Ok(bytes.to_vec()));
@@ -213,7 +196,7 @@ proptest! {
     ) {
         let message = match is_last {
             true => [deflated(&data, level, FlushCompress::Finish), vec![0]].concat(),
-            false => message(&data, level),
+            false => compressed(&data, level),
         };
         prop_assert_eq!(inflate_up_to(&message, data.len()), Ok(data));
     }
