@@ -107,7 +107,7 @@ fn the_bit_of_compression_elsewhere_is_1002() {
     // Not agreed on.
     let frame = client_frame(FIN | RSV1 | TEXT, compressed("Hello", 6));
     assert_eq!(decode(&frame, &LIMITS).error, Some(WireError::ReservedBit));
-    refuses(&[begun.clone(), client_frame(TEXT, "")], WireError::InterruptedMessage, 1002);
+    refuses(&[begun, client_frame(TEXT, "")], WireError::InterruptedMessage, 1002);
 }
 
 #[test]

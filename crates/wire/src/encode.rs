@@ -82,14 +82,14 @@ pub(crate) fn compressed_binary_frame(payload: &[u8]) -> Bytes {
 // The first reserved bit says it (RFC 7692 6).
 fn compressed_frame(data: Data, payload: &[u8]) -> Bytes {
     let opcode = OpCode::Data(data);
-    frame_with(FrameHeader { opcode, rsv1: true, ..FrameHeader::default() }, payload)
+    frame_with(&FrameHeader { opcode, rsv1: true, ..FrameHeader::default() }, payload)
 }
 
 fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
-    frame_with(FrameHeader { opcode, ..FrameHeader::default() }, payload)
+    frame_with(&FrameHeader { opcode, ..FrameHeader::default() }, payload)
 }
 
-fn frame_with(header: FrameHeader, payload: &[u8]) -> Bytes {
+fn frame_with(header: &FrameHeader, payload: &[u8]) -> Bytes {
     let payload_len = payload.len() as u64;
     // The exact capacity lets Bytes take the buffer over without another copy.
     let mut frame = Vec::with_capacity(header.len(payload_len) + payload.len());

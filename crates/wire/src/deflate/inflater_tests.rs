@@ -126,7 +126,7 @@ fn the_limit_is_what_comes_out_and_is_met_exactly() {
     assert_eq!(inflate_up_to(&compressed(b"", 6), 0).as_deref(), Ok(&b""[..]));
     let too_big = Err(WireError::TooBig { size: 1, limit: 0 });
     assert_eq!(inflate_up_to(&compressed(b"a", 6), 0), too_big);
-    assert!(inflate_up_to(&compressed(&noise(300_000, 1), 6), usize::MAX).is_ok());
+    assert!(inflate_up_to(&compressed(noise(300_000, 1), 6), usize::MAX).is_ok());
 }
 
 /// A stream of about 102 kB that inflates to 100 MiB.
@@ -161,7 +161,7 @@ fn a_bomb_goes_off_no_further_than_the_limit() {
 fn memory_is_taken_at_the_first_message_and_mostly_given_back() {
     let mut inflater = Inflater::new();
     assert!(inflater.stream.is_none() && inflater.output.capacity() == 0);
-    let large = compressed(&noise(1 << 20, 1), 1);
+    let large = compressed(noise(1 << 20, 1), 1);
     let len = inflater.inflate(&large, usize::MAX, |bytes| Ok(bytes.len()));
     assert_eq!(len, Ok(1 << 20));
     assert!(inflater.output.capacity() <= KEPT_OUTPUT);
@@ -176,7 +176,7 @@ fn memory_is_taken_at_the_first_message_and_mostly_given_back() {
 fn what_was_refused_leaves_no_trace_in_the_next_message() {
     let good = compressed(b"grass is green and green is grass", 6);
     let mut inflater = Inflater::new();
-    let cut = &compressed(&noise(3000, 1), 0)[..100];
+    let cut = &compressed(noise(3000, 1), 0)[..100];
     for bad in [&b"\xff"[..], b"Hello", cut, &bomb()] {
         inflater.inflate(bad, LIMIT, |_| Ok(())).unwrap_err();
         let read = inflater.inflate(&good, LIMIT, |bytes| Ok(bytes.to_vec()));
