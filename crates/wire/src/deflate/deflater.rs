@@ -69,8 +69,9 @@ impl Deflater {
         };
         let stream = slot.get_or_insert_with(|| new_stream(self.level, window));
         stream.reset();
-        // Room for the worst case, so that each message is finished: at level 1 a
-        // reset does not undo a block that was left open (zlib-rs 0.6.8).
+        // Room for the worst case, so that each message is finished: a reset of
+        // zlib-rs 0.6.8 neither closes a block that was left open nor frees what was
+        // pending, and after some such messages it panics.
         self.output.reserve_exact(longest_compressed(payload.len()));
         let compressed = stream.compress_vec(payload, &mut self.output, FlushCompress::Sync);
         if compressed.is_err() || self.output.len() == self.output.capacity() {

@@ -129,6 +129,20 @@ fn the_limit_is_what_comes_out_and_is_met_exactly() {
     assert!(inflate_up_to(&compressed(noise(300_000, 1), 6), usize::MAX).is_ok());
 }
 
+#[test]
+fn a_message_may_end_where_a_chunk_does() {
+    for len in (1..=5).map(|i| i * CHUNK / 2).chain([KEPT_OUTPUT, 2 * KEPT_OUTPUT]) {
+        for data in [vec![0; len], noise(len, 1), b"grass ".repeat(len)[..len].to_vec()] {
+            for level in [0, 1, 6] {
+                let bare = deflated(&data, level, FlushCompress::Finish);
+                assert!(inflate_up_to(&bare, 1 << 20).as_ref() == Ok(&data), "{len}, last");
+                let usual = compressed(&data, level);
+                assert!(inflate_up_to(&usual, 1 << 20).as_ref() == Ok(&data), "{len}");
+            }
+        }
+    }
+}
+
 /// A stream of about 102 kB that inflates to 100 MiB.
 fn bomb() -> Vec<u8> {
     let bomb = deflated(&vec![0; 1 << 20], 9, FlushCompress::Sync).repeat(100);

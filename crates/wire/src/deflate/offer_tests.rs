@@ -133,6 +133,7 @@ fn the_first_offer_that_can_be_met_is_taken_wherever_it_stands() {
         (&["other; a=\"x, permessage-deflate", deflate], YES),
         // Outside quotes a backslash means nothing.
         (&["other\\, permessage-deflate"], YES),
+        (&["other\\\", permessage-deflate"], NO),
     ] {
         assert_eq!(agreed(headers), expected, "{headers:?}");
     }
