@@ -12,7 +12,7 @@ const KEPT_OUTPUT: usize = 64 << 10;
 /// Makes compressed server frames. Meant to be kept: beside the frame itself a
 /// message allocates nothing once each window in use had its first.
 ///
-/// Holds about 350 KiB for each window that was used.
+/// Holds at most 350 KiB for each window that was used.
 #[derive(Debug)]
 pub struct Deflater {
     level: Compression,

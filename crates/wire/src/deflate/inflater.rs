@@ -16,7 +16,7 @@ const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 /// Inflates messages. One serves any number of connections in turn, because no
 /// message refers to one before it; allocates nothing before the first.
 ///
-/// Holds about 50 KiB between messages.
+/// Holds at most 64 KiB between messages.
 #[derive(Debug, Default)]
 pub struct Inflater {
     stream: Option<Decompress>,
@@ -48,6 +48,8 @@ impl Inflater {
     }
 
     fn fill(&mut self, payload: &[u8], limit: usize) -> Result<(), WireError> {
+        // A reader that panicked left its message here, and it may be another's turn.
+        self.output.clear();
         let stream = self.stream.get_or_insert_with(|| Decompress::new(false));
         stream.reset(false);
         if push(stream, payload, &mut self.output, limit)? {

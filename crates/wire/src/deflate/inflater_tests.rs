@@ -201,6 +201,17 @@ fn what_was_refused_leaves_no_trace_in_the_next_message() {
     assert!(inflater.output.is_empty());
 }
 
+#[test]
+fn a_reader_that_panics_leaves_nothing_to_the_next() {
+    let mut inflater = Inflater::new();
+    let secret = compressed("said by one client", 6);
+    let read = |_: &[u8]| -> Result<(), WireError> { panic!("on purpose") };
+    let mut panicking = || inflater.inflate(&secret, LIMIT, read);
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut panicking)).unwrap_err();
+    let said = inflater.inflate(&compressed("by another", 6), LIMIT, |bytes| Ok(bytes.to_vec()));
+    assert_eq!(said.as_deref(), Ok(&b"by another"[..]));
+}
+
 proptest! {
     #[test]
     fn what_a_client_deflates_is_what_is_read(
