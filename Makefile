@@ -71,7 +71,7 @@ mutants: ## Break protocol, wire and hub on purpose and list what no test notice
 	@scripts/mutants $(MUTANTS)
 
 .PHONY: fuzz
-fuzz: ## Feed frames, commands, cursors and configurations with what nobody meant (FUZZ_SECONDS=60 each)
+fuzz: ## Feed frames, compressed data, commands, cursors and configurations with what nobody meant (FUZZ_SECONDS=60 each)
 	@scripts/fuzz
 
 .PHONY: docs

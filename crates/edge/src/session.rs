@@ -208,7 +208,7 @@ impl Session {
         let Self { participant, life, pace, decoder, .. } = self;
         pace.resume();
         let mut ear = Ear { connection: participant.connection(), life, pace };
-        let outcome = decoder.resume(&limits, &mut |message| ear.hear(message, &mut heard));
+        let outcome = decoder.resume(&limits, None, &mut |message| ear.hear(message, &mut heard));
         let step = self.conclude(outcome, heard);
         // Nothing in what was kept: go on with the socket.
         if step.is_pending() { self.poll_read(cx) } else { step }
@@ -257,7 +257,8 @@ impl Session {
         let mut heard = Heard::default();
         let Self { participant, life, pace, decoder, .. } = self;
         let mut ear = Ear { connection: participant.connection(), life, pace };
-        let outcome = decoder.feed(bytes, &limits, &mut |message| ear.hear(message, &mut heard));
+        let outcome =
+            decoder.feed(bytes, &limits, None, &mut |message| ear.hear(message, &mut heard));
         self.conclude(outcome, heard)
     }
 

@@ -4,8 +4,12 @@
 
 use redcast_wire::Message;
 
+use crate::inflate::{Refusal, inflate};
+
 /// The bit of the last or only frame of a message.
 pub const FIN: u8 = 0x80;
+/// The bit that says "compressed", in the first frame of a message (RFC 7692 6).
+pub const RSV1: u8 = 0x40;
 /// Opcode of a fragment that is not the first.
 pub const CONTINUATION: u8 = 0;
 /// Opcode of text.
@@ -155,8 +159,12 @@ pub(crate) fn headers(stream: &[u8]) -> impl Iterator<Item = RawHeader> {
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     pub(crate) messages: Vec<Said>,
-    /// The message begun and not ended.
+    /// The message begun and not ended, compressed as it came.
     pub(crate) open: Option<Said>,
+    /// Whether that one, or the one that ended last, is compressed.
+    pub(crate) is_compressed: bool,
+    /// Why the last message could not be inflated.
+    pub(crate) refusal: Option<Refusal>,
     /// The bytes behind the last whole frame.
     pub(crate) rest: usize,
     /// A close frame came: what is behind it counts for nothing.
@@ -164,14 +172,15 @@ pub(crate) struct Reading {
 }
 
 /// Joins the frames of `bytes` as simply as possible, up to the first that no
-/// reader could make sense of.
-pub(crate) fn read(bytes: &[u8]) -> Reading {
+/// reader could make sense of. With a limit, compression was agreed on, and no
+/// message is inflated beyond it.
+pub(crate) fn read(bytes: &[u8], inflated_limit: Option<usize>) -> Reading {
     let mut reading = Reading::default();
     let mut at = 0;
     while let Some(header) = RawHeader::read(&bytes[at..])
         && let Some(payload) = bytes[at..].get(header.len..header.end())
         && let Some(key) = header.key
-        && reading.take(&header, masked(payload, key))
+        && reading.take(&header, masked(payload, key), inflated_limit)
     {
         at += header.end();
         if reading.closed {
@@ -184,7 +193,12 @@ pub(crate) fn read(bytes: &[u8]) -> Reading {
 
 impl Reading {
     /// Whether the frame could be taken.
-    fn take(&mut self, header: &RawHeader, payload: impl Iterator<Item = u8>) -> bool {
+    fn take(
+        &mut self,
+        header: &RawHeader,
+        payload: impl Iterator<Item = u8>,
+        inflated_limit: Option<usize>,
+    ) -> bool {
         match header.opcode() {
             opcode @ (CLOSE | PING | PONG) => {
                 self.messages.push(Said::new(opcode, payload.collect::<Vec<_>>()));
@@ -192,6 +206,7 @@ impl Reading {
                 return true;
             }
             opcode @ (TEXT | BINARY) if self.open.is_none() => {
+                self.is_compressed = header.first & RSV1 != 0;
                 self.open = Some(Said::new(opcode, payload.collect::<Vec<_>>()));
             }
             CONTINUATION => match &mut self.open {
@@ -200,9 +215,25 @@ impl Reading {
             },
             _ => return false,
         }
-        if header.is_final() {
-            self.messages.extend(self.open.take());
+        if header.is_final()
+            && let Some(said) = self.open.take()
+        {
+            return self.finish(said, inflated_limit);
         }
+        true
+    }
+
+    fn finish(&mut self, mut said: Said, inflated_limit: Option<usize>) -> bool {
+        if let (true, Some(limit)) = (self.is_compressed, inflated_limit) {
+            match inflate(&said.payload, limit) {
+                Ok(inflated) => said.payload = inflated.bytes,
+                Err(refusal) => {
+                    self.refusal = Some(refusal);
+                    return false;
+                }
+            }
+        }
+        self.messages.push(said);
         true
     }
 }

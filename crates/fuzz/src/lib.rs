@@ -4,8 +4,9 @@
 //! (libfuzzer/) calls it with what it makes up, the tests (tests/replay.rs) with
 //! the committed corpus, with changed copies of that, and with malformed frames.
 //!
-//! - `wire`, `commands`, `cursor`, `config`, `differential`: the bodies.
+//! - `wire`, `deflate`, `commands`, `cursor`, `config`, `differential`: the bodies.
 //! - `frames`: frames by hand, sharing no code with what is tested.
+//! - `inflate`: compressed messages by hand, likewise.
 //! - `malformed`: legal streams with one broken frame and the code it deserves.
 //! - `mutate`: a changed copy of an input.
 
@@ -14,8 +15,10 @@
 pub mod commands;
 pub mod config;
 pub mod cursor;
+pub mod deflate;
 pub mod differential;
 pub mod frames;
+pub mod inflate;
 pub mod malformed;
 pub mod mutate;
 pub mod wire;
@@ -24,8 +27,9 @@ pub mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("wire", wire::run),
+    ("deflate", deflate::run),
     ("commands", commands::run),
     ("cursor", cursor::run),
     ("config", config::run),

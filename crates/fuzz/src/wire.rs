@@ -2,11 +2,14 @@
 //!
 //! An input is one control byte, the lengths of the pieces, and the stream:
 //! bits 0 and 1 choose the limits, bits 2 to 4 are the number of lengths, and
-//! bits 5 to 7 say at which of three messages the reader stops.
+//! bits 5 to 7 say at which of three messages the reader stops. Each stream is
+//! read twice, as that of a client that agreed on compression and of one that
+//! did not.
 
-use redcast_wire::{Decoder, Flow, Limits, Message, WireError};
+use redcast_wire::{Decoder, Flow, Inflater, Limits, Message, WireError};
 
-use crate::frames::{self, CLOSE, FIN, PING, PONG, RawHeader, Said, TEXT};
+use crate::frames::{self, CLOSE, FIN, PING, PONG, RSV1, RawHeader, Said, TEXT};
+use crate::inflate::longest_compressed;
 
 /// The limits that an input can choose.
 pub const LIMITS: [Limits; 4] = [
@@ -22,6 +25,8 @@ const BYTE_BY_BYTE: usize = 2048;
 /// Longer than any legal header with a control frame's payload.
 const MAX_HEADER: usize = 14;
 const MAX_CONTROL: u64 = 125;
+/// Where an input chooses no limit, a few bytes could inflate to millions.
+const MOST_INFLATED: usize = 1 << 16;
 
 /// What a stream of bytes came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,24 +74,40 @@ impl<'a> Case<'a> {
 /// The body of the target `wire`.
 pub fn run(data: &[u8]) {
     let Some(case) = Case::read(data) else { return };
-    let whole = decode(case.stream, &case.limits);
-    check_messages(&whole, &case.limits);
-    check_against_naive(&whole, case.stream, &case.limits);
-    assert_eq!(feed(case.pieces(), &case.limits, case.stops), whole, "in other pieces");
-    assert_eq!(feed([case.stream], &case.limits, case.stops), whole, "with stops");
+    check(&case, None);
+    let max_message_size = case.limits.max_message_size.min(MOST_INFLATED);
+    let limits = Limits { max_message_size, ..case.limits };
+    check(&Case { limits, ..case }, Some(&mut Inflater::new()));
+}
+
+fn check(case: &Case<'_>, mut inflater: Option<&mut Inflater>) {
+    let limits = &case.limits;
+    let inflated_limit = inflater.is_some().then_some(limits.max_message_size);
+    let mut feed = |pieces: &[&[u8]], stops| feed(pieces, limits, inflater.as_deref_mut(), stops);
+    let whole = feed(&[case.stream], 0);
+    check_messages(&whole, limits);
+    check_against_naive(&whole, case.stream, limits, inflated_limit);
+    assert_eq!(feed(&case.pieces(), case.stops), whole, "in other pieces");
+    assert_eq!(feed(&[case.stream], case.stops), whole, "with stops");
     if case.stream.len() <= BYTE_BY_BYTE {
-        assert_eq!(feed(case.stream.chunks(1), &case.limits, 0), whole, "byte by byte");
+        let bytes: Vec<&[u8]> = case.stream.chunks(1).collect();
+        assert_eq!(feed(&bytes, 0), whole, "byte by byte");
     }
 }
 
-/// Decodes `stream` in one piece.
+/// Decodes `stream` in one piece, for a client that agreed on no compression.
 pub fn decode(stream: &[u8], limits: &Limits) -> Outcome {
-    feed([stream], limits, 0)
+    feed(&[stream], limits, None, 0)
 }
 
 /// Feeds the pieces to a new decoder, resuming after each stop, and then a frame
 /// more if they were refused: a refusal is final.
-fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits, stops: u8) -> Outcome {
+fn feed(
+    pieces: &[&[u8]],
+    limits: &Limits,
+    mut inflater: Option<&mut Inflater>,
+    stops: u8,
+) -> Outcome {
     let mut decoder = Decoder::new();
     assert!(decoder.is_idle());
     let mut messages: Vec<Said> = Vec::new();
@@ -97,16 +118,17 @@ fn feed<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, limits: &Limits, stops: 
     };
     let mut error = None;
     for piece in pieces {
-        let mut result = decoder.feed(&mut piece.to_vec(), limits, &mut on_message);
+        let (mut piece, inflater) = (piece.to_vec(), &mut inflater);
+        let mut result = decoder.feed(&mut piece, limits, inflater.as_deref_mut(), &mut on_message);
         while result == Ok(Flow::Stop) {
-            result = decoder.resume(limits, &mut on_message);
+            result = decoder.resume(limits, inflater.as_deref_mut(), &mut on_message);
         }
         error = error.or(result.err());
     }
     let idle = decoder.is_idle();
     if error.is_some() {
         let mut late = frames::frame(FIN | PING, b"late", [0; 4]);
-        let result = decoder.feed(&mut late, limits, &mut on_message);
+        let result = decoder.feed(&mut late, limits, inflater, &mut on_message);
         assert_eq!(result, Ok(Flow::Continue), "what comes after a refusal is dropped");
         assert!(messages.last() != Some(&Said::new(PING, b"late")), "heard after a refusal");
     }
@@ -144,12 +166,21 @@ fn check_close(payload: &[u8]) {
 }
 
 /// What was delivered is what the frames hold, and what is held fits the limits.
-fn check_against_naive(outcome: &Outcome, stream: &[u8], limits: &Limits) {
-    let naive = frames::read(stream);
-    if outcome.error.is_some() {
+fn check_against_naive(
+    outcome: &Outcome,
+    stream: &[u8],
+    limits: &Limits,
+    inflated_limit: Option<usize>,
+) {
+    let naive = frames::read(stream, inflated_limit);
+    if let Some(error) = &outcome.error {
         assert!(naive.messages.starts_with(&outcome.messages), "not what the frames hold");
+        if *error == WireError::NotDeflate {
+            assert!(naive.refusal.is_some(), "refused what could be inflated");
+        }
         return;
     }
+    assert_eq!(naive.refusal, None);
     assert_eq!(outcome.messages, naive.messages);
     let is_text = |said: &Said| said.opcode == TEXT && std::str::from_utf8(&said.payload).is_err();
     assert!(!naive.messages.iter().any(is_text), "text that is none");
@@ -158,13 +189,20 @@ fn check_against_naive(outcome: &Outcome, stream: &[u8], limits: &Limits) {
     if holds_nothing {
         return;
     }
-    let open = naive.open.map_or(0, |open| open.payload.len());
-    assert!(open <= limits.max_message_size, "{open} bytes of fragments are held");
-    match RawHeader::read(&stream[stream.len() - naive.rest..]) {
+    let open = naive.open.as_ref().map_or(0, |open| open.payload.len());
+    let cut = RawHeader::read(&stream[stream.len() - naive.rest..]);
+    let is_compressed = match cut {
+        Some(cut) if naive.open.is_none() => cut.first & RSV1 != 0,
+        _ => naive.is_compressed,
+    };
+    let max = limits.max_message_size;
+    let max = if is_compressed { longest_compressed(max) } else { max };
+    assert!(open <= max, "{open} bytes of fragments are held");
+    match cut {
         Some(cut) if cut.is_control() => assert!(cut.declared <= MAX_CONTROL),
         Some(cut) => {
             let size = cut.declared.saturating_add(open as u64);
-            assert!(size <= limits.max_message_size as u64, "waits for {size} bytes");
+            assert!(size <= max as u64, "waits for {size} bytes");
         }
         None => assert!(naive.rest < MAX_HEADER),
     }

@@ -7,16 +7,17 @@
 use bytes::{Buf, BytesMut};
 
 use crate::close::parse_close;
+use crate::deflate::longest_compressed;
 use crate::fragments::{Fragments, whole_message};
-use crate::header::{FrameKind, Header};
-use crate::{Flow, Limits, Message, WireError};
+use crate::header::{DataKind, FrameKind, Header};
+use crate::{Flow, Inflater, Limits, Message, WireError};
 
 /// What one client has sent and is not yet a whole message.
 ///
-/// Holds at most `max_message_size` bytes of fragments, one incomplete frame
-/// within the limits, and after [`Flow::Stop`] the rest of the input. A stopped
-/// decoder takes more input, but a caller that wants its memory bounded resumes
-/// it first.
+/// Holds at most `max_message_size` bytes of fragments (compressed ones as they
+/// came, at most a quarter more), one incomplete frame within the limits, and after
+/// [`Flow::Stop`] the rest of the input. A stopped decoder takes more input, but a
+/// caller that wants its memory bounded resumes it first.
 #[derive(Default)]
 pub struct Decoder {
     partial: Option<Box<Partial>>,
@@ -29,6 +30,13 @@ struct Partial {
     fragments: Option<Fragments>,
     /// A close frame was delivered, or an error: nothing more is decoded.
     ended: bool,
+}
+
+/// What one call was given to judge by, to work with and to tell.
+struct Call<'a> {
+    limits: &'a Limits,
+    inflater: Option<&'a mut Inflater>,
+    on_message: &'a mut dyn FnMut(Message<'_>) -> Flow,
 }
 
 /// How far one pass over some bytes came.
@@ -49,6 +57,9 @@ impl Decoder {
     /// Decodes bytes just read, unmasking them in place: calls `on_message` for
     /// each complete message and keeps what is incomplete.
     ///
+    /// With an `inflater`, compression was agreed on for this connection; it serves
+    /// one call at a time and so may serve many connections.
+    ///
     /// Answers what `on_message` last answered, [`Flow::Continue`] where it was
     /// not called. After a close frame or an error all further input is dropped.
     ///
@@ -59,9 +70,11 @@ impl Decoder {
         &mut self,
         input: &mut [u8],
         limits: &Limits,
+        inflater: Option<&mut Inflater>,
         on_message: &mut dyn FnMut(Message<'_>) -> Flow,
     ) -> Result<Flow, WireError> {
-        let result = self.decode_unread_then(input, limits, on_message);
+        let mut call = Call { limits, inflater, on_message };
+        let result = self.decode_unread_then(input, &mut call);
         if result.is_err() {
             self.end();
         }
@@ -73,9 +86,10 @@ impl Decoder {
     pub fn resume(
         &mut self,
         limits: &Limits,
+        inflater: Option<&mut Inflater>,
         on_message: &mut dyn FnMut(Message<'_>) -> Flow,
     ) -> Result<Flow, WireError> {
-        self.feed(&mut [], limits, on_message)
+        self.feed(&mut [], limits, inflater, on_message)
     }
 
     /// Whether nothing is held: no partial frame, no fragment, no unread rest.
@@ -88,12 +102,11 @@ impl Decoder {
     fn decode_unread_then(
         &mut self,
         mut input: &mut [u8],
-        limits: &Limits,
-        on_message: &mut dyn FnMut(Message<'_>) -> Flow,
+        call: &mut Call<'_>,
     ) -> Result<Flow, WireError> {
         let mut unread = self.take_unread();
         while !unread.is_empty() {
-            let progress = self.decode(&mut unread, limits, on_message)?;
+            let progress = self.decode(&mut unread, call)?;
             unread.advance(progress.used);
             if progress.flow == Flow::Stop || input.is_empty() {
                 unread.extend_from_slice(input);
@@ -106,19 +119,14 @@ impl Decoder {
                 input = rest;
             }
         }
-        let progress = self.decode(input, limits, on_message)?;
+        let progress = self.decode(input, call)?;
         unread.extend_from_slice(&input[progress.used..]);
         self.put_away(unread);
         Ok(progress.flow)
     }
 
     /// Decodes the whole frames at the front of `bytes`.
-    fn decode(
-        &mut self,
-        bytes: &mut [u8],
-        limits: &Limits,
-        on_message: &mut dyn FnMut(Message<'_>) -> Flow,
-    ) -> Result<Progress, WireError> {
+    fn decode(&mut self, bytes: &mut [u8], call: &mut Call<'_>) -> Result<Progress, WireError> {
         let mut used = 0;
         let mut flow = Flow::Continue;
         while flow == Flow::Continue {
@@ -127,9 +135,9 @@ impl Decoder {
                 break;
             }
             let rest = &mut bytes[used..];
-            let Some(header) = Header::parse(rest)? else { break };
+            let Some(header) = Header::parse(rest, call.inflater.is_some())? else { break };
             // Before the payload is there: nothing over a limit is ever kept.
-            self.admit(&header, limits)?;
+            self.admit(&header, call.limits)?;
             let range = header.payload_range();
             let available = rest.len();
             let Some(payload) = rest.get_mut(range.clone()) else {
@@ -137,27 +145,31 @@ impl Decoder {
             };
             header.unmask(payload);
             used += range.end;
-            flow = self.accept(&header, payload, on_message)?;
+            flow = self.accept(&header, payload, call)?;
         }
         Ok(Progress { used, lacking: 1, flow })
     }
 
     /// Judges a frame by its header and by what came before it.
     fn admit(&self, header: &Header, limits: &Limits) -> Result<(), WireError> {
-        let (len, count) = match (header.kind, self.fragments()) {
+        let (len, count, is_compressed) = match (header.kind, self.fragments()) {
             (FrameKind::Close | FrameKind::Ping | FrameKind::Pong, _) => return Ok(()),
             (FrameKind::Start(_), Some(_)) => return Err(WireError::InterruptedMessage),
             (FrameKind::Continuation, None) => return Err(WireError::UnexpectedContinuation),
-            (FrameKind::Start(_), None) => (0, 0),
-            (FrameKind::Continuation, Some(fragments)) => (fragments.len(), fragments.count()),
+            (FrameKind::Start(_), None) => (0, 0, header.is_compressed),
+            (FrameKind::Continuation, Some(fragments)) => {
+                (fragments.len(), fragments.count(), fragments.is_compressed())
+            }
         };
         let is_whole = header.is_final && header.kind != FrameKind::Continuation;
         if !is_whole && count >= limits.max_fragments {
             return Err(WireError::TooManyFragments { limit: limits.max_fragments });
         }
         let size = header.payload_len.saturating_add(len as u64);
-        if size > limits.max_message_size as u64 {
-            return Err(WireError::TooBig { size, limit: limits.max_message_size });
+        let limit = limits.max_message_size;
+        let longest = if is_compressed { longest_compressed(limit) } else { limit };
+        if size > longest as u64 {
+            return Err(WireError::TooBig { size, limit });
         }
         Ok(())
     }
@@ -167,24 +179,25 @@ impl Decoder {
         &mut self,
         header: &Header,
         payload: &[u8],
-        on_message: &mut dyn FnMut(Message<'_>) -> Flow,
+        call: &mut Call<'_>,
     ) -> Result<Flow, WireError> {
         match header.kind {
-            FrameKind::Ping => Ok(on_message(Message::Ping(payload))),
-            FrameKind::Pong => Ok(on_message(Message::Pong(payload))),
+            FrameKind::Ping => Ok((call.on_message)(Message::Ping(payload))),
+            FrameKind::Pong => Ok((call.on_message)(Message::Pong(payload))),
             FrameKind::Close => {
                 let close = parse_close(payload)?;
                 self.end();
-                Ok(on_message(Message::Close(close)))
+                Ok((call.on_message)(Message::Close(close)))
             }
             FrameKind::Start(kind) if header.is_final => {
-                Ok(on_message(whole_message(kind, payload)?))
+                call.deliver(kind, header.is_compressed, payload)
             }
             FrameKind::Start(kind) => {
-                self.accept_fragment(Fragments::new(kind), header, payload, on_message)
+                let begun = Fragments::new(kind, header.is_compressed);
+                self.accept_fragment(begun, header, payload, call)
             }
             FrameKind::Continuation => match self.take_fragments() {
-                Some(begun) => self.accept_fragment(begun, header, payload, on_message),
+                Some(begun) => self.accept_fragment(begun, header, payload, call),
                 None => Err(WireError::UnexpectedContinuation),
             },
         }
@@ -195,11 +208,12 @@ impl Decoder {
         mut fragments: Fragments,
         header: &Header,
         payload: &[u8],
-        on_message: &mut dyn FnMut(Message<'_>) -> Flow,
+        call: &mut Call<'_>,
     ) -> Result<Flow, WireError> {
         fragments.push(payload)?;
         if header.is_final {
-            return Ok(on_message(fragments.message()?));
+            let (kind, payload) = fragments.payload();
+            return call.deliver(kind, fragments.is_compressed(), payload);
         }
         self.partial.get_or_insert_default().fragments = Some(fragments);
         Ok(Flow::Continue)
@@ -247,9 +261,32 @@ impl Decoder {
     }
 }
 
+impl Call<'_> {
+    /// Delivers the message of a whole payload.
+    fn deliver(
+        &mut self,
+        kind: DataKind,
+        is_compressed: bool,
+        payload: &[u8],
+    ) -> Result<Flow, WireError> {
+        let Self { limits, inflater, on_message } = self;
+        let mut read = |payload: &[u8]| Ok(on_message(whole_message(kind, payload)?));
+        match inflater {
+            _ if !is_compressed => read(payload),
+            Some(inflater) => inflater.inflate(payload, limits.max_message_size, read),
+            // The caller took the inflater away in the middle of a message.
+            None => Err(WireError::ReservedBit),
+        }
+    }
+}
+
 #[cfg(test)]
 #[path = "decode_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "decode_deflate_tests.rs"]
+mod deflate_tests;
 
 #[cfg(test)]
 #[path = "decode_properties.rs"]

@@ -232,9 +232,9 @@ proptest! {
         let mut decoder = Decoder::new();
         let mut error = None;
         for piece in pieces(&bytes, &lengths) {
-            let mut result = decoder.feed(&mut piece.to_vec(), &LIMITS, &mut on_message);
+            let mut result = decoder.feed(&mut piece.to_vec(), &LIMITS, None, &mut on_message);
             while result == Ok(Flow::Stop) {
-                result = decoder.resume(&LIMITS, &mut on_message);
+                result = decoder.resume(&LIMITS, None, &mut on_message);
             }
             error = error.or(result.err());
         }
@@ -263,12 +263,12 @@ proptest! {
             if stops.next() == Some(true) { Flow::Stop } else { Flow::Continue }
         };
         for piece in pieces(&bytes, &lengths) {
-            let mut result = decoder.feed(&mut piece.to_vec(), &LIMITS, &mut on_message);
+            let mut result = decoder.feed(&mut piece.to_vec(), &LIMITS, None, &mut on_message);
             // A control frame may be incomplete while a message is nearly full.
             let bound = LIMITS.max_message_size + 125 + 14;
             prop_assert!(decoder.held_bytes() <= bound + piece.len());
             while result == Ok(Flow::Stop) {
-                result = decoder.resume(&LIMITS, &mut on_message);
+                result = decoder.resume(&LIMITS, None, &mut on_message);
             }
             prop_assert!(decoder.held_bytes() <= bound);
         }

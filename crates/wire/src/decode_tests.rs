@@ -137,7 +137,7 @@ fn a_declared_length_is_refused_before_a_byte_of_it_is_kept() {
     for len in [4097, 1 << 32, (1 << 63) - 1, 1 << 63, u64::MAX] {
         let mut decoder = Decoder::new();
         let mut bytes = [header(FIN | BINARY, len), KEY.to_vec()].concat();
-        let result = decoder.feed(&mut bytes, &LIMITS, &mut |_| Flow::Continue);
+        let result = decoder.feed(&mut bytes, &LIMITS, None, &mut |_| Flow::Continue);
         assert_eq!(result, Err(WireError::TooBig { size: len, limit: 4096 }));
         assert_eq!((decoder.is_idle(), decoder.held_bytes()), (true, 0));
     }
@@ -154,7 +154,7 @@ fn a_declared_length_reserves_nothing() {
     let limits = Limits { max_message_size: usize::MAX, ..LIMITS };
     let mut decoder = Decoder::new();
     let mut bytes = [header(FIN | BINARY, u64::MAX), KEY.to_vec(), vec![1; 100]].concat();
-    let result = decoder.feed(&mut bytes, &limits, &mut |_| Flow::Continue);
+    let result = decoder.feed(&mut bytes, &limits, None, &mut |_| Flow::Continue);
     assert_eq!((result, decoder.held_bytes()), (Ok(Flow::Continue), 114));
     assert!(decoder.partial.unwrap().unread.capacity() < 1024);
 }
@@ -164,7 +164,7 @@ fn at_most_one_message_and_one_control_frame_are_held() {
     let mut decoder = Decoder::new();
     let almost_ping = &client_frame(FIN | PING, [1; 125])[..130];
     let mut bytes = [&client_frame(BINARY, [1; 4096]), almost_ping].concat();
-    decoder.feed(&mut bytes, &LIMITS, &mut |_| Flow::Continue).unwrap();
+    decoder.feed(&mut bytes, &LIMITS, None, &mut |_| Flow::Continue).unwrap();
     assert_eq!(decoder.held_bytes(), 4096 + 130);
 }
 
@@ -230,8 +230,8 @@ fn nothing_is_decoded_after_a_close_frame() {
                 count += 1;
                 Flow::Stop
             };
-            decoder.feed(piece, &LIMITS, &mut stop).unwrap();
-            assert_eq!(decoder.resume(&LIMITS, &mut stop), Ok(Flow::Continue));
+            decoder.feed(piece, &LIMITS, None, &mut stop).unwrap();
+            assert_eq!(decoder.resume(&LIMITS, None, &mut stop), Ok(Flow::Continue));
         }
         assert_eq!((count, decoder.held_bytes(), decoder.is_idle()), (1, 0, true));
     }
@@ -245,12 +245,12 @@ fn an_idle_decoder_is_a_null_pointer() {
     let mut go_on = |_: Message<'_>| Flow::Continue;
     let frames = [client_frame(BINARY, "a"), client_frame(FIN, "b")].concat();
     for (i, piece) in frames.chunks(1).enumerate() {
-        decoder.feed(&mut piece.to_vec(), &LIMITS, &mut go_on).unwrap();
+        decoder.feed(&mut piece.to_vec(), &LIMITS, None, &mut go_on).unwrap();
         let is_last = i + 1 == frames.len();
         assert_eq!((decoder.is_idle(), decoder.partial.is_none()), (is_last, is_last), "{i}");
     }
     // Between two fragments no byte is unread, and yet something is held.
-    decoder.feed(&mut client_frame(BINARY, ""), &LIMITS, &mut go_on).unwrap();
+    decoder.feed(&mut client_frame(BINARY, ""), &LIMITS, None, &mut go_on).unwrap();
     assert!(!decoder.is_idle());
 }
 
@@ -269,7 +269,7 @@ fn a_whole_message_is_borrowed_from_the_input() {
         seen += 1;
         Flow::Continue
     };
-    Decoder::new().feed(&mut input, &LIMITS, &mut on_message).unwrap();
+    Decoder::new().feed(&mut input, &LIMITS, None, &mut on_message).unwrap();
     assert_eq!(seen, 2);
 }
 
@@ -287,9 +287,9 @@ fn only_the_incomplete_frame_is_copied_not_the_one_behind_it() {
             Flow::Continue
         };
         let mut decoder = Decoder::new();
-        decoder.feed(first, &LIMITS, &mut on_message).unwrap();
+        decoder.feed(first, &LIMITS, None, &mut on_message).unwrap();
         assert_eq!(decoder.held_bytes(), cut);
-        decoder.feed(second, &LIMITS, &mut on_message).unwrap();
+        decoder.feed(second, &LIMITS, None, &mut on_message).unwrap();
         assert_eq!(borrowed, [false, true], "cut at {cut}");
         assert!(decoder.is_idle());
     }
@@ -307,16 +307,16 @@ fn a_stop_keeps_the_rest_and_a_resume_goes_on() {
         Flow::Stop
     };
     let mut decoder = Decoder::new();
-    assert_eq!(decoder.feed(&mut input, &LIMITS, &mut one), Ok(Flow::Stop));
+    assert_eq!(decoder.feed(&mut input, &LIMITS, None, &mut one), Ok(Flow::Stop));
     assert_eq!((decoder.held_bytes(), decoder.is_idle()), (17, false));
-    assert_eq!(decoder.resume(&LIMITS, &mut one), Ok(Flow::Stop));
+    assert_eq!(decoder.resume(&LIMITS, None, &mut one), Ok(Flow::Stop));
     // More input before the next resume goes behind what is kept.
     let mut rest = client_frame(FIN | TEXT, "d")[3..].to_vec();
-    assert_eq!(decoder.feed(&mut rest, &LIMITS, &mut one), Ok(Flow::Stop));
+    assert_eq!(decoder.feed(&mut rest, &LIMITS, None, &mut one), Ok(Flow::Stop));
     assert_eq!(decoder.held_bytes(), 7);
-    assert_eq!(decoder.resume(&LIMITS, &mut one), Ok(Flow::Stop));
+    assert_eq!(decoder.resume(&LIMITS, None, &mut one), Ok(Flow::Stop));
     assert!(decoder.is_idle() && decoder.partial.is_none());
-    assert_eq!(decoder.resume(&LIMITS, &mut one), Ok(Flow::Continue));
+    assert_eq!(decoder.resume(&LIMITS, None, &mut one), Ok(Flow::Continue));
     assert_eq!(seen, "abcd");
 }
 
@@ -324,11 +324,11 @@ fn a_stop_keeps_the_rest_and_a_resume_goes_on() {
 fn an_error_frees_everything_and_is_final() {
     let mut decoder = Decoder::new();
     let mut never = |message: Message<'_>| panic!("{message:?}");
-    decoder.feed(&mut client_frame(TEXT, "a"), &LIMITS, &mut never).unwrap();
-    assert!(decoder.feed(&mut client_frame(TEXT, "b"), &LIMITS, &mut never).is_err());
+    decoder.feed(&mut client_frame(TEXT, "a"), &LIMITS, None, &mut never).unwrap();
+    assert!(decoder.feed(&mut client_frame(TEXT, "b"), &LIMITS, None, &mut never).is_err());
     assert_eq!((decoder.is_idle(), decoder.held_bytes()), (true, 0));
     let mut more = client_frame(FIN | TEXT, "c");
-    assert_eq!(decoder.feed(&mut more, &LIMITS, &mut never), Ok(Flow::Continue));
+    assert_eq!(decoder.feed(&mut more, &LIMITS, None, &mut never), Ok(Flow::Continue));
     assert_eq!(decoder.held_bytes(), 0);
 }
 
@@ -346,9 +346,9 @@ fn is_linear(bytes: &[u8], piece_len: usize, limits: &Limits, messages: usize) {
             count += 1;
             Flow::Stop
         };
-        let mut flow = decoder.feed(piece, limits, &mut stop).unwrap();
+        let mut flow = decoder.feed(piece, limits, None, &mut stop).unwrap();
         while flow == Flow::Stop {
-            flow = decoder.resume(limits, &mut stop).unwrap();
+            flow = decoder.resume(limits, None, &mut stop).unwrap();
         }
         assert!(begun.elapsed() < Duration::from_secs(10), "not linear");
     }

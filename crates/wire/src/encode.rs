@@ -69,8 +69,27 @@ fn cut_between_characters(text: &str, limit: usize) -> &str {
     (0..=limit).rev().find_map(|end| text.get(..end.min(text.len()))).unwrap_or_default()
 }
 
+/// A text frame whose payload is compressed already.
+pub(crate) fn compressed_text_frame(payload: &[u8]) -> Bytes {
+    compressed_frame(Data::Text, payload)
+}
+
+/// A binary frame whose payload is compressed already.
+pub(crate) fn compressed_binary_frame(payload: &[u8]) -> Bytes {
+    compressed_frame(Data::Binary, payload)
+}
+
+// The first reserved bit says it (RFC 7692 6).
+fn compressed_frame(data: Data, payload: &[u8]) -> Bytes {
+    let opcode = OpCode::Data(data);
+    frame_with(&FrameHeader { opcode, rsv1: true, ..FrameHeader::default() }, payload)
+}
+
 fn frame(opcode: OpCode, payload: &[u8]) -> Bytes {
-    let header = FrameHeader { opcode, ..FrameHeader::default() };
+    frame_with(&FrameHeader { opcode, ..FrameHeader::default() }, payload)
+}
+
+fn frame_with(header: &FrameHeader, payload: &[u8]) -> Bytes {
     let payload_len = payload.len() as u64;
     // The exact capacity lets Bytes take the buffer over without another copy.
     let mut frame = Vec::with_capacity(header.len(payload_len) + payload.len());

@@ -11,8 +11,9 @@ pub enum WireError {
     /// A frame without a mask (5.1).
     #[error("a client's frame must be masked")]
     Unmasked,
-    /// A reserved bit that no extension gave a meaning (5.2).
-    #[error("a reserved bit is set, and no extension was agreed on")]
+    /// A reserved bit that no extension gave a meaning (5.2), or the one of
+    /// compression where it may not stand (RFC 7692 6).
+    #[error("a reserved bit is set that means nothing here")]
     ReservedBit,
     /// An opcode that means nothing yet (5.2).
     #[error("opcode {0:#x} is reserved")]
@@ -41,6 +42,9 @@ pub enum WireError {
     /// Text or a close reason that is not UTF-8 (8.1).
     #[error("text must be UTF-8")]
     InvalidUtf8,
+    /// A compressed message that DEFLATE did not make, or not whole (RFC 7692 7.2.2).
+    #[error("a compressed message must be whole blocks of DEFLATE")]
+    NotDeflate,
     /// A message in more pieces than [`Limits::max_fragments`](crate::Limits).
     #[error("a message has at most {limit} fragments")]
     TooManyFragments {
@@ -48,10 +52,11 @@ pub enum WireError {
         limit: u32,
     },
     /// A message over [`Limits::max_message_size`](crate::Limits), known from
-    /// the declared length before its bytes are kept.
+    /// the declared length before its bytes are kept; for a compressed one also
+    /// while it is inflated.
     #[error("a message has at most {limit} bytes, this one has {size} or more")]
     TooBig {
-        /// Declared so far, bytes.
+        /// Declared or inflated so far, bytes.
         size: u64,
         /// The limit, bytes.
         limit: usize,
@@ -72,7 +77,9 @@ impl WireError {
             | Self::InterruptedMessage
             | Self::HalfCloseCode
             | Self::BadCloseCode(_) => CloseCode::ProtocolError,
-            Self::InvalidUtf8 => CloseCode::InvalidUtf8,
+            // RFC 7692 names no code; 1007 is for payloads that are not what their
+            // frame says, and tells this from a broken frame.
+            Self::InvalidUtf8 | Self::NotDeflate => CloseCode::InvalidUtf8,
             Self::TooManyFragments { .. } => CloseCode::Policy,
             Self::TooBig { .. } => CloseCode::TooBig,
         }

@@ -6,15 +6,21 @@ use crate::{Message, WireError};
 /// The fragments of one message, joined.
 pub(crate) struct Fragments {
     kind: DataKind,
+    is_compressed: bool,
     bytes: Vec<u8>,
-    /// How many of `bytes` are known to be whole UTF-8 characters; text only.
+    /// How many of `bytes` are known to be whole UTF-8 characters; plain text only.
     valid: usize,
     count: u32,
 }
 
 impl Fragments {
-    pub(crate) fn new(kind: DataKind) -> Self {
-        Self { kind, bytes: Vec::new(), valid: 0, count: 0 }
+    pub(crate) fn new(kind: DataKind, is_compressed: bool) -> Self {
+        Self { kind, is_compressed, bytes: Vec::new(), valid: 0, count: 0 }
+    }
+
+    /// Whether they are the pieces of one compressed payload.
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.is_compressed
     }
 
     /// Bytes so far.
@@ -35,15 +41,15 @@ impl Fragments {
     pub(crate) fn push(&mut self, payload: &[u8]) -> Result<(), WireError> {
         self.count += 1;
         self.bytes.extend_from_slice(payload);
-        if self.kind == DataKind::Text {
+        if self.kind == DataKind::Text && !self.is_compressed {
             self.valid += valid_prefix(&self.bytes[self.valid..])?;
         }
         Ok(())
     }
 
-    /// The message, once the last fragment is in.
-    pub(crate) fn message(&self) -> Result<Message<'_>, WireError> {
-        whole_message(self.kind, &self.bytes)
+    /// What they join to, once the last is in.
+    pub(crate) fn payload(&self) -> (DataKind, &[u8]) {
+        (self.kind, &self.bytes)
     }
 }
 
@@ -71,9 +77,14 @@ fn valid_prefix(bytes: &[u8]) -> Result<usize, WireError> {
 mod tests {
     use super::*;
 
+    fn message(fragments: &Fragments) -> Result<Message<'_>, WireError> {
+        let (kind, payload) = fragments.payload();
+        whole_message(kind, payload)
+    }
+
     #[test]
     fn text_is_looked_at_once_and_only_a_cut_character_again() {
-        let mut fragments = Fragments::new(DataKind::Text);
+        let mut fragments = Fragments::new(DataKind::Text, false);
         for (piece, valid, len) in
             [(&b"ab"[..], 2, 2), (b"c\xf0\x9f", 3, 5), (b"\x98", 3, 6), (b"\x80d", 8, 8)]
         {
@@ -81,7 +92,7 @@ mod tests {
             assert_eq!((fragments.valid, fragments.len()), (valid, len));
         }
         assert_eq!(fragments.count(), 4);
-        assert_eq!(fragments.message(), Ok(Message::Text("abc😀d")));
+        assert_eq!(message(&fragments), Ok(Message::Text("abc😀d")));
     }
 
     #[test]
@@ -90,7 +101,7 @@ mod tests {
         for (first, second) in
             [(&b"\xed"[..], &b"\xa0"[..]), (b"\xf4", b"\x90"), (b"\xe2\x82", b"a")]
         {
-            let mut fragments = Fragments::new(DataKind::Text);
+            let mut fragments = Fragments::new(DataKind::Text, false);
             assert_eq!(fragments.push(first), Ok(()));
             assert_eq!(fragments.push(second), Err(WireError::InvalidUtf8));
         }
@@ -98,18 +109,18 @@ mod tests {
 
     #[test]
     fn text_that_ends_inside_a_character_is_no_message() {
-        let mut fragments = Fragments::new(DataKind::Text);
+        let mut fragments = Fragments::new(DataKind::Text, false);
         fragments.push(b"a\xe2\x82").unwrap();
-        assert_eq!(fragments.message(), Err(WireError::InvalidUtf8));
+        assert_eq!(message(&fragments), Err(WireError::InvalidUtf8));
     }
 
     #[test]
     fn binary_is_never_judged() {
-        let mut fragments = Fragments::new(DataKind::Binary);
+        let mut fragments = Fragments::new(DataKind::Binary, false);
         fragments.push(b"\xff").unwrap();
         fragments.push(b"").unwrap();
         fragments.push(b"\xed\xa0").unwrap();
-        assert_eq!(fragments.message(), Ok(Message::Binary(b"\xff\xed\xa0")));
+        assert_eq!(message(&fragments), Ok(Message::Binary(b"\xff\xed\xa0")));
         assert_eq!((fragments.valid, fragments.count()), (0, 3));
     }
 }

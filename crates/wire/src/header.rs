@@ -18,6 +18,8 @@ pub(crate) struct Header {
     /// Whether this is the last or only fragment.
     pub(crate) is_final: bool,
     pub(crate) kind: FrameKind,
+    /// Whether the message that begins here is compressed (RFC 7692 6).
+    pub(crate) is_compressed: bool,
     /// The declared length, bytes: a client's word, not a size to trust.
     pub(crate) payload_len: u64,
     mask: [u8; 4],
@@ -42,12 +44,13 @@ pub(crate) enum DataKind {
 
 impl Header {
     /// Reads the header at the front of `bytes`; `None` while it is incomplete.
-    pub(crate) fn parse(bytes: &[u8]) -> Result<Option<Self>, WireError> {
+    /// `may_compress` says whether compression was agreed on.
+    pub(crate) fn parse(bytes: &[u8], may_compress: bool) -> Result<Option<Self>, WireError> {
         let mut cursor = Cursor::new(bytes);
         // Over a slice nothing but a reserved opcode can fail.
         let parsed = FrameHeader::parse(&mut cursor).map_err(|_| reserved_opcode(bytes))?;
         let Some((header, payload_len)) = parsed else { return Ok(None) };
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+        if (header.rsv1 && !may_compress) || header.rsv2 || header.rsv3 {
             return Err(WireError::ReservedBit);
         }
         let Some(mask) = header.mask else { return Err(WireError::Unmasked) };
@@ -56,7 +59,9 @@ impl Header {
             return Err(WireError::LengthNotMinimal);
         }
         let kind = kind_of(header.opcode)?;
-        let header = Self { is_final: header.is_final, kind, mask, payload_len, header_len };
+        let (is_final, is_compressed) = (header.is_final, header.rsv1);
+        let header = Self { is_final, kind, is_compressed, mask, payload_len, header_len };
+        header.check_compressed()?;
         header.check_control()?;
         Ok(Some(header))
     }
@@ -76,6 +81,15 @@ impl Header {
 
     fn is_control(&self) -> bool {
         matches!(self.kind, FrameKind::Close | FrameKind::Ping | FrameKind::Pong)
+    }
+
+    /// Only a message's first frame says that it is compressed.
+    fn check_compressed(&self) -> Result<(), WireError> {
+        match self.kind {
+            FrameKind::Start(_) => Ok(()),
+            _ if self.is_compressed => Err(WireError::ReservedBit),
+            _ => Ok(()),
+        }
     }
 
     fn check_control(&self) -> Result<(), WireError> {

@@ -5,7 +5,7 @@ use crate::testing::{BINARY, CLOSE, CONTINUATION, FIN, KEY, PING, PONG, TEXT, he
 
 fn parse(mut bytes: Vec<u8>) -> Result<Option<Header>, WireError> {
     bytes.extend(KEY);
-    Header::parse(&bytes)
+    Header::parse(&bytes, false)
 }
 
 #[test]
@@ -18,7 +18,14 @@ fn every_kind_of_frame_is_known_by_its_opcode() {
         (PING, FrameKind::Ping),
         (PONG, FrameKind::Pong),
     ] {
-        let expected = Header { is_final: true, kind, payload_len: 5, mask: KEY, header_len: 6 };
+        let expected = Header {
+            is_final: true,
+            kind,
+            is_compressed: false,
+            payload_len: 5,
+            mask: KEY,
+            header_len: 6,
+        };
         assert_eq!(parse(header(FIN | opcode, 5)), Ok(Some(expected)));
     }
     assert_eq!(parse(header(TEXT, 5)).unwrap().map(|header| header.is_final), Some(false));
@@ -41,7 +48,7 @@ fn each_reserved_bit_alone_is_refused() {
 
 #[test]
 fn an_unmasked_frame_is_refused() {
-    assert_eq!(Header::parse(b"\x81\x05Hello"), Err(WireError::Unmasked));
+    assert_eq!(Header::parse(b"\x81\x05Hello", false), Err(WireError::Unmasked));
 }
 
 #[test]
@@ -64,9 +71,9 @@ fn a_header_is_awaited_until_its_last_byte() {
     for len in [0, 125, 126, 65536] {
         let bytes = [header(FIN | BINARY, len), KEY.to_vec()].concat();
         for end in 0..bytes.len() {
-            assert_eq!(Header::parse(&bytes[..end]), Ok(None));
+            assert_eq!(Header::parse(&bytes[..end], false), Ok(None));
         }
-        assert!(Header::parse(&bytes).unwrap().is_some());
+        assert!(Header::parse(&bytes, false).unwrap().is_some());
     }
 }
 

@@ -1,4 +1,4 @@
-//! The frames: RFC 6455 as a server speaks it, over byte slices.
+//! The frames: RFC 6455 and 7692 as a server speaks them, over byte slices.
 //!
 //! This room does no I/O and has no async function (invariant 1). Headers are
 //! parsed and formatted by tungstenite; unmasking, the rules and the assembling
@@ -10,6 +10,7 @@
 //! - `decode`: bytes from a client become messages (`message`); `header` checks
 //!   one frame, `mask` removes its mask, `fragments` joins what came in pieces.
 //! - `encode`: what we send, as whole frames ready to be shared.
+//! - `deflate`: compression, agreed on in the handshake, both ways.
 //! - `close`: what may stand in a close frame, in both directions.
 //! - `error`: what a client did wrong, and the close code that answers it.
 
@@ -17,6 +18,7 @@
 
 mod close;
 mod decode;
+mod deflate;
 mod encode;
 mod error;
 mod fragments;
@@ -28,6 +30,7 @@ mod message;
 mod testing;
 
 pub use decode::Decoder;
+pub use deflate::{Agreement, Deflater, Inflater, Window, negotiate};
 pub use encode::{binary_frame, close_frame, event_frame, ping_frame, pong_frame, text_frame};
 pub use error::WireError;
 pub use handshake::accept_key;

@@ -3,9 +3,12 @@
 //! It masks byte by byte and writes lengths by hand, so that it shares no code
 //! with what it tests.
 
-use crate::{Decoder, Flow, Limits, Message, WireError};
+use flate2::{Compress, Compression, FlushCompress};
+
+use crate::{Decoder, Flow, Inflater, Limits, Message, WireError};
 
 pub(crate) const FIN: u8 = 0x80;
+pub(crate) const RSV1: u8 = 0x40;
 pub(crate) const CONTINUATION: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;
@@ -24,6 +27,32 @@ pub(crate) fn client_frame_with(first: u8, payload: &[u8], key: [u8; 4]) -> Vec<
 
 pub(crate) fn client_frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     client_frame_with(first, payload.as_ref(), KEY)
+}
+
+/// A stream of the blocks that zlib makes of `data`.
+pub(crate) fn deflated(data: &[u8], level: u32, flush: FlushCompress) -> Vec<u8> {
+    let mut stream = Compress::new(Compression::new(level), false);
+    let mut output = Vec::with_capacity(data.len() + data.len() / 8 + 1000);
+    stream.compress_vec(data, &mut output, flush).unwrap();
+    assert_eq!(stream.total_in(), data.len() as u64);
+    output
+}
+
+/// `data` as a client compresses a message.
+pub(crate) fn compressed(data: impl AsRef<[u8]>, level: u32) -> Vec<u8> {
+    let output = deflated(data.as_ref(), level, FlushCompress::Sync);
+    output.strip_suffix(b"\x00\x00\xff\xff").unwrap().to_vec()
+}
+
+/// Bytes in which nothing comes again.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let next = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
 }
 
 /// A header with the mask bit and no key, in as few bytes as possible.
@@ -77,14 +106,24 @@ pub(crate) fn decode_pieces<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     limits: &Limits,
 ) -> Outcome {
+    decode_pieces_with(pieces, limits, None)
+}
+
+/// The same; with an inflater, compression was agreed on.
+pub(crate) fn decode_pieces_with<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+    limits: &Limits,
+    mut inflater: Option<&mut Inflater>,
+) -> Outcome {
     let mut decoder = Decoder::new();
     let mut messages = Vec::new();
     let mut error = None;
     for piece in pieces {
-        let result = decoder.feed(&mut piece.to_vec(), limits, &mut |message| {
-            messages.push(message.into());
-            Flow::Continue
-        });
+        let result =
+            decoder.feed(&mut piece.to_vec(), limits, inflater.as_deref_mut(), &mut |message| {
+                messages.push(message.into());
+                Flow::Continue
+            });
         error = error.or(result.err());
     }
     Outcome { messages, error, idle: decoder.is_idle() }
