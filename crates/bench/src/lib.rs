@@ -14,9 +14,8 @@
 //! - [`rounds`]: memory over rounds of clients that come and go
 //! - [`once`]: both of these, as scenarios that run once
 //! - [`preflight`], [`limits`]: what may stand in the way, told before the start
-//! - [`figure`], [`report`]: from measurements to the printed table and JSON
-//! - [`plot`]: from that JSON to pictures and a page
 //! - [`figure`], [`compare`], [`report`]: from measurements to the printed table and JSON
+//! - [`plot`]: from that JSON to pictures and a page
 //!
 //! This room stands outside: it knows the gateway only by its public contract.
 
