@@ -21,7 +21,9 @@ pub enum Opcode {
 pub struct Frame {
     /// Its kind.
     pub opcode: Opcode,
-    /// Its payload.
+    /// Whether the payload is compressed data: RSV1, RFC 7692 section 6.
+    pub compressed: bool,
+    /// Its payload, as it was sent.
     pub payload: Vec<u8>,
 }
 
@@ -31,6 +33,7 @@ pub struct FrameReader {
     bytes: Vec<u8>,
     taken: usize,
     closed: bool,
+    may_compress: bool,
 }
 
 impl Opcode {
@@ -75,6 +78,11 @@ impl Frame {
 }
 
 impl FrameReader {
+    /// One for a connection on which compression was agreed on.
+    pub fn with_compression() -> Self {
+        Self { may_compress: true, ..Self::default() }
+    }
+
     /// Adds what was read.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.bytes.drain(..std::mem::take(&mut self.taken));
@@ -88,7 +96,8 @@ impl FrameReader {
         if self.closed {
             return Err("a frame behind the close frame".to_owned());
         }
-        if first & 0x80 == 0 || first & 0x70 != 0 {
+        let compressed = self.may_compress && first & 0x78 == 0x40;
+        if first & 0x80 == 0 || (first & 0x70 != 0 && !compressed) {
             return Err(format!("first byte {first:#04x}: fragmented, or reserved bits set"));
         }
         let opcode = Opcode::from_bits(first & 0x0f)?;
@@ -100,10 +109,11 @@ impl FrameReader {
             return Err(format!("a control frame of {length} bytes"));
         }
         let Some(payload) = rest.get(head..head + length) else { return Ok(None) };
-        let frame = Frame { opcode, payload: payload.to_vec() };
+        let frame = Frame { opcode, compressed, payload: payload.to_vec() };
         self.taken += head + length;
         self.closed = opcode == Opcode::Close;
-        if opcode == Opcode::Text && std::str::from_utf8(&frame.payload).is_err() {
+        let is_text = opcode == Opcode::Text && !compressed;
+        if is_text && std::str::from_utf8(&frame.payload).is_err() {
             return Err("a text frame that is not UTF-8".to_owned());
         }
         Ok(Some(frame))
@@ -161,9 +171,25 @@ mod tests {
         bytes.extend([0x88, 4, 0x03, 0xe8, b'o', b'k']);
         let frames = read(&bytes).unwrap();
         assert_eq!(frames[0].text(), "hi");
-        assert_eq!(frames[1], Frame { opcode: Opcode::Pong, payload: Vec::new() });
+        let pong = Frame { opcode: Opcode::Pong, compressed: false, payload: Vec::new() };
+        assert_eq!(frames[1], pong);
         assert_eq!(frames[2].payload, [7; 200]);
         assert_eq!(frames[3].close(), (1000, "ok"));
+    }
+
+    #[test]
+    fn takes_compressed_messages_only_where_that_was_agreed_on() {
+        let read = |mut reader: FrameReader, bytes: &[u8]| {
+            reader.feed(bytes);
+            reader.next_frame().map(|frame| frame.expect("a whole frame").compressed)
+        };
+        for (first, fits) in [(0xc1, true), (0xc2, true), (0xe1, false), (0xc9, false)] {
+            let frame = [first, 1, 0xff];
+            let got = read(FrameReader::with_compression(), &frame);
+            assert_eq!(got.ok(), fits.then_some(true), "{first:#x}");
+            assert!(read(FrameReader::default(), &frame).is_err());
+        }
+        assert_eq!(read(FrameReader::with_compression(), &[0x81, 1, b'a']), Ok(false));
     }
 
     #[test]

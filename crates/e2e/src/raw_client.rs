@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::canary::canary;
 use crate::client_frame::ClientFrame;
 use crate::frames::{Frame, FrameReader, Opcode};
+use crate::inflate::inflated;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The sample nonce of RFC 6455 section 1.3, and what a server must answer to it.
@@ -29,12 +30,15 @@ pub struct Dial {
     pub segment: Option<u32>,
     /// Whether to ask for envelope mode.
     pub envelope: bool,
+    /// Which extensions to offer: the value of `Sec-WebSocket-Extensions`.
+    pub extensions: Option<&'static str>,
 }
 
 /// A connected client.
 pub struct RawClient {
     stream: TcpStream,
     reader: FrameReader,
+    agreed: Option<String>,
 }
 
 /// What a client got, pings and pongs aside.
@@ -60,15 +64,36 @@ impl RawClient {
     pub async fn dial(address: &str, path: &str, how: Dial) -> io::Result<Self> {
         let mut stream = open(address, how).await?;
         let offer = if how.envelope { "Sec-WebSocket-Protocol: redcast.v1\r\n" } else { "" };
-        let headers = format!("Cookie: session={}\r\n{offer}", canary());
+        let offered = |value| format!("Sec-WebSocket-Extensions: {value}\r\n");
+        let extensions = how.extensions.map(offered).unwrap_or_default();
+        let headers = format!("Cookie: session={}\r\n{offer}{extensions}", canary());
         stream.write_all(handshake(address, path, &headers).as_bytes()).await?;
         let (head, rest) = timeout(PATIENCE, read_head(&mut stream)).await??;
         if !head.starts_with("HTTP/1.1 101 ") || !head.contains(ACCEPT) {
             return Err(io::Error::other(head));
         }
-        let mut reader = FrameReader::default();
+        let agreed = header(&head, "sec-websocket-extensions");
+        let mut reader = match agreed {
+            Some(_) => FrameReader::with_compression(),
+            None => FrameReader::default(),
+        };
         reader.feed(&rest);
-        Ok(Self { stream, reader })
+        Ok(Self { stream, reader, agreed })
+    }
+
+    /// The extension that the server agreed to, with its parameters.
+    pub fn agreed(&self) -> Option<&str> {
+        self.agreed.as_deref()
+    }
+
+    /// In how many bits of window the server promised to compress; 15 is what RFC 7692
+    /// section 7.1.2.1 has where nothing is said.
+    pub fn window_bits(&self) -> u8 {
+        let agreed = self.agreed().unwrap_or_default();
+        let bits = agreed
+            .split(';')
+            .find_map(|parameter| parameter.trim().strip_prefix("server_max_window_bits="));
+        bits.map_or(15, |bits| bits.parse().expect("a number of bits"))
     }
 
     /// The text of a correct handshake without a header too many, for a test that sends
@@ -124,7 +149,7 @@ impl RawClient {
         }
     }
 
-    /// Waits for the next message, answering pings.
+    /// Waits for the next message, inflating it and answering pings.
     pub async fn message(&mut self) -> Message {
         timeout(PATIENCE, self.read()).await.expect("a message arrives").expect("whole frames")
     }
@@ -136,7 +161,11 @@ impl RawClient {
 
     async fn read(&mut self) -> io::Result<Message> {
         loop {
-            let Some(frame) = self.frame().await? else { return Ok(Message::End) };
+            let Some(mut frame) = self.frame().await? else { return Ok(Message::End) };
+            if frame.compressed {
+                frame.payload =
+                    inflated(&frame.payload, self.window_bits()).map_err(io::Error::other)?;
+            }
             match frame.opcode {
                 Opcode::Text => return Ok(Message::Text(frame.text().to_owned())),
                 Opcode::Binary => return Ok(Message::Binary(frame.payload)),
@@ -206,6 +235,13 @@ fn handshake(address: &str, path: &str, headers: &str) -> String {
          Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: {KEY}\r\n{headers}\r\n"
     )
+}
+
+/// The value of a header that a head has.
+fn header(head: &str, name: &str) -> Option<String> {
+    let fields = head.lines().filter_map(|line| line.split_once(':'));
+    let mut values = fields.filter(|(found, _)| found.eq_ignore_ascii_case(name));
+    values.next().map(|(_, value)| value.trim().to_owned())
 }
 
 /// The head of the answer, and what came behind it.

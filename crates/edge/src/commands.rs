@@ -27,7 +27,7 @@ pub(crate) async fn greet(
     since: Vec<(Channel, Cursor)>,
 ) {
     let endpoint = life.endpoint();
-    if participant.connection().form() == Form::Envelope {
+    if participant.connection().encoding().form == Form::Envelope {
         let identity = &life.edge.identity;
         let welcome = Reply::Welcome { instance: &identity.instance, version: identity.version };
         participant.connection().send(&text_frame(&welcome.encode()));
@@ -137,7 +137,7 @@ impl Desk<'_> {
     }
 
     fn acknowledges(&self) -> bool {
-        self.participant.connection().form() == Form::Envelope
+        self.participant.connection().encoding().form == Form::Envelope
     }
 
     /// The frame that says a command was carried out, where that is wanted.
@@ -148,7 +148,7 @@ impl Desk<'_> {
 
     fn refuse(&self, code: ErrorCode, message: &str, id: Option<&CommandId>) {
         self.life.edge.metrics.count_refused(code);
-        if self.participant.connection().form() != Form::Quiet {
+        if self.participant.connection().encoding().form != Form::Quiet {
             self.reply(Reply::Error { code, message, id });
         }
     }

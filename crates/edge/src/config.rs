@@ -47,6 +47,8 @@ pub struct Endpoint {
     pub max_message_size: usize,
     /// Whether a raw connection is told of gaps and errors, or gets events alone.
     pub notices: bool,
+    /// Whether clients that offer permessage-deflate (RFC 7692) get it. Default no.
+    pub deflate: bool,
 }
 
 /// Who may publish over HTTP.

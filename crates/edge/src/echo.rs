@@ -5,8 +5,11 @@
 //! configured at `/echo` goes the way of every other, from the handshake to the
 //! closing one, but a message is answered by itself instead of being obeyed.
 
+use std::cell::RefCell;
+
+use bytes::{Bytes, BytesMut};
 use redcast_hub::Connection;
-use redcast_wire::{Limits, binary_frame, text_frame};
+use redcast_wire::{Deflater, Limits, Window, binary_frame, text_frame};
 
 use crate::life::Life;
 use crate::socket::ClientSocket;
@@ -15,6 +18,14 @@ use crate::socket::ClientSocket;
 compile_error!("the feature \"echo\" is for the conformance suite and never for a release");
 
 const PATH: &str = "/echo";
+
+/// How a compressed message begins (RFC 7692 section 6): FIN, RSV1 and the opcode.
+const TEXT: u8 = 0xc1;
+const BINARY: u8 = 0xc2;
+
+thread_local! {
+    static DEFLATER: RefCell<Deflater> = RefCell::new(Deflater::new(1));
+}
 
 /// Whether this endpoint is the one that echoes.
 pub(crate) fn is_at(life: &Life) -> bool {
@@ -30,10 +41,42 @@ pub(crate) fn widen(limits: Limits, life: &Life) -> Limits {
 
 /// Answers a text message, where a command would be carried out.
 pub(crate) fn send_back_text(connection: &Connection<ClientSocket>, text: &str) {
-    connection.send(&text_frame(text.as_bytes()));
+    connection.send(&match connection.encoding().window {
+        None => text_frame(text.as_bytes()),
+        Some(window) => compressed(TEXT, text.as_bytes(), window, Deflater::text_frame),
+    });
 }
 
 /// Answers a binary message, which any other endpoint refuses.
 pub(crate) fn send_back_binary(connection: &Connection<ClientSocket>, payload: &[u8]) {
-    connection.send(&binary_frame(payload));
+    connection.send(&match connection.encoding().window {
+        None => binary_frame(payload),
+        Some(window) => compressed(BINARY, payload, window, Deflater::binary_frame),
+    });
+}
+
+/// The frame as an event's would be, or in blocks that only say that they are compressed:
+/// the suite can't read a plain answer where compression was agreed on.
+fn compressed(
+    first_byte: u8,
+    payload: &[u8],
+    window: Window,
+    make: fn(&mut Deflater, &[u8], Window) -> Option<Bytes>,
+) -> Bytes {
+    let frame = DEFLATER.with_borrow_mut(|deflater| make(deflater, payload, window));
+    frame.unwrap_or_else(|| {
+        let mut frame = BytesMut::from(binary_frame(&stored(payload)));
+        frame[0] = first_byte;
+        frame.freeze()
+    })
+}
+
+/// Stored blocks (RFC 1951 section 3.2.4), and the beginning of one that is empty.
+fn stored(payload: &[u8]) -> Vec<u8> {
+    let blocks = payload.chunks(usize::from(u16::MAX)).flat_map(|block| {
+        let len = block.len() as u16;
+        let head = [[0].as_slice(), &len.to_le_bytes(), &(!len).to_le_bytes()].concat();
+        [&head, block].concat()
+    });
+    blocks.chain([0]).collect()
 }

@@ -4,9 +4,11 @@
 use axum::body::Body;
 use axum::response::Response;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
-use http::header::{SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL};
+use http::header::{
+    SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header, request};
-use redcast_wire::accept_key;
+use redcast_wire::{Agreement, Window, accept_key, negotiate};
 
 use crate::error::Refusal;
 
@@ -19,6 +21,7 @@ pub(crate) struct Handshake {
     accept: String,
     /// Whether the client offered envelope mode.
     pub(crate) envelope: bool,
+    deflate: Option<Agreement>,
 }
 
 impl Handshake {
@@ -52,7 +55,19 @@ impl Handshake {
         let key = single(headers, &SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok());
         let accept = key.and_then(accept_key);
         let accept = accept.ok_or_else(|| bad("Sec-WebSocket-Key must be 16 bytes in base64"))?;
-        Ok(Self { accept, envelope: wants_envelope(headers)? })
+        Ok(Self { accept, envelope: wants_envelope(headers)?, deflate: None })
+    }
+
+    /// Agrees on compression where the client offers what can be done. Where it does not,
+    /// there is none: RFC 6455 section 9.1 leaves an offer to the server.
+    pub(crate) fn agree_on_deflate(&mut self, headers: &HeaderMap) {
+        let offers = headers.get_all(SEC_WEBSOCKET_EXTENSIONS).into_iter();
+        self.deflate = negotiate(offers.filter_map(|offers| offers.to_str().ok()));
+    }
+
+    /// In which window what we send may be compressed; none where that was not agreed on.
+    pub(crate) fn window(&self) -> Option<Window> {
+        self.deflate.as_ref().map(|agreement| agreement.window)
     }
 
     /// The answer 101.
@@ -65,6 +80,14 @@ impl Handshake {
         // Base64 is always a valid header value.
         if let Ok(accept) = HeaderValue::from_str(&self.accept) {
             headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        // Made of the RFC's own words, so always a valid value too.
+        let agreed = self
+            .deflate
+            .as_ref()
+            .and_then(|agreement| HeaderValue::from_str(agreement.answer()).ok());
+        if let Some(agreed) = agreed {
+            headers.insert(SEC_WEBSOCKET_EXTENSIONS, agreed);
         }
         if self.envelope {
             let protocol = HeaderValue::from_static(ENVELOPE_PROTOCOL);
@@ -183,6 +206,33 @@ mod tests {
         let mut head = request(&[]);
         head.method = Method::HEAD;
         assert_eq!(Handshake::check(&head).unwrap_err(), Refusal::MethodNotAllowed);
+    }
+
+    #[test]
+    fn agrees_on_compression_and_says_how_where_it_is_asked_to() {
+        let extensions = |value| ("sec-websocket-extensions", Some(value));
+        for (offer, window) in [
+            ("permessage-deflate", Some(Window::Wide)),
+            ("permessage-deflate; server_max_window_bits=9", Some(Window::Narrow)),
+            ("permessage-deflate; server_max_window_bits=8", None),
+            ("permessage-bzip2", None),
+        ] {
+            let request = request(&[extensions(offer)]);
+            let mut handshake = Handshake::check(&request).unwrap();
+            let answered = handshake.response().headers().contains_key(SEC_WEBSOCKET_EXTENSIONS);
+            assert!(!answered && handshake.window().is_none(), "only after it was asked to");
+            handshake.agree_on_deflate(&request.headers);
+            assert_eq!(handshake.window(), window, "{offer}");
+            let response = handshake.response();
+            let answer = response.headers().get(SEC_WEBSOCKET_EXTENSIONS);
+            assert_eq!(answer.is_some(), window.is_some(), "{offer}");
+            if let Some(answer) = answer {
+                let words = answer.to_str().unwrap();
+                assert!(words.starts_with("permessage-deflate;"), "{words}");
+                assert!(words.contains("server_no_context_takeover"), "{words}");
+                assert!(words.contains("client_no_context_takeover"), "{words}");
+            }
+        }
     }
 
     #[test]

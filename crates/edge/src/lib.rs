@@ -21,6 +21,7 @@ mod faults;
 mod forward_auth;
 mod granted;
 mod handshake;
+mod inflater;
 mod life;
 mod listener;
 mod metrics;

@@ -18,6 +18,7 @@ use redcast_wire::{Decoder, Flow, Limits, Message, WireError, pong_frame, text_f
 
 use crate::commands;
 use crate::granted::Expiry;
+use crate::inflater::with_inflater;
 use crate::life::Life;
 use crate::outgoing::{self, Outgoing};
 use crate::pace::{Pace, PaceError, Verdict};
@@ -207,8 +208,11 @@ impl Session {
         let mut heard = Heard::default();
         let Self { participant, life, pace, decoder, .. } = self;
         pace.resume();
-        let mut ear = Ear { connection: participant.connection(), life, pace };
-        let outcome = decoder.resume(&limits, None, &mut |message| ear.hear(message, &mut heard));
+        let connection = participant.connection();
+        let mut ear = Ear { connection, life, pace };
+        let outcome = with_inflater(connection.encoding(), |inflater| {
+            decoder.resume(&limits, inflater, &mut |message| ear.hear(message, &mut heard))
+        });
         let step = self.conclude(outcome, heard);
         // Nothing in what was kept: go on with the socket.
         if step.is_pending() { self.poll_read(cx) } else { step }
@@ -256,9 +260,11 @@ impl Session {
         let limits = self.limits();
         let mut heard = Heard::default();
         let Self { participant, life, pace, decoder, .. } = self;
-        let mut ear = Ear { connection: participant.connection(), life, pace };
-        let outcome =
-            decoder.feed(bytes, &limits, None, &mut |message| ear.hear(message, &mut heard));
+        let connection = participant.connection();
+        let mut ear = Ear { connection, life, pace };
+        let outcome = with_inflater(connection.encoding(), |inflater| {
+            decoder.feed(bytes, &limits, inflater, &mut |message| ear.hear(message, &mut heard))
+        });
         self.conclude(outcome, heard)
     }
 
@@ -289,7 +295,7 @@ impl Session {
 
     /// Tells the client what its slowness cost it.
     fn tell(&self, losses: Vec<Loss>) {
-        if self.connection().form() == Form::Quiet {
+        if self.connection().encoding().form == Form::Quiet {
             return;
         }
         for loss in losses {

@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::header::HOST;
 use http::request::Parts;
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use redcast_hub::Form;
+use redcast_hub::{Encoding, Form};
 use redcast_node::{Access, ConnectionPermit, ConnectionRequest, Grant};
 use redcast_protocol::{Channel, Cursor};
 use tokio::net::TcpStream;
@@ -31,7 +31,7 @@ use crate::socket::ClientSocket;
 /// What the handshake settled.
 struct Accepted {
     endpoint: usize,
-    form: Form,
+    encoding: Encoding,
     since: Vec<(Channel, Cursor)>,
     permit: ConnectionPermit,
     grant: Grant,
@@ -50,7 +50,10 @@ pub(crate) async fn connect(
 async fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Response, Refusal> {
     let (mut request, _) = request.into_parts();
     let endpoint = &edge.config.endpoints[index];
-    let handshake = Handshake::check(&request)?;
+    let mut handshake = Handshake::check(&request)?;
+    if endpoint.deflate {
+        handshake.agree_on_deflate(&request.headers);
+    }
     if !endpoint.allowed_origins.permits(&request.headers) {
         return Err(Refusal::OriginForbidden);
     }
@@ -72,8 +75,8 @@ async fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Resp
     let upgrade = request.extensions.remove::<OnUpgrade>().ok_or_else(|| {
         Refusal::BadRequest("this connection can't be upgraded to WebSocket".to_owned())
     })?;
-    let form = form(&handshake, endpoint);
-    let accepted = Accepted { endpoint: index, form, since, permit, grant };
+    let encoding = Encoding { form: form(&handshake, endpoint), window: handshake.window() };
+    let accepted = Accepted { endpoint: index, encoding, since, permit, grant };
     edge.sessions.spawn(begin(edge.clone(), upgrade, accepted));
     Ok(handshake.response())
 }
@@ -133,11 +136,11 @@ async fn begin(edge: Arc<Edge>, upgrade: OnUpgrade, accepted: Accepted) {
         edge.metrics.count_rejected(Rejected::Failed);
         return;
     };
-    let Accepted { endpoint, form, since, permit, grant } = accepted;
+    let Accepted { endpoint, encoding, since, permit, grant } = accepted;
     let expiry = grant.expires_at.and_then(Expiry::new);
     let life = Life::begin(edge.clone(), endpoint, permit.address(), Granted::keep(grant));
     let socket = ClientSocket::new(stream, permit);
-    let Ok(participant) = edge.node.connect(socket, form).await else { return };
+    let Ok(participant) = edge.node.connect(socket, encoding).await else { return };
     let session = Session::new(life, participant, expiry);
     // A panic in there ends this connection alone: the task is its own, and each
     // count falls with the struct that holds it.

@@ -1,8 +1,10 @@
 //! What goes to the members of one channel, encoded before it comes here.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use redcast_wire::Window;
 
 /// A channel's name within this process, assigned by the node and never used
 /// twice. A number, because the fan-out path compares it for every event.
@@ -18,6 +20,16 @@ pub enum Form {
     Quiet,
     /// JSON envelopes, subprotocol `redcast.v1`.
     Envelope,
+}
+
+/// How a connection gets its events: in which form, and whether compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Encoding {
+    /// The form.
+    pub form: Form,
+    /// The window in which its frames may be compressed (RFC 7692); none where
+    /// compression was not agreed on.
+    pub window: Option<Window>,
 }
 
 /// What may happen to a channel's events when a client reads too slowly.
@@ -53,36 +65,103 @@ pub struct Broadcast {
     pub received: Option<Instant>,
 }
 
-/// One message as whole WebSocket frames, encoded once per form.
+/// One message as whole WebSocket frames, encoded once per form and compressed once
+/// per form and window.
 #[derive(Clone, Debug, Default)]
 pub struct Frames {
     raw: Option<Bytes>,
     quiet: Option<Bytes>,
     envelope: Option<Bytes>,
+    // Behind one pointer: each shard gets a copy of all this, and most events have none.
+    compressed: Option<Arc<Compressed>>,
+}
+
+/// An event's compressed frames, as far as there are any.
+#[derive(Clone, Debug, Default)]
+pub struct Compressed {
+    raw: [Option<Bytes>; WINDOWS],
+    envelope: [Option<Bytes>; WINDOWS],
+}
+
+const WINDOWS: usize = Window::ALL.len();
+
+impl Encoding {
+    /// How many there are.
+    pub(crate) const COUNT: usize = 3 * (1 + WINDOWS);
+
+    /// Its place among all, less than [`Self::COUNT`].
+    pub(crate) fn index(self) -> usize {
+        let window = self.window.map_or(0, |window| 1 + window as usize);
+        self.form as usize * (1 + WINDOWS) + window
+    }
+}
+
+impl From<Form> for Encoding {
+    /// The form without compression.
+    fn from(form: Form) -> Self {
+        Self { form, window: None }
+    }
+}
+
+impl Compressed {
+    /// Adds the frame for members of this form and window. Raw and quiet are one.
+    pub fn insert(&mut self, form: Form, window: Window, frame: Bytes) {
+        match form {
+            Form::Raw | Form::Quiet => self.raw[window as usize] = Some(frame),
+            Form::Envelope => self.envelope[window as usize] = Some(frame),
+        }
+    }
+
+    /// The frame for members of this form and window.
+    pub fn get(&self, form: Form, window: Window) -> Option<&Bytes> {
+        match form {
+            Form::Raw | Form::Quiet => self.raw[window as usize].as_ref(),
+            Form::Envelope => self.envelope[window as usize].as_ref(),
+        }
+    }
+
+    /// Bytes of all frames together.
+    pub fn bytes(&self) -> usize {
+        self.raw.iter().chain(&self.envelope).flatten().map(Bytes::len).sum()
+    }
 }
 
 impl Frames {
     /// An event: its raw form goes to raw and to quiet members. A form without
     /// members may be left out.
     pub fn event(raw: Option<Bytes>, envelope: Option<Bytes>) -> Self {
-        Self { quiet: raw.clone(), raw, envelope }
+        Self { quiet: raw.clone(), raw, envelope, compressed: None }
+    }
+
+    /// The same with compressed frames, which members that agreed on their windows get
+    /// in place of the plain ones.
+    pub fn compressed(mut self, compressed: Compressed) -> Self {
+        let none = compressed.raw.iter().chain(&compressed.envelope).all(Option::is_none);
+        self.compressed = (!none).then(|| Arc::new(compressed));
+        self
     }
 
     /// Something Redcast says, the same in both modes; quiet members don't get it.
     pub fn notice(frame: Bytes) -> Self {
-        Self { raw: Some(frame.clone()), quiet: None, envelope: Some(frame) }
+        Self { raw: Some(frame.clone()), quiet: None, envelope: Some(frame), compressed: None }
     }
 
-    /// The frame for members of this form.
-    pub fn get(&self, form: Form) -> Option<&Bytes> {
-        match form {
+    /// The frame for members with this encoding: a compressed one where they agreed on
+    /// it and there is one, else the plain one.
+    pub fn get(&self, encoding: Encoding) -> Option<&Bytes> {
+        if let (Some(window), Some(compressed)) = (encoding.window, &self.compressed)
+            && let Some(frame) = compressed.get(encoding.form, window)
+        {
+            return Some(frame);
+        }
+        match encoding.form {
             Form::Raw => self.raw.as_ref(),
             Form::Quiet => self.quiet.as_ref(),
             Form::Envelope => self.envelope.as_ref(),
         }
     }
 
-    /// Bytes held by all forms together. The quiet form never has a buffer of its
+    /// Bytes held by all frames together. The quiet form never has a buffer of its
     /// own, and a notice has one buffer for both modes.
     pub(crate) fn held_bytes(&self) -> usize {
         let len = |frame: &Option<Bytes>| frame.as_ref().map_or(0, Bytes::len);
@@ -90,7 +169,8 @@ impl Frames {
             (Some(raw), Some(envelope)) => raw.as_ptr() == envelope.as_ptr(),
             _ => false,
         };
-        len(&self.raw) + if shared { 0 } else { len(&self.envelope) }
+        let compressed = self.compressed.as_ref().map_or(0, |compressed| compressed.bytes());
+        len(&self.raw) + if shared { 0 } else { len(&self.envelope) } + compressed
     }
 }
 
@@ -102,13 +182,57 @@ mod tests {
     fn each_form_has_its_frame() {
         let (raw, envelope) = (Bytes::from_static(b"raw"), Bytes::from_static(b"envelope"));
         let frames = Frames::event(Some(raw.clone()), Some(envelope.clone()));
-        assert_eq!(frames.get(Form::Raw), Some(&raw));
-        assert_eq!(frames.get(Form::Quiet), Some(&raw));
-        assert_eq!(frames.get(Form::Envelope), Some(&envelope));
+        assert_eq!(frames.get(Form::Raw.into()), Some(&raw));
+        assert_eq!(frames.get(Form::Quiet.into()), Some(&raw));
+        assert_eq!(frames.get(Form::Envelope.into()), Some(&envelope));
         let notice = Frames::notice(raw.clone());
-        assert_eq!(notice.get(Form::Raw), Some(&raw));
-        assert_eq!(notice.get(Form::Quiet), None);
-        assert_eq!(notice.get(Form::Envelope), Some(&raw));
+        assert_eq!(notice.get(Form::Raw.into()), Some(&raw));
+        assert_eq!(notice.get(Form::Quiet.into()), None);
+        assert_eq!(notice.get(Form::Envelope.into()), Some(&raw));
+    }
+
+    fn encoding(form: Form, window: Window) -> Encoding {
+        Encoding { form, window: Some(window) }
+    }
+
+    #[test]
+    fn a_compressed_frame_goes_to_those_who_agreed_on_its_window() {
+        let bytes = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let mut compressed = Compressed::default();
+        compressed.insert(Form::Raw, Window::Wide, bytes("raw, wide"));
+        compressed.insert(Form::Envelope, Window::Narrow, bytes("envelope, narrow"));
+        let frames = Frames::event(Some(bytes("raw")), Some(bytes("envelope")));
+        let frames = frames.compressed(compressed);
+        for (form, [none, narrow, wide]) in [
+            (Form::Raw, ["raw", "raw", "raw, wide"]),
+            (Form::Quiet, ["raw", "raw", "raw, wide"]),
+            (Form::Envelope, ["envelope", "envelope, narrow", "envelope"]),
+        ] {
+            assert_eq!(frames.get(form.into()), Some(&bytes(none)), "{form:?}");
+            assert_eq!(frames.get(encoding(form, Window::Narrow)), Some(&bytes(narrow)));
+            assert_eq!(frames.get(encoding(form, Window::Wide)), Some(&bytes(wide)));
+        }
+        assert!(Frames::default().compressed(Compressed::default()).compressed.is_none());
+    }
+
+    #[test]
+    fn a_notice_is_plain_for_everybody_and_nothing_for_quiet_members() {
+        let notice = Frames::notice(Bytes::from_static(b"notice"));
+        for window in Window::ALL {
+            assert_eq!(notice.get(encoding(Form::Raw, window)).unwrap(), "notice");
+            assert_eq!(notice.get(encoding(Form::Envelope, window)).unwrap(), "notice");
+            assert_eq!(notice.get(encoding(Form::Quiet, window)), None);
+        }
+    }
+
+    #[test]
+    fn every_encoding_has_a_place_of_its_own() {
+        let mut seen = Vec::new();
+        for form in [Form::Raw, Form::Quiet, Form::Envelope] {
+            seen.push(Encoding::from(form).index());
+            seen.extend(Window::ALL.map(|window| encoding(form, window).index()));
+        }
+        assert_eq!(seen, (0..Encoding::COUNT).collect::<Vec<_>>());
     }
 
     #[test]
@@ -119,5 +243,15 @@ mod tests {
         assert_eq!(Frames::event(None, bytes(4)).held_bytes(), 4);
         assert_eq!(Frames::event(bytes(3), bytes(4)).held_bytes(), 7);
         assert_eq!(Frames::notice(Bytes::from(vec![0; 5])).held_bytes(), 5);
+        let mut compressed = Compressed::default();
+        for (form, window, len) in [
+            (Form::Raw, Window::Narrow, 10),
+            (Form::Raw, Window::Wide, 20),
+            (Form::Envelope, Window::Narrow, 40),
+            (Form::Envelope, Window::Wide, 80),
+        ] {
+            compressed.insert(form, window, Bytes::from(vec![0; len]));
+        }
+        assert_eq!(Frames::event(bytes(3), bytes(4)).compressed(compressed).held_bytes(), 157);
     }
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use redcast_protocol::CloseCode;
 
 use crate::backlog::{Kind, Loss};
-use crate::broadcast::Form;
+use crate::broadcast::Encoding;
 use crate::config::HubConfig;
 use crate::metrics::HubMetrics;
 use crate::outbox::{Closing, Delivered, Outbox, Share};
@@ -49,7 +49,7 @@ pub struct Connection<S: Socket + ?Sized> {
     slot: AtomicU32,
     departed: AtomicBool,
     pub(crate) shard: u16,
-    form: Form,
+    encoding: Encoding,
     socket: S,
 }
 
@@ -67,7 +67,7 @@ pub enum Flush {
 }
 
 impl<S: Socket + ?Sized> Connection<S> {
-    pub(crate) fn new(common: Arc<Common>, shard: u16, form: Form, socket: S) -> Self
+    pub(crate) fn new(common: Arc<Common>, shard: u16, encoding: Encoding, socket: S) -> Self
     where
         S: Sized,
     {
@@ -79,7 +79,7 @@ impl<S: Socket + ?Sized> Connection<S> {
             slot: AtomicU32::new(NO_SLOT),
             departed: AtomicBool::new(false),
             shard,
-            form,
+            encoding,
             socket,
         };
         connection.mark_alive();
@@ -91,9 +91,9 @@ impl<S: Socket + ?Sized> Connection<S> {
         &self.socket
     }
 
-    /// In which form this connection gets its events.
-    pub fn form(&self) -> Form {
-        self.form
+    /// How this connection gets its events.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
     }
 
     /// Which shard it belongs to.
@@ -145,7 +145,7 @@ impl<S: Socket + ?Sized> Connection<S> {
 
     pub(crate) fn deliver(&self, share: &Share<'_>) -> Delivered {
         let settings = self.settings();
-        let delivered = self.outbox.lock().deliver(&self.socket, share, self.form, settings);
+        let delivered = self.outbox.lock().deliver(&self.socket, share, self.encoding, settings);
         if delivered.wake {
             self.session.wake();
         }

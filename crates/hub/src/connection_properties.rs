@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use redcast_wire::{ping_frame, pong_frame, text_frame};
 
 use super::*;
+use crate::broadcast::Form;
 use crate::testing::{Sent, split};
 
 /// One thing that happens to a connection.

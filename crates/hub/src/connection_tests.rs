@@ -3,6 +3,7 @@
 use redcast_wire::{ping_frame, pong_frame, text_frame};
 
 use super::*;
+use crate::broadcast::Form;
 use crate::broadcast::{Broadcast, SlowConsumer};
 use crate::testing::{CountingWaker, TestSocket, connection, event};
 
@@ -19,7 +20,7 @@ impl<S: Socket + ?Sized> Connection<S> {
 
 fn deliver(connection: &Connection<TestSocket>, events: &[Broadcast], join: bool) -> Delivered {
     let picks: Vec<u32> = (0..events.len() as u32).collect();
-    let frames = events.iter().filter_map(|event| event.frames.get(Form::Raw));
+    let frames = events.iter().filter_map(|event| event.frames.get(Form::Raw.into()));
     let joined: Vec<u8> = frames.flat_map(|frame| frame.to_vec()).collect();
     let joined = (join && events.len() > 1).then_some(joined.as_slice());
     connection.deliver(&Share { events, picks: &picks, joined })
@@ -167,7 +168,7 @@ fn silence_is_measured_on_the_hubs_own_clock() {
     let started = Instant::now().checked_sub(Duration::from_secs(100)).unwrap();
     let (config, metrics) = (HubConfig::default(), crate::testing::metrics());
     let common = Arc::new(Common { config, metrics, started });
-    let connection = Connection::new(common, 0, Form::Raw, TestSocket::open());
+    let connection = Connection::new(common, 0, Form::Raw.into(), TestSocket::open());
     assert!(connection.idle_for() < Duration::from_secs(5), "being new is a sign of life");
     connection.last_seen.store(0, Ordering::Relaxed);
     assert!((100..105).contains(&connection.idle_for().as_secs()));
@@ -176,7 +177,7 @@ fn silence_is_measured_on_the_hubs_own_clock() {
 #[test]
 fn a_slot_comes_and_goes() {
     let (connection, _) = connection(&TestSocket::open(), Form::Envelope, 0);
-    assert_eq!((connection.slot(), connection.form()), (None, Form::Envelope));
+    assert_eq!((connection.slot(), connection.encoding()), (None, Form::Envelope.into()));
     connection.set_slot(Some(0));
     assert_eq!(connection.slot(), Some(0));
     connection.set_slot(None);

@@ -20,7 +20,7 @@ fn released(held: &mut Held, which: Release) -> Vec<(u64, String)> {
     let mut turn = Turn::default();
     held.release(which, &mut turn);
     let text = |broadcast: &Broadcast| {
-        let frame = broadcast.frames.get(crate::broadcast::Form::Raw).unwrap();
+        let frame = broadcast.frames.get(crate::broadcast::Form::Raw.into()).unwrap();
         (broadcast.channel.0, String::from_utf8(frame[2..].to_vec()).unwrap())
     };
     turn.added().iter().map(text).collect()

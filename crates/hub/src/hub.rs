@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc::{self, Permit};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
 
-use crate::broadcast::{Broadcast, ChannelKey, Form};
+use crate::broadcast::{Broadcast, ChannelKey, Encoding};
 use crate::config::HubConfig;
 use crate::connection::{Common, Connection, Member};
 use crate::metrics::HubMetrics;
@@ -105,11 +105,15 @@ impl Hub {
     }
 
     /// Gives a socket its place. It is in no channel yet.
-    pub async fn enter<S: Socket>(&self, socket: S, form: Form) -> Result<Seat<S>, HubClosed> {
+    pub async fn enter<S: Socket>(
+        &self,
+        socket: S,
+        encoding: Encoding,
+    ) -> Result<Seat<S>, HubClosed> {
         let shard = self.next_shard.fetch_add(1, Ordering::Relaxed) % self.mailboxes.len();
         let mailbox = self.mailboxes[shard].clone();
         let index = u16::try_from(shard).map_err(|_| HubClosed)?;
-        let connection = Arc::new(Connection::new(self.common.clone(), index, form, socket));
+        let connection = Arc::new(Connection::new(self.common.clone(), index, encoding, socket));
         mailbox.send(Message::Enter(connection.clone())).await?;
         Ok(Seat { connection, mailbox })
     }

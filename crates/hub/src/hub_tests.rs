@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::*;
+use crate::broadcast::Form;
 use crate::broadcast::SlowConsumer::Disconnect;
 use crate::testing::{TestSocket, event, eventually, metrics};
 
@@ -38,7 +39,7 @@ async fn connections_are_spread_evenly_over_the_shards() {
     assert_eq!(hub.shards(), 3);
     let mut seats = Vec::new();
     for number in 0..9 {
-        let seat = hub.enter(TestSocket::open(), Form::Raw).await.unwrap();
+        let seat = hub.enter(TestSocket::open(), Form::Raw.into()).await.unwrap();
         assert_eq!(seat.connection().shard(), number % 3);
         seats.push(seat);
     }
@@ -57,7 +58,7 @@ async fn events_reach_the_members_of_every_shard_and_the_room_comes_back() {
     let sockets = [TestSocket::open(), TestSocket::open()];
     let mut seats = Vec::new();
     for socket in &sockets {
-        let seat = hub.enter(socket.clone(), Form::Raw).await.unwrap();
+        let seat = hub.enter(socket.clone(), Form::Raw.into()).await.unwrap();
         seat.join(ChannelKey(1), None).await.unwrap();
         seats.push(seat);
     }
@@ -122,7 +123,7 @@ async fn members_are_those_whose_session_lives() {
     let _tasks = run(tasks);
     let mut seats = Vec::new();
     for _ in 0..5 {
-        seats.push(hub.enter(TestSocket::open(), Form::Raw).await.unwrap());
+        seats.push(hub.enter(TestSocket::open(), Form::Raw.into()).await.unwrap());
     }
     let members = hub.members().await.unwrap();
     assert_eq!(members.len(), 5);
@@ -142,12 +143,12 @@ async fn members_are_those_whose_session_lives() {
 async fn all_verbs_fail_when_the_shards_have_ended() {
     let (hub, tasks) = hub(small(1, 1, 100));
     let mut tasks = run(tasks);
-    let seat = hub.enter(TestSocket::open(), Form::Raw).await.unwrap();
+    let seat = hub.enter(TestSocket::open(), Form::Raw.into()).await.unwrap();
     hub.members().await.unwrap();
     tasks.shutdown().await;
     assert_eq!(seat.join(ChannelKey(1), None).await, Err(HubClosed));
     assert_eq!(seat.leave(ChannelKey(1), None).await, Err(HubClosed));
-    assert!(hub.enter(TestSocket::open(), Form::Raw).await.is_err());
+    assert!(hub.enter(TestSocket::open(), Form::Raw.into()).await.is_err());
     assert!(hub.members().await.is_err());
     assert!(hub.reserve(1).await.is_err());
 }
@@ -155,7 +156,7 @@ async fn all_verbs_fail_when_the_shards_have_ended() {
 #[tokio::test]
 async fn who_waits_for_room_or_for_a_join_learns_that_the_shard_ended() {
     let (hub, tasks) = hub(small(1, 3, 100));
-    let seat = hub.enter(TestSocket::open(), Form::Raw).await.unwrap();
+    let seat = hub.enter(TestSocket::open(), Form::Raw.into()).await.unwrap();
     hub.reserve(100).await.unwrap().send(&event(1, "a", Disconnect), |_| true);
     let mut waits = Box::pin(hub.reserve(1));
     assert!(is_pending(&mut waits).await);

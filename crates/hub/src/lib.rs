@@ -20,6 +20,7 @@ mod config;
 mod connection;
 mod held;
 mod hub;
+mod joined;
 mod metrics;
 mod outbox;
 mod shard;
@@ -31,7 +32,9 @@ mod waiting;
 mod testing;
 
 pub use backlog::Loss;
-pub use broadcast::{Broadcast, ChannelKey, Form, Frames, SlowConsumer, WHOLE_CHANNEL};
+pub use broadcast::{
+    Broadcast, ChannelKey, Compressed, Encoding, Form, Frames, SlowConsumer, WHOLE_CHANNEL,
+};
 pub use config::HubConfig;
 pub use connection::{Connection, Flush, Member};
 pub use hub::{Hub, HubClosed, Places, Seat};

@@ -12,7 +12,7 @@ use redcast_protocol::CloseCode;
 use redcast_wire::close_frame;
 
 use crate::backlog::{Backlog, Full, Kind, Loss};
-use crate::broadcast::{Broadcast, Form, SlowConsumer};
+use crate::broadcast::{Broadcast, Encoding, SlowConsumer};
 use crate::metrics::HubMetrics;
 use crate::socket::Socket;
 
@@ -51,7 +51,7 @@ pub(crate) struct Outbox {
 }
 
 impl Share<'_> {
-    fn frames(&self, form: Form) -> impl Iterator<Item = (&Bytes, Kind)> + Clone {
+    fn frames(&self, encoding: Encoding) -> impl Iterator<Item = (&Bytes, Kind)> + Clone {
         self.picks.iter().filter_map(move |&pick| {
             let event = &self.events[pick as usize];
             let kind = match (event.received, event.policy, event.item) {
@@ -59,7 +59,7 @@ impl Share<'_> {
                 (_, SlowConsumer::KeepLatest, Some(item)) => Kind::Latest(event.channel, item),
                 (_, policy, _) => Kind::Event(event.channel, policy),
             };
-            event.frames.get(form).map(|frame| (frame, kind))
+            event.frames.get(encoding).map(|frame| (frame, kind))
         })
     }
 }
@@ -78,13 +78,13 @@ impl Outbox {
         &mut self,
         socket: &S,
         share: &Share<'_>,
-        form: Form,
+        encoding: Encoding,
         (limit, metrics): (usize, &HubMetrics),
     ) -> Delivered {
         if self.closing.is_some() {
             return Delivered::default();
         }
-        let frames = share.frames(form);
+        let frames = share.frames(encoding);
         let written = match &self.backlog {
             Some(_) => 0,
             None => match write_frames(socket, share.joined, frames.clone()) {

@@ -1,6 +1,7 @@
 //! Tests of the way out: direct writes, short writes, closing, overflow.
 
 use super::*;
+use crate::broadcast::Form;
 use crate::broadcast::SlowConsumer::{Disconnect, DropOldest, KeepLatest};
 use crate::testing::{Call, Sent, TestSocket, event, frame_of, metrics, notice};
 use redcast_wire::{ping_frame, pong_frame, text_frame};
@@ -33,7 +34,7 @@ impl Rig {
     fn deliver_joined(&mut self, events: &[Broadcast], joined: Option<&[u8]>) -> Delivered {
         let picks: Vec<u32> = (0..events.len() as u32).collect();
         let share = Share { events, picks: &picks, joined };
-        self.outbox.deliver(&self.socket, &share, Form::Raw, (LIMIT, &self.metrics))
+        self.outbox.deliver(&self.socket, &share, Form::Raw.into(), (LIMIT, &self.metrics))
     }
 
     fn send(&mut self, text: &str) -> Delivered {
@@ -88,7 +89,7 @@ fn names(count: usize) -> Vec<String> {
 }
 
 fn joined(events: &[Broadcast]) -> Vec<u8> {
-    events.iter().flat_map(|event| event.frames.get(Form::Raw).unwrap().to_vec()).collect()
+    events.iter().flat_map(|event| event.frames.get(Form::Raw.into()).unwrap().to_vec()).collect()
 }
 
 #[test]
@@ -196,11 +197,11 @@ fn a_member_gets_its_own_picks_in_its_own_form() {
     events.push(notice(1, "notice"));
     let share = Share { events: &events, picks: &[0, 2, 4], joined: None };
     let settings = (LIMIT, &rig.metrics);
-    let done = rig.outbox.deliver(&rig.socket, &share, Form::Raw, settings);
+    let done = rig.outbox.deliver(&rig.socket, &share, Form::Raw.into(), settings);
     assert_eq!(done.events, 2, "a notice is no event");
-    let done = rig.outbox.deliver(&rig.socket, &share, Form::Quiet, settings);
+    let done = rig.outbox.deliver(&rig.socket, &share, Form::Quiet.into(), settings);
     assert_eq!(done.events, 2);
-    let done = rig.outbox.deliver(&rig.socket, &share, Form::Envelope, settings);
+    let done = rig.outbox.deliver(&rig.socket, &share, Form::Envelope.into(), settings);
     assert_eq!(done.events, 0);
     let expected = ["event 0", "event 2", "notice", "event 0", "event 2", "notice"];
     assert_eq!(rig.texts(), expected);
@@ -212,7 +213,7 @@ fn a_share_without_frames_of_the_form_is_no_call() {
     let picks = [0, 1];
     let share = Share { events: &numbered(2), picks: &picks, joined: Some(&[]) };
     let settings = (LIMIT, &rig.metrics);
-    let done = rig.outbox.deliver(&rig.socket, &share, Form::Envelope, settings);
+    let done = rig.outbox.deliver(&rig.socket, &share, Form::Envelope.into(), settings);
     assert_eq!(done, Delivered::default());
     assert!(rig.socket.calls().is_empty());
 }

@@ -166,7 +166,7 @@ async fn running(channels: &[u64]) -> (Hub, crate::hub::Seat<TestSocket>, TestSo
     let mut running = JoinSet::new();
     running.spawn(tasks.remove(0).run());
     let socket = TestSocket::open();
-    let seat = hub.enter(socket.clone(), crate::broadcast::Form::Raw).await.unwrap();
+    let seat = hub.enter(socket.clone(), crate::broadcast::Form::Raw.into()).await.unwrap();
     for channel in channels {
         seat.join(ChannelKey(*channel), None).await.unwrap();
     }

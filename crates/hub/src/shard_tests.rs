@@ -68,7 +68,7 @@ impl Rig {
 
     async fn guest(&mut self) -> Guest {
         let socket = TestSocket::open();
-        let seat = self.hub.enter(socket.clone(), Form::Raw).await.unwrap();
+        let seat = self.hub.enter(socket.clone(), Form::Raw.into()).await.unwrap();
         self.read().await;
         (seat, socket)
     }
@@ -193,7 +193,7 @@ async fn a_session_that_ended_before_its_entry_was_read_leaves_nothing() {
     for sweep_first in [false, true] {
         let mut rig = Rig::new();
         let socket = TestSocket::open();
-        let seat = rig.hub.enter(socket.clone(), Form::Raw).await.unwrap();
+        let seat = rig.hub.enter(socket.clone(), Form::Raw.into()).await.unwrap();
         let mut join = Box::pin(seat.join(ChannelKey(1), None));
         begin(&mut join).await;
         drop(join);
@@ -235,7 +235,7 @@ async fn ten_thousand_who_leave_at_once_cost_one_pass() {
     let mut guests = Vec::new();
     for number in 0..10_000 {
         let socket = TestSocket::open();
-        let seat = rig.hub.enter(socket, Form::Raw).await.unwrap();
+        let seat = rig.hub.enter(socket, Form::Raw.into()).await.unwrap();
         let mut taken = vec![rig.task.waiting.try_recv().unwrap()];
         rig.task.work(&mut taken, &mut rig.turn).await;
         rig.task.shard.join(&seat_member(&rig, number), ChannelKey(1));
@@ -331,11 +331,11 @@ async fn the_task_ticks_sweeps_and_ends_with_the_hub() {
     let mut tasks = JoinSet::new();
     tasks.spawn(task.run());
     let socket = TestSocket::open();
-    let seat = hub.enter(socket.clone(), Form::Raw).await.unwrap();
+    let seat = hub.enter(socket.clone(), Form::Raw.into()).await.unwrap();
     seat.join(ChannelKey(1), None).await.unwrap();
     tokio::time::sleep(Duration::from_secs(31)).await;
     assert_eq!(socket.sent(), [Sent::Ping]);
-    let other = hub.enter(TestSocket::open(), Form::Raw).await.unwrap();
+    let other = hub.enter(TestSocket::open(), Form::Raw.into()).await.unwrap();
     other.join(ChannelKey(1), None).await.unwrap();
     drop(other);
     eventually(async || hub.members().await.unwrap().len() == 1).await;

@@ -207,7 +207,7 @@ pub(crate) fn connection(
     let metrics = metrics();
     let config = HubConfig { outbox_limit, ..HubConfig::default() };
     let common = Common { config, metrics: metrics.clone(), started: Instant::now() };
-    let connection = Connection::new(Arc::new(common), 0, form, socket.clone());
+    let connection = Connection::new(Arc::new(common), 0, form.into(), socket.clone());
     (Arc::new(connection), metrics)
 }
 

@@ -1,16 +1,14 @@
 //! A turn: the broadcasts a shard found waiting, written to each member that
 //! wants any of them with one call.
 
-use bytes::Bytes;
-
-use crate::broadcast::{Broadcast, Form};
+use crate::broadcast::Broadcast;
+use crate::joined::Joined;
 use crate::outbox::{Delivered, Share};
 use crate::shard::Shard;
 
 /// After this many writes the thread's other tasks get a chance: the subscriber
 /// must read, and a session must flush.
 const WRITES_PER_YIELD: usize = 128;
-const FORMS: [Form; 3] = [Form::Raw, Form::Quiet, Form::Envelope];
 /// Bytes of one turn: more than a socket takes at once would be joined in vain.
 pub(crate) const TURN_BYTES: usize = 256 << 10;
 /// Room for messages that is kept between turns; a moment at which much was held may
@@ -26,7 +24,7 @@ pub(crate) const END: u32 = u32::MAX;
 pub(crate) struct Turn {
     events: Vec<Broadcast>,
     picks: Vec<u32>,
-    joined: [Vec<u8>; 3],
+    joined: Joined,
     /// Chains of event numbers, newest first, one chain per member.
     links: Vec<(u32, u32)>,
     touched: Vec<u32>,
@@ -70,11 +68,10 @@ impl Turn {
         done
     }
 
-    /// All members get the same frames: one joined buffer per form serves all.
+    /// All members get the same frames: one joined buffer per encoding serves all.
     async fn run_one_channel(&mut self, shard: &mut Shard) {
         self.picks.clear();
         self.picks.extend(0..self.events.len() as u32);
-        self.join_frames();
         let Some(members) =
             self.events.first().and_then(|event| shard.channels.get(&event.channel))
         else {
@@ -82,24 +79,12 @@ impl Turn {
         };
         for slot in members {
             let member = &shard.members[*slot as usize].member;
-            let joined = &self.joined[member.form() as usize];
-            let joined = (self.events.len() > 1).then_some(joined.as_slice());
+            let joined = self.joined.of(&self.events, member.encoding());
             self.done +=
                 member.deliver(&Share { events: &self.events, picks: &self.picks, joined });
             breathe(&mut self.writes).await;
         }
-    }
-
-    // A single event is its own buffer and needs no copy.
-    fn join_frames(&mut self) {
-        for (form, joined) in FORMS.into_iter().zip(&mut self.joined) {
-            joined.clear();
-            if self.events.len() > 1 {
-                let frames = self.events.iter().filter_map(|event| event.frames.get(form));
-                frames.for_each(|frame: &Bytes| joined.extend_from_slice(frame));
-            }
-            joined.shrink_to(TURN_BYTES);
-        }
+        self.joined.clear();
     }
 
     /// Each member's share is collected as a chain of links, then written at once.

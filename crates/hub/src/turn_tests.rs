@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::*;
-use crate::broadcast::{ChannelKey, Frames, SlowConsumer::Disconnect};
+use crate::broadcast::{ChannelKey, Compressed, Encoding, Form, Frames, SlowConsumer::Disconnect};
 use crate::config::HubConfig;
 use crate::connection::{Common, Connection, Member};
 use crate::metrics::HubMetrics;
 use crate::testing::{Call, TestSocket, event, metrics, notice};
-use redcast_wire::text_frame;
+use redcast_wire::{Window, text_frame};
 
 struct Rig {
     shard: Shard,
@@ -27,10 +27,11 @@ impl Rig {
         Self { shard: Shard::empty(Arc::new(common)), turn: Turn::default(), metrics }
     }
 
-    fn member(&mut self, form: Form, channels: &[u64]) -> TestSocket {
+    fn member(&mut self, encoding: impl Into<Encoding>, channels: &[u64]) -> TestSocket {
         let socket = TestSocket::open();
         let common = self.shard.common.clone();
-        let member: Arc<Member> = Arc::new(Connection::new(common, 0, form, socket.clone()));
+        let connection = Connection::new(common, 0, encoding.into(), socket.clone());
+        let member: Arc<Member> = Arc::new(connection);
         self.shard.seat(&member, channels);
         socket
     }
@@ -88,13 +89,55 @@ async fn a_turn_of_one_channel_is_one_plain_write_for_each_member() {
 async fn a_single_event_is_written_from_its_own_buffer() {
     let mut rig = Rig::new();
     let (raw, quiet) = (rig.member(Form::Raw, &[1]), rig.member(Form::Quiet, &[1]));
-    rig.run(vec![event(1, "one", Disconnect), event(1, "two", Disconnect)]).await;
-    rig.run(vec![event(1, "three", Disconnect)]).await;
-    assert!(rig.turn.joined.iter().all(Vec::is_empty), "nothing was joined for it");
-    rig.run(vec![notice(1, "four")]).await;
+    rig.run(vec![event(1, "one", Disconnect)]).await;
+    rig.run(vec![notice(1, "two")]).await;
+    assert_eq!(rig.turn.joined.sizes(), [(0, 0); Encoding::COUNT], "nothing was joined for it");
+    rig.run(vec![event(1, "three", Disconnect), event(1, "four", Disconnect)]).await;
     assert_eq!(raw.texts(), ["one", "two", "three", "four"]);
-    assert_eq!(quiet.texts(), ["one", "two", "three"]);
+    assert_eq!(quiet.texts(), ["one", "three", "four"]);
     assert_eq!(quiet.calls().len(), 2);
+}
+
+const WIDE: Encoding = Encoding { form: Form::Raw, window: Some(Window::Wide) };
+const NARROW: Encoding = Encoding { form: Form::Raw, window: Some(Window::Narrow) };
+
+/// An event whose compressed frame can be told from the plain one.
+fn with_wide(channel: u64, text: &str) -> Broadcast {
+    let mut compressed = Compressed::default();
+    let frame = text_frame(format!("{text}, compressed").as_bytes());
+    compressed.insert(Form::Raw, Window::Wide, frame);
+    let plain = event(channel, text, Disconnect);
+    Broadcast { frames: plain.frames.compressed(compressed), ..plain }
+}
+
+#[tokio::test]
+async fn each_member_gets_the_frames_of_its_encoding() {
+    let events = || vec![with_wide(1, "a"), notice(1, "b"), event(1, "c", Disconnect)];
+    for (other, call) in [(1, Call::One), (2, Call::Vectored(3))] {
+        let mut rig = Rig::new();
+        let plain = rig.member(Form::Raw, &[1]);
+        let wide = rig.member(WIDE, &[1]);
+        let narrow = rig.member(NARROW, &[1]);
+        let quiet = rig.member(Encoding { form: Form::Quiet, ..WIDE }, &[1]);
+        rig.run([events(), vec![event(other, "d", Disconnect)]].concat()).await;
+        let last: &[&str] = if other == 1 { &["d"] } else { &[] };
+        assert_eq!(plain.texts(), [&["a", "b", "c"], last].concat());
+        assert_eq!(narrow.texts(), plain.texts());
+        assert_eq!(wide.texts(), [&["a, compressed", "b", "c"], last].concat());
+        assert_eq!(quiet.texts(), [&["a, compressed", "c"], last].concat());
+        assert_eq!(wide.calls(), [call]);
+    }
+}
+
+#[tokio::test]
+async fn frames_are_joined_only_for_encodings_that_have_members() {
+    let mut rig = Rig::new();
+    let _members = [rig.member(Form::Raw, &[1]), rig.member(WIDE, &[1])];
+    rig.run(vec![with_wide(1, "a"), with_wide(1, "b")]).await;
+    let sizes = rig.turn.joined.sizes();
+    let used = sizes.iter().enumerate().filter(|(_, (_, capacity))| *capacity > 0);
+    let expected = [Encoding::from(Form::Raw).index(), WIDE.index()];
+    assert_eq!(used.map(|(index, _)| index).collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
@@ -151,7 +194,8 @@ async fn a_buffer_that_grew_for_a_large_turn_is_given_back() {
     let large = "x".repeat(TURN_BYTES);
     rig.run(vec![event(1, &large, Disconnect), event(1, &large, Disconnect)]).await;
     rig.run(vec![event(1, "a", Disconnect), event(1, "b", Disconnect)]).await;
-    assert!(rig.turn.joined.iter().all(|joined| joined.capacity() <= TURN_BYTES));
+    let sizes = rig.turn.joined.sizes();
+    assert!(sizes.iter().all(|(len, capacity)| *len == 0 && *capacity <= TURN_BYTES), "{sizes:?}");
     assert_eq!(socket.texts()[2..], ["a", "b"]);
 }
 

@@ -24,6 +24,18 @@ pub struct NodeConfig {
     pub linger: Duration,
     /// Rules for channels; the first that matches counts.
     pub rules: Vec<ChannelRule>,
+    /// How events are compressed for connections that agreed on it.
+    pub deflate: DeflateConfig,
+}
+
+/// How events are compressed (RFC 7692).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeflateConfig {
+    /// Payloads with fewer bytes are sent as they are. Default 256.
+    pub min_size: usize,
+    /// From 1, the fastest, to 9, which makes the smallest frames. Default 3: the first
+    /// that makes page views of 1 KiB, UUIDs and all, two fifths in either window.
+    pub level: u32,
 }
 
 /// What holds for the channels that a pattern matches.
@@ -41,6 +53,12 @@ pub struct ChannelRule {
     pub latest_by: Option<ItemPointer>,
 }
 
+impl Default for DeflateConfig {
+    fn default() -> Self {
+        Self { min_size: 256, level: 3 }
+    }
+}
+
 impl Default for NodeConfig {
     fn default() -> Self {
         Self {
@@ -50,6 +68,7 @@ impl Default for NodeConfig {
             max_subscriptions: 128,
             linger: Duration::from_secs(5),
             rules: Vec::new(),
+            deflate: DeflateConfig::default(),
         }
     }
 }

@@ -1,14 +1,15 @@
-//! An event's way through the node: encode the frame once per form that has
-//! members, and hand it to the shards that have any.
+//! An event's way through the node: encode the frame once for each way in which members
+//! get it, and hand it to the shards that have any.
 
 use std::sync::Arc;
 
 use redcast_broker::{Deliveries, Delivery, Event, Gap, SubscribeError};
 use redcast_hub::{Broadcast, Frames, Hub, HubClosed, WHOLE_CHANNEL};
 use redcast_protocol::{ErrorCode, Reply};
-use redcast_wire::{event_frame, text_frame};
+use redcast_wire::text_frame;
 
-use crate::interest::{Entry, Interest, Members};
+use crate::encode::Encoder;
+use crate::interest::{Entry, Interest};
 use crate::participant::JoinError;
 
 /// Deliveries taken from the broker at once.
@@ -21,6 +22,7 @@ pub struct Fanout {
     pub(crate) deliveries: Deliveries,
     pub(crate) interest: Arc<Interest>,
     pub(crate) hub: Hub,
+    pub(crate) encoder: Encoder,
 }
 
 impl Fanout {
@@ -41,19 +43,22 @@ impl Fanout {
         }
     }
 
-    async fn pass_event(&self, event: Event) -> Result<(), HubClosed> {
+    async fn pass_event(&mut self, event: Event) -> Result<(), HubClosed> {
         let Some(entry) = self.interest.find(&event.channel) else { return Ok(()) };
         let item = match &entry.latest_by {
             Some(pointer) => pointer.item_of(&event.payload),
             None => Some(WHOLE_CHANNEL),
         };
-        let places = self.hub.reserve(2 * event.payload.len() + ENVELOPE_BYTES).await?;
+        let encodings = entry.members().encodings();
+        let draft = self.encoder.draft(&event, encodings);
+        let bytes = 2 * event.payload.len() + ENVELOPE_BYTES + draft.bytes();
+        let places = self.hub.reserve(bytes).await?;
         // From here to the hand-over the members can't change: one who is counted
         // later also joins later in the shard's queue, so none misses its form.
         let members = entry.members();
         let broadcast = Broadcast {
             channel: entry.key,
-            frames: encode(&event, &members),
+            frames: draft.finish(members.encodings()),
             policy: entry.policy,
             item,
             flush_every: entry.flush_every,
@@ -103,15 +108,6 @@ impl Fanout {
         places.send(&broadcast, |shard| members.in_shard(shard));
         Ok(())
     }
-}
-
-/// The event in each form that has members.
-fn encode(event: &Event, members: &Members) -> Frames {
-    let envelope = || text_frame(&Reply::encode_event(&event.channel, None, &event.payload));
-    Frames::event(
-        members.has_raw().then(|| event_frame(&event.payload)),
-        members.has_envelope().then(envelope),
-    )
 }
 
 #[cfg(test)]

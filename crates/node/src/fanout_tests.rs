@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use redcast_broker::QueueLimits;
-use redcast_hub::{Form, SlowConsumer};
+use redcast_hub::{Encoding, Form, SlowConsumer};
 use redcast_protocol::Pattern;
 use serde_json::{Value, json};
 
@@ -15,9 +15,13 @@ use crate::testing::{ScriptedBroker, Sink, TestNode, channel, memory};
 
 const FORMS: [Form; 3] = [Form::Raw, Form::Quiet, Form::Envelope];
 
-async fn members(node: &TestNode, form: Form, name: &str) -> (Participant<Sink>, Sink) {
+async fn members(
+    node: &TestNode,
+    encoding: impl Into<Encoding>,
+    name: &str,
+) -> (Participant<Sink>, Sink) {
     let sink = Sink::default();
-    let mut participant = node.node.connect(sink.clone(), form).await.unwrap();
+    let mut participant = node.node.connect(sink.clone(), encoding.into()).await.unwrap();
     participant.join(&[channel(name)], None).await.unwrap();
     (participant, sink)
 }
@@ -67,27 +71,6 @@ async fn a_burst_stays_in_order_and_complete() {
     }
     let expected: Vec<_> = (0..5000).map(|number| number.to_string()).collect();
     assert_eq!(sink.texts(), expected);
-}
-
-#[tokio::test]
-async fn only_the_forms_that_have_members_are_encoded() {
-    let node = TestNode::start(NodeConfig::default());
-    let event = |name: &str| Event {
-        channel: channel(name),
-        payload: Bytes::from_static(b"{}"),
-        received: Instant::now(),
-    };
-    for form in FORMS {
-        let name = format!("{form:?}");
-        let (participant, _sink) = members(&node, form, &name).await;
-        let entry = node.node.interest.find(&channel(&name)).unwrap();
-        let encoded = |frames: Frames| FORMS.map(|form| frames.get(form).is_some());
-        let frames = encode(&event(&name), &entry.members());
-        let is_envelope = form == Form::Envelope;
-        assert_eq!(encoded(frames), [!is_envelope, !is_envelope, is_envelope]);
-        drop(participant);
-        assert_eq!(encoded(encode(&event(&name), &entry.members())), [false; 3]);
-    }
 }
 
 #[tokio::test]
@@ -150,7 +133,7 @@ async fn a_late_refusal_reaches_raw_and_envelope_members_and_makes_newcomers_ask
 
     broker.take_log();
     broker.refuse("a");
-    let mut late = node.node.connect(Sink::default(), Form::Raw).await.unwrap();
+    let mut late = node.node.connect(Sink::default(), Form::Raw.into()).await.unwrap();
     assert_eq!(late.join(&[channel("b")], None).await, Ok(()));
     assert!(late.join(&[channel("a")], None).await.is_err());
     assert_eq!(broker.take_log(), ["subscribe a"]);

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use redcast_broker::{Broker, SubscribeError, Subscribed};
-use redcast_hub::{ChannelKey, Form, SlowConsumer};
+use redcast_hub::{ChannelKey, Encoding, SlowConsumer};
 use redcast_protocol::Channel;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::NodeConfig;
+use crate::encodings::Encodings;
 use crate::item::ItemPointer;
 use crate::metrics::NodeMetrics;
 
@@ -63,13 +64,12 @@ enum Asked {
     Yes,
 }
 
-/// Who holds a channel, and in which shards and forms its members are.
+/// Who holds a channel, in which shards its members are, and how they get events.
 pub(crate) struct Members {
     holders: usize,
     idle_since: Option<Instant>,
     queued_as_idle: bool,
-    envelope: usize,
-    raw: usize,
+    encodings: Encodings,
     shards: Box<[u32]>,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Members {
 pub(crate) struct Membership {
     hold: Hold,
     shard: usize,
-    form: Form,
+    encoding: Encoding,
 }
 
 struct Hold {
@@ -113,7 +113,7 @@ impl Interest {
         self: &Arc<Self>,
         channel: &Channel,
         shard: usize,
-        form: Form,
+        encoding: Encoding,
     ) -> Result<Membership, SubscribeError> {
         let hold = self.hold(channel);
         let mut asked = hold.entry.asked.lock().await;
@@ -130,8 +130,8 @@ impl Interest {
             answer.inspect_err(|_| self.metrics.subscriptions_refused.inc())?;
         }
         drop(asked);
-        hold.entry.members.lock().change(shard, form, 1);
-        Ok(Membership { hold, shard, form })
+        hold.entry.members.lock().change(shard, encoding, 1);
+        Ok(Membership { hold, shard, encoding })
     }
 
     pub(crate) fn find(&self, channel: &Channel) -> Option<Arc<Entry>> {
@@ -162,8 +162,7 @@ impl Interest {
                 holders: 0,
                 idle_since: None,
                 queued_as_idle: false,
-                envelope: 0,
-                raw: 0,
+                encodings: Encodings::default(),
                 shards: vec![0; self.shards].into(),
             }),
         })
@@ -220,12 +219,8 @@ impl Entry {
 }
 
 impl Members {
-    pub(crate) fn has_raw(&self) -> bool {
-        self.raw > 0
-    }
-
-    pub(crate) fn has_envelope(&self) -> bool {
-        self.envelope > 0
+    pub(crate) fn encodings(&self) -> Encodings {
+        self.encodings
     }
 
     pub(crate) fn in_shard(&self, shard: usize) -> bool {
@@ -243,12 +238,8 @@ impl Members {
         self.idle_since.filter(|_| self.holders == 0).map(|since| since + linger)
     }
 
-    fn change(&mut self, shard: usize, form: Form, by: i32) {
-        let count = match form {
-            Form::Raw | Form::Quiet => &mut self.raw,
-            Form::Envelope => &mut self.envelope,
-        };
-        *count = count.saturating_add_signed(by as isize);
+    fn change(&mut self, shard: usize, encoding: Encoding, by: i32) {
+        self.encodings.change(encoding, by);
         if let Some(members) = self.shards.get_mut(shard) {
             *members = members.saturating_add_signed(by);
         }
@@ -267,7 +258,7 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.hold.entry.members.lock().change(self.shard, self.form, -1);
+        self.hold.entry.members.lock().change(self.shard, self.encoding, -1);
     }
 }
 

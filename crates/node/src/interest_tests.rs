@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use futures_util::future::join_all;
 use prometheus::Registry;
+use redcast_hub::{Compressed, Form};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
@@ -35,13 +36,13 @@ impl Rig {
     }
 
     async fn join(&self, name: &str) -> Membership {
-        self.interest.subscribe(&channel(name), 0, Form::Raw).await.unwrap()
+        self.interest.subscribe(&channel(name), 0, Form::Raw.into()).await.unwrap()
     }
 
     /// A subscribe that waits for the broker.
     async fn begin(&self, name: &str) -> Pin<Box<impl Future<Output = bool>>> {
         let (interest, channel) = (self.interest.clone(), channel(name));
-        let ask = async move { interest.subscribe(&channel, 0, Form::Raw).await.is_ok() };
+        let ask = async move { interest.subscribe(&channel, 0, Form::Raw.into()).await.is_ok() };
         let mut ask = Box::pin(ask);
         let waits = poll_fn(|cx| Poll::Ready(ask.as_mut().poll(cx).is_pending()));
         assert!(waits.await, "the broker does not answer yet");
@@ -112,12 +113,12 @@ async fn a_refusal_leaves_nothing_and_can_be_tried_again() {
     let rig = Rig::new();
     rig.broker.refuse("a");
     for tries in 1..=2 {
-        let refused = rig.interest.subscribe(&channel("a"), 0, Form::Raw).await;
+        let refused = rig.interest.subscribe(&channel("a"), 0, Form::Raw.into()).await;
         assert_eq!(refused.err().map(|error| error.channel), Some(channel("a")));
         assert_eq!(rig.metrics.subscriptions_refused.get(), tries);
     }
     let entry = rig.entry("a").unwrap();
-    assert!(!entry.members().has_raw() && !entry.members().in_shard(0));
+    assert!(entry.members().encodings() == Encodings::default() && !entry.members().in_shard(0));
     sleep(2 * LINGER).await;
     assert!(rig.is_forgotten());
     assert_eq!(rig.broker.take_log(), ["subscribe a", "subscribe a"], "nothing to take back");
@@ -132,7 +133,7 @@ async fn a_refusal_of_a_waiting_crowd_refuses_all_of_it() {
     let rig = Rig::new();
     rig.broker.refuse("a");
     let name = channel("a");
-    let asks = (0..3).map(|_| rig.interest.subscribe(&name, 0, Form::Raw));
+    let asks = (0..3).map(|_| rig.interest.subscribe(&name, 0, Form::Raw.into()));
     assert!(join_all(asks).await.iter().all(Result::is_err));
     sleep(2 * LINGER).await;
     assert!(rig.is_forgotten());
@@ -161,7 +162,7 @@ async fn who_comes_while_the_unsubscribe_is_under_way_ends_subscribed() {
     sleep(LINGER + MOMENT).await;
     assert_eq!(rig.broker.take_log(), ["subscribe a", "unsubscribe a"]);
     let name = channel("a");
-    let (joined, ()) = tokio::join!(rig.interest.subscribe(&name, 0, Form::Raw), async {
+    let (joined, ()) = tokio::join!(rig.interest.subscribe(&name, 0, Form::Raw.into()), async {
         sleep(LINGER).await;
         assert!(rig.broker.take_log().is_empty(), "one after the other");
         rig.broker.answer(true);
@@ -170,7 +171,7 @@ async fn who_comes_while_the_unsubscribe_is_under_way_ends_subscribed() {
     assert_eq!(rig.broker.wanted(), 1);
     let joined = joined.unwrap();
     assert_eq!(rig.entry("a").unwrap().key, joined.key());
-    assert!(rig.entry("a").unwrap().members().has_raw());
+    assert!(rig.entry("a").unwrap().members().in_shard(0));
     sleep(3 * LINGER).await;
     assert_eq!(rig.broker.wanted(), 1);
     drop(joined);
@@ -210,7 +211,7 @@ async fn an_answer_that_nobody_heard_is_asked_for_again() {
     drop(rig.begin("a").await);
     rig.broker.answer(true);
     rig.broker.refuse("a");
-    assert!(rig.interest.subscribe(&channel("a"), 0, Form::Raw).await.is_err());
+    assert!(rig.interest.subscribe(&channel("a"), 0, Form::Raw.into()).await.is_err());
     rig.broker.permit_all();
     let _membership = rig.join("a").await;
     assert_eq!(rig.broker.take_log(), ["subscribe a"; 3]);
@@ -235,7 +236,7 @@ async fn a_newcomer_that_is_refused_leaves_the_pending_members_their_wish() {
     rig.broker.be_away(false);
     rig.broker.refuse("a");
     for _ in 0..2 {
-        assert!(rig.interest.subscribe(&channel("a"), 0, Form::Raw).await.is_err());
+        assert!(rig.interest.subscribe(&channel("a"), 0, Form::Raw.into()).await.is_err());
     }
     sleep(3 * LINGER).await;
     assert_eq!(rig.broker.take_log(), ["subscribe a"; 3]);
@@ -252,14 +253,14 @@ async fn after_a_late_refusal_the_next_newcomer_asks() {
     rig.broker.refuse("a");
     rig.entry("a").unwrap().doubt();
     for _ in 0..2 {
-        assert!(rig.interest.subscribe(&channel("a"), 0, Form::Raw).await.is_err());
+        assert!(rig.interest.subscribe(&channel("a"), 0, Form::Raw.into()).await.is_err());
     }
     rig.broker.permit_all();
     drop((rig.join("a").await, rig.join("a").await));
     assert_eq!(rig.broker.take_log(), ["subscribe a"; 4]);
     rig.broker.refuse("a");
     rig.entry("a").unwrap().doubt();
-    assert!(rig.interest.subscribe(&channel("a"), 0, Form::Raw).await.is_err());
+    assert!(rig.interest.subscribe(&channel("a"), 0, Form::Raw.into()).await.is_err());
     drop(live);
     sleep(2 * LINGER).await;
     assert_eq!(rig.broker.take_log(), ["subscribe a", "unsubscribe a"]);
@@ -290,7 +291,7 @@ async fn channels_that_come_and_go_do_not_keep_others_subscribed() {
 async fn one_who_waits_for_the_broker_does_not_hold_up_the_reaper() {
     let rig = Rig::new();
     rig.broker.refuse("slow");
-    assert!(rig.interest.subscribe(&channel("slow"), 0, Form::Raw).await.is_err());
+    assert!(rig.interest.subscribe(&channel("slow"), 0, Form::Raw.into()).await.is_err());
     drop(rig.join("a").await);
     rig.broker.answer(false);
     let slow = rig.begin("slow").await;
@@ -307,14 +308,15 @@ async fn one_who_waits_for_the_broker_does_not_hold_up_the_reaper() {
 async fn forms_and_shards_are_counted_one_by_one() {
     let rig = Rig::new();
     let a = channel("a");
-    let raw = rig.interest.subscribe(&a, 0, Form::Raw).await.unwrap();
-    let quiet = rig.interest.subscribe(&a, 1, Form::Quiet).await.unwrap();
-    let envelope = rig.interest.subscribe(&a, 1, Form::Envelope).await.unwrap();
+    let raw = rig.interest.subscribe(&a, 0, Form::Raw.into()).await.unwrap();
+    let quiet = rig.interest.subscribe(&a, 1, Form::Quiet.into()).await.unwrap();
+    let envelope = rig.interest.subscribe(&a, 1, Form::Envelope.into()).await.unwrap();
     let entry = rig.entry("a").unwrap();
     let counts = || {
         let members = entry.members();
         let shards = [0, 1, 2].map(|shard| members.in_shard(shard));
-        (members.has_raw(), members.has_envelope(), shards)
+        let plain = |form| members.encodings().need_plain(form, &Compressed::default());
+        (plain(Form::Raw), plain(Form::Envelope), shards)
     };
     assert_eq!(counts(), (true, true, [true, true, false]));
     drop(raw);

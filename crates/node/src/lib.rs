@@ -10,6 +10,8 @@
 
 mod access;
 mod config;
+mod encode;
+mod encodings;
 mod fanout;
 mod interest;
 mod item;
@@ -22,7 +24,7 @@ mod rate;
 mod testing;
 
 pub use access::{Access, AccessError, ChannelAccess, ConnectionRequest, Grant};
-pub use config::{ChannelRule, NodeConfig};
+pub use config::{ChannelRule, DeflateConfig, NodeConfig};
 pub use fanout::Fanout;
 pub use interest::Reaper;
 pub use item::{ItemPointer, ItemPointerError};

@@ -1,6 +1,6 @@
 //! What the node counts.
 
-use prometheus::{IntCounter, IntGauge, Registry};
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// The node's metrics; clones share the same counters.
 #[derive(Clone, Debug)]
@@ -13,11 +13,24 @@ pub struct NodeMetrics {
     pub channels: IntGauge,
     /// Subscriptions that the broker refused.
     pub subscriptions_refused: IntCounter,
+    /// Bytes of the plain frames of events that were compressed, counted once per form
+    /// and window.
+    pub deflate_before: IntCounter,
+    /// Bytes of the frames that were sent instead: the plain ones where nothing smaller
+    /// was made.
+    pub deflate_after: IntCounter,
 }
 
 impl NodeMetrics {
     /// Makes the metrics and registers them.
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let deflated = IntCounterVec::new(
+            Opts::new(
+                "redcast_deflate_bytes_total",
+                "Bytes of events' frames before and after compression, once per form and window.",
+            ),
+            &["side"],
+        )?;
         let metrics = Self {
             connections: IntGauge::new("redcast_connections", "Open client connections.")?,
             connections_limit: IntGauge::new(
@@ -32,11 +45,14 @@ impl NodeMetrics {
                 "redcast_subscriptions_refused_total",
                 "Subscriptions that the broker refused.",
             )?,
+            deflate_before: deflated.with_label_values(&["before"]),
+            deflate_after: deflated.with_label_values(&["after"]),
         };
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.connections_limit.clone()))?;
         registry.register(Box::new(metrics.channels.clone()))?;
         registry.register(Box::new(metrics.subscriptions_refused.clone()))?;
+        registry.register(Box::new(deflated))?;
         Ok(metrics)
     }
 }

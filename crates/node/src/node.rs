@@ -7,10 +7,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use prometheus::IntGauge;
 use redcast_broker::{Broker, Deliveries, Health, PublishError};
-use redcast_hub::{Form, Hub, HubClosed, Socket};
+use redcast_hub::{Encoding, Hub, HubClosed, Socket};
 use redcast_protocol::Channel;
 
 use crate::config::NodeConfig;
+use crate::encode::Encoder;
 use crate::fanout::Fanout;
 use crate::interest::{Interest, Reaper};
 use crate::limits::{ConnectionPermit, Connections, NotAdmitted};
@@ -46,8 +47,9 @@ impl Node {
         metrics.connections_limit.set(limit);
         let connections = Connections::new(&config, metrics.connections.clone());
         let max_subscriptions = config.max_subscriptions;
+        let encoder = Encoder::new(config.deflate, metrics.clone());
         let interest = Interest::new(broker.clone(), config, metrics, hub.shards());
-        let fanout = Fanout { deliveries, interest: interest.clone(), hub: hub.clone() };
+        let fanout = Fanout { deliveries, interest: interest.clone(), hub: hub.clone(), encoder };
         let reaper = Reaper(interest.clone());
         let node = Self { broker, hub, interest, connections, max_subscriptions };
         (Arc::new(node), NodeTasks { fanout, reaper })
@@ -83,9 +85,9 @@ impl Node {
     pub async fn connect<S: Socket>(
         self: &Arc<Self>,
         socket: S,
-        form: Form,
+        encoding: Encoding,
     ) -> Result<Participant<S>, HubClosed> {
-        let seat = self.hub.enter(socket, form).await?;
+        let seat = self.hub.enter(socket, encoding).await?;
         Ok(Participant::new(self.interest.clone(), seat, self.max_subscriptions))
     }
 

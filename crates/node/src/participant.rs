@@ -60,9 +60,9 @@ impl<S: Socket> Participant<S> {
         if self.memberships.len() + wanted.len() > self.max_subscriptions {
             return Err(JoinError::TooMany(self.max_subscriptions));
         }
-        let (shard, form) = (self.connection().shard(), self.connection().form());
-        let asked = wanted.into_iter().map(|channel| self.interest.subscribe(channel, shard, form));
-        let joined = try_join_all(asked).await?;
+        let (shard, encoding) = (self.connection().shard(), self.connection().encoding());
+        let subscribe = |channel| self.interest.subscribe(channel, shard, encoding);
+        let joined = try_join_all(wanted.into_iter().map(subscribe)).await?;
         self.apply(joined, then).await
     }
 

@@ -19,7 +19,7 @@ fn channels(names: &[&str]) -> Vec<Channel> {
 
 async fn participant(node: &TestNode) -> (Participant<Sink>, Sink) {
     let sink = Sink::default();
-    (node.node.connect(sink.clone(), Form::Raw).await.unwrap(), sink)
+    (node.node.connect(sink.clone(), Form::Raw.into()).await.unwrap(), sink)
 }
 
 fn past_the_linger() -> Duration {
@@ -76,7 +76,7 @@ async fn what_follows_a_join_is_written_when_all_of_it_is_applied() {
     let node = TestNode::start(NodeConfig::default());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let witness = Witness(node.hub_metrics.clone(), seen.clone());
-    let mut participant = node.node.connect(witness, Form::Raw).await.unwrap();
+    let mut participant = node.node.connect(witness, Form::Raw.into()).await.unwrap();
     participant.join(&channels(&["a", "b", "c"]), Some(text_frame(b"then"))).await.unwrap();
     assert_eq!(*seen.lock(), [3]);
 }

@@ -17,8 +17,12 @@ const OUTBOX: usize = 1 << 20;
 /// What an event may cost while it waits: its frame and the two places it has.
 const EACH: usize = 400;
 const PATIENCE: Duration = Duration::from_secs(120);
-const SILENT: Dial =
-    Dial { receive_buffer: Some(4 << 10), segment: Some(1 << 10), envelope: false };
+const SILENT: Dial = Dial {
+    receive_buffer: Some(4 << 10),
+    segment: Some(1 << 10),
+    envelope: false,
+    extensions: None,
+};
 
 struct Feed {
     _redis: RedisServer,

@@ -115,13 +115,13 @@ fn text_command() -> ClientFrame {
 }
 
 /// Reads until the end of the socket; the close frame must be there, once, and last.
-async fn last_words(mut client: RawClient) -> u16 {
+pub(crate) async fn last_words(mut client: RawClient) -> u16 {
     let reading = async {
         let mut closed = None;
         loop {
             match client.frame().await.expect("whole frames and an orderly end") {
                 Some(frame) if closed.is_some() => panic!("behind the close frame: {frame:?}"),
-                Some(Frame { opcode: Opcode::Pong, .. }) => {}
+                Some(Frame { opcode: Opcode::Ping | Opcode::Pong, .. }) => {}
                 Some(frame) if frame.opcode == Opcode::Close => closed = Some(frame.close().0),
                 Some(frame) => panic!("{frame:?}"),
                 None => return closed.expect("a close frame before the end"),
@@ -164,9 +164,8 @@ async fn each_breach_is_answered_by_its_close_code() {
 
 /// Sends `count` times the same frame, as fast as the server takes it, and answers the
 /// code of its close frame.
-async fn flood(siege: &Siege, opening: &[u8], frame: &[u8], count: usize) -> u16 {
+pub(crate) async fn flood(client: RawClient, opening: &[u8], frame: &[u8], count: usize) -> u16 {
     const AT_ONCE: usize = 10_000;
-    let client = siege.attacker().await;
     let (stream, reader) = client.into_parts();
     let (reading, mut writing) = stream.into_split();
     let opening = opening.to_vec();
@@ -221,7 +220,8 @@ async fn floods_are_cut_with_1008_and_cost_little() {
         ("10^5 pings between fragments", &begin, &both, 100_000),
     ] {
         let vitals = siege.watch();
-        assert_eq!(flood(&siege, opening, frame, count).await, 1008, "{what}");
+        let attacker = siege.attacker().await;
+        assert_eq!(flood(attacker, opening, frame, count).await, 1008, "{what}");
         siege.gateway.until_metric("redcast_connections", 1.0).await;
         let cpu = vitals.cpu_seconds();
         assert!(cpu <= 1.0, "{what} cost {cpu} s of CPU");

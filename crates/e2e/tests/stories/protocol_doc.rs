@@ -12,7 +12,7 @@ use self::stage::play;
 use self::transcript::{Step, Transcript, read_page};
 
 /// What the page must show, by the titles of its transcripts.
-const FEATURES: [&str; 34] = [
+const FEATURES: [&str; 37] = [
     "a refused handshake: path",
     "a refused handshake: origin",
     "a refused handshake: version",
@@ -38,6 +38,9 @@ const FEATURES: [&str; 34] = [
     "reset",
     "reset on connect",
     "an endpoint without notices",
+    "compression: agreed on",
+    "compression: declined",
+    "compression: a command",
     "close: the client says goodbye",
     "close: 1002",
     "close: 1003",
@@ -106,8 +109,10 @@ fn every_feature_has_its_transcript() {
 /// A player that finds nothing wrong in these would find nothing wrong in anything.
 #[tokio::test]
 async fn a_transcript_that_is_wrong_is_noticed() {
-    const CONFIG: &str = "```toml\n[[endpoints]]\npath = \"/ws\"\nchannels = [\"a\"]\n```\n";
-    const WRONG: [(&str, &str); 9] = [
+    const CONFIG: &str = "```toml\n[deflate]\nmin_size = \"1B\"\n\n[[endpoints]]\n\
+         path = \"/ws\"\nchannels = [\"a\"]\ndeflate = true\n```\n";
+    const OFFER: &str = "connect /ws extensions=permessage-deflate";
+    const WRONG: [(&str, &str); 12] = [
         ("another answer", "connect /ws\n> {\"type\":\"ping\"}\n< {\"type\":\"pang\"}"),
         ("another event", "connect /ws\n$ PUBLISH a 1\n< 2"),
         ("text for binary", "connect /ws\n$ PUBLISH a \"\\xff\"\n< …"),
@@ -117,8 +122,13 @@ async fn a_transcript_that_is_wrong_is_noticed() {
         ("another reason", "connect /ws\n> frame 82 00\n< close 1003 for another reason"),
         ("another status", "connect /nowhere\n< HTTP 403"),
         ("no refusal", "connect /ws\n> close 1000\n< HTTP 404"),
+        ("nothing agreed", "OFFER\n$ PUBLISH a 1\n< 1"),
+        ("another agreement", "OFFER\n< agreed permessage-deflate"),
+        ("not compressed", "OFFER\n< agreed …\n$ PUBLISH a (99 bytes)\n< (99 bytes)"),
     ];
-    let blocks = WRONG.map(|(title, steps)| format!("```transcript\n# {title}\n{steps}\n```\n"));
+    let blocks = WRONG.map(|(title, steps)| {
+        format!("```transcript\n# {title}\n{}\n```\n", steps.replace("OFFER", OFFER))
+    });
     let failed = play_all(&(CONFIG.to_owned() + &blocks.concat())).await;
     let titles = WRONG.map(|(title, _)| title.to_owned());
     let missed: Vec<&String> = titles.iter().filter(|title| !failed.contains_key(*title)).collect();

@@ -27,8 +27,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the kernel holds beyond `unsent_limit`: what fills the client's receive
 /// buffer, and the piece with which the limit was passed.
 const KERNEL: u64 = 64 << 10;
-const SILENT: Dial =
-    Dial { receive_buffer: Some(4 << 10), segment: Some(1 << 10), envelope: false };
+const SILENT: Dial = Dial {
+    receive_buffer: Some(4 << 10),
+    segment: Some(1 << 10),
+    envelope: false,
+    extensions: None,
+};
 
 struct Feed {
     redis: RedisServer,

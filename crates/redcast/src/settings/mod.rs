@@ -43,6 +43,7 @@ pub(crate) struct Settings {
     limits: Limits,
     keepalive: Keepalive,
     interest: Interest,
+    deflate: Deflate,
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
     endpoints: Vec<EndpointSettings>,
@@ -119,6 +120,14 @@ struct Interest {
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+struct Deflate {
+    min_size: Parsed<ByteSize>,
+    #[schemars(range(min = 1, max = 9))]
+    level: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Shutdown {
     pub(crate) accept_for: Parsed<Duration>,
     pub(crate) window: Parsed<Duration>,
@@ -154,6 +163,8 @@ struct EndpointSettings {
     max_message_size: Parsed<ByteSize>,
     #[serde(default = "yes")]
     notices: bool,
+    #[serde(default)]
+    deflate: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

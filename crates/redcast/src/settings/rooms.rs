@@ -7,7 +7,7 @@ use redcast_edge::{
     ForwardAuthConfigError,
 };
 use redcast_hub::{HubConfig, SlowConsumer};
-use redcast_node::{ChannelAccess, ChannelRule, NodeConfig};
+use redcast_node::{ChannelAccess, ChannelRule, DeflateConfig, NodeConfig};
 
 use super::{ChannelSettings, EndpointSettings, Parsed, RedisUrl, Settings, SlowConsumerSetting};
 use crate::banner::{Shown, is_plain};
@@ -94,6 +94,10 @@ impl Settings {
             max_subscriptions: count(self.limits.max_subscriptions),
             linger: *self.interest.linger,
             rules: self.channels.iter().map(ChannelSettings::rule).collect(),
+            deflate: DeflateConfig {
+                min_size: bytes(self.deflate.min_size),
+                level: self.deflate.level,
+            },
         }
     }
 
@@ -161,6 +165,7 @@ impl EndpointSettings {
             allowed_origins: AllowedOrigins::new(&origins.collect::<Vec<_>>()),
             max_message_size: bytes(self.max_message_size),
             notices: self.notices,
+            deflate: self.deflate,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use redcast_e2e::{ClientFrame, FrameReader, Gateway, Opcode, RawClient};
+use redcast_e2e::{ClientFrame, FrameReader, Gateway, Opcode, RawClient, inflated};
 use redis::aio::MultiplexedConnection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,6 +15,9 @@ use super::transcript::{Heard, Said, Step, Transcript, fits};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The payload of the pings with which the player looks for frames nobody mentioned.
 const LOOK: &[u8] = b"anything else?";
+const EXTENSIONS: &str = "sec-websocket-extensions";
+/// The window that is agreed on where an offer names none.
+const WINDOW_BITS: u8 = 15;
 
 /// Plays `transcript` and tells the first line that does not hold.
 pub(super) async fn play(
@@ -96,6 +99,7 @@ impl Client {
             match (key.as_str(), value.as_str()) {
                 ("pongs", "no") => answers_pings = false,
                 ("protocol", value) => drop(headers.insert("Sec-WebSocket-Protocol", value)),
+                ("extensions", value) => drop(headers.insert("Sec-WebSocket-Extensions", value)),
                 ("origin", value) => drop(headers.insert("Origin", value)),
                 ("version", value) => drop(headers.insert("Sec-WebSocket-Version", value)),
                 ("upgrade", "no") => drop(headers.remove("Upgrade")),
@@ -130,7 +134,15 @@ impl Client {
         let head = String::from_utf8_lossy(&head);
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         match status.ok_or_else(|| format!("no status: {head}"))? {
-            101 => Ok(()),
+            101 => {
+                let fields = head.lines().filter_map(|line| line.split_once(": "));
+                let mut fields = fields.map(|(name, value)| (name.to_ascii_lowercase(), value));
+                if let Some((_, agreed)) = fields.find(|(name, _)| name == EXTENSIONS) {
+                    self.reader = FrameReader::with_compression();
+                    self.inbox.push_back(Heard::Agreed(agreed.to_owned()));
+                }
+                Ok(())
+            }
             status => {
                 self.inbox.push_back(Heard::Status(status));
                 self.ended = true;
@@ -211,6 +223,10 @@ impl Client {
                 return Err("the socket ended without a close frame".to_owned());
             };
             let heard = match next.opcode {
+                Opcode::Text if next.compressed => {
+                    let text = String::from_utf8(inflated(&next.payload, WINDOW_BITS)?);
+                    Heard::Deflated(text.map_err(|error| error.to_string())?)
+                }
                 Opcode::Text => Heard::Text(next.text().to_owned()),
                 Opcode::Binary => Heard::Binary(next.payload),
                 Opcode::Ping if self.answers_pings => {
@@ -257,7 +273,9 @@ impl Client {
 
 fn agree(expected: &Heard, heard: &Heard) -> bool {
     match (expected, heard) {
-        (Heard::Text(expected), Heard::Text(text)) => fits(expected, text),
+        (Heard::Text(expected), Heard::Text(text))
+        | (Heard::Deflated(expected), Heard::Deflated(text))
+        | (Heard::Agreed(expected), Heard::Agreed(text)) => fits(expected, text),
         (Heard::Close(code, expected), Heard::Close(heard, reason)) => {
             code == heard && fits(expected, reason)
         }

@@ -45,8 +45,12 @@ pub(super) enum Said {
 pub(super) enum Heard {
     /// A text message; in what the page expects, `…` stands for one or more characters.
     Text(String),
+    /// A text message that came compressed.
+    Deflated(String),
     Binary(Vec<u8>),
     Close(Option<u16>, String),
+    /// The extension that a handshake's answer agrees to.
+    Agreed(String),
     /// A refused handshake.
     Status(u16),
     /// Nothing so far.
@@ -155,6 +159,8 @@ fn heard(text: &str) -> Option<Heard> {
             Heard::Close(Some(code.parse().ok()?), reason.to_owned())
         }
         "binary" => Heard::Binary(hex(rest)?),
+        "agreed" => Heard::Agreed(rest.to_owned()),
+        "deflated" => Heard::Deflated(spelled_out(rest)),
         _ => Heard::Text(spelled_out(text)),
     })
 }

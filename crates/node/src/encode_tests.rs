@@ -1,0 +1,146 @@
+//! Tests of an event's frames: which are made for whom, how often, and from what.
+
+use std::time::Instant;
+
+use prometheus::Registry;
+use redcast_hub::Encoding;
+use redcast_wire::{binary_frame, text_frame};
+
+use super::*;
+use crate::testing::channel;
+
+const FORMS: [Form; 3] = [Form::Raw, Form::Quiet, Form::Envelope];
+const COMPRESSED: u8 = 0x40;
+
+fn encoder(min_size: usize) -> Encoder {
+    let metrics = NodeMetrics::register(&Registry::new()).unwrap();
+    Encoder::new(DeflateConfig { min_size, ..DeflateConfig::default() }, metrics)
+}
+
+fn event(payload: impl Into<Bytes>) -> Event {
+    Event { channel: channel("a"), payload: payload.into(), received: Instant::now() }
+}
+
+fn encodings(all: &[Encoding]) -> Encodings {
+    let mut encodings = Encodings::default();
+    all.iter().for_each(|encoding| encodings.change(*encoding, 1));
+    encodings
+}
+
+fn compressed(form: Form, window: Window) -> Encoding {
+    Encoding { form, window: Some(window) }
+}
+
+fn is_compressed(frame: &Bytes) -> bool {
+    frame[0] & COMPRESSED != 0
+}
+
+/// Bytes before and after compression since the last call.
+fn counted(encoder: &Encoder) -> (u64, u64) {
+    let NodeMetrics { deflate_before, deflate_after, .. } = &encoder.metrics;
+    let counted = (deflate_before.get(), deflate_after.get());
+    deflate_before.reset();
+    deflate_after.reset();
+    counted
+}
+
+#[test]
+fn only_the_forms_that_have_members_are_encoded() {
+    let event = event("{}");
+    for form in FORMS {
+        let members = encodings(&[form.into()]);
+        let frames = encoder(0).draft(&event, members).finish(members);
+        let is_envelope = form == Form::Envelope;
+        let encoded = FORMS.map(|form| frames.get(form.into()).is_some());
+        assert_eq!(encoded, [!is_envelope, !is_envelope, is_envelope]);
+    }
+    let frames = encoder(0).draft(&event, Encodings::default()).finish(Encodings::default());
+    assert!(FORMS.iter().all(|form| frames.get((*form).into()).is_none()));
+}
+
+#[test]
+fn each_form_and_window_is_compressed_once_whatever_the_number_of_members() {
+    let event = event("word ".repeat(200));
+    let mut encoder = encoder(256);
+    let all = FORMS.map(|form| Window::ALL.map(|window| compressed(form, window))).concat();
+    let members = encodings(&all.repeat(10));
+    let draft = encoder.draft(&event, members);
+    let plain = [Form::Raw, Form::Envelope].map(|form| text_frame(draft.payload(form)).len());
+    let bytes = draft.bytes();
+    let frames = draft.finish(members);
+    for encoding in all {
+        assert!(is_compressed(frames.get(encoding).unwrap()), "{encoding:?}");
+    }
+    assert!(FORMS.iter().all(|form| frames.get((*form).into()).is_none()), "nobody needs it");
+    let (before, after) = counted(&encoder);
+    assert_eq!(before, 2 * plain.iter().sum::<usize>() as u64);
+    assert_eq!(after, bytes as u64);
+    assert!(after < before / 5, "{after} of {before}");
+}
+
+#[test]
+fn nothing_is_compressed_for_members_that_did_not_agree() {
+    let event = event("word ".repeat(200));
+    let mut encoder = encoder(0);
+    let members = encodings(&FORMS.map(Encoding::from));
+    let frames = encoder.draft(&event, members).finish(members);
+    for form in FORMS {
+        for window in Window::ALL {
+            assert!(!is_compressed(frames.get(compressed(form, window)).unwrap()));
+        }
+    }
+    assert_eq!(counted(&encoder), (0, 0));
+}
+
+#[test]
+fn a_payload_below_the_least_size_is_sent_as_it_is() {
+    let mut encoder = encoder(256);
+    let raw = compressed(Form::Raw, Window::Wide);
+    let envelope = compressed(Form::Envelope, Window::Wide);
+    let members = encodings(&[raw, envelope]);
+    for (len, expected) in [(100, [false, false]), (255, [false, true]), (256, [true, true])] {
+        let event = event("x".repeat(len));
+        let frames = encoder.draft(&event, members).finish(members);
+        let found = [raw, envelope].map(|encoding| is_compressed(frames.get(encoding).unwrap()));
+        // In an envelope it is longer.
+        assert_eq!(found, expected, "{len}");
+    }
+}
+
+#[test]
+fn what_does_not_become_smaller_is_sent_as_it_is_and_counted_so() {
+    let mut encoder = encoder(0);
+    let members = encodings(&[compressed(Form::Raw, Window::Wide)]);
+    // Bytes without a pattern: xorshift64.
+    let random = std::iter::successors(Some(88_172_645_463_325_252_u64), |last| {
+        let mixed = last ^ (last << 13);
+        let mixed = mixed ^ (mixed >> 7);
+        Some(mixed ^ (mixed << 17))
+    });
+    let payload: Vec<u8> = random.take(1000).map(|number| number as u8).collect();
+    let event = event(payload.clone());
+    let frames = encoder.draft(&event, members).finish(members);
+    let frame = frames.get(compressed(Form::Raw, Window::Wide)).unwrap();
+    assert_eq!(frame, &binary_frame(&payload));
+    assert_eq!(counted(&encoder), (1004, 1004));
+}
+
+#[test]
+fn the_length_of_a_plain_frame_is_what_wire_makes_it() {
+    for len in [0, 125, 126, 65_535, 65_536] {
+        let payload = vec![b'x'; len];
+        assert_eq!(frame_len(&payload), text_frame(&payload).len());
+    }
+}
+
+#[test]
+fn who_comes_between_draft_and_hand_over_gets_the_plain_frame() {
+    let event = event("word ".repeat(200));
+    let [narrow, wide] = Window::ALL.map(|window| compressed(Form::Raw, window));
+    let mut encoder = encoder(0);
+    let draft = encoder.draft(&event, encodings(&[narrow]));
+    let frames = draft.finish(encodings(&[narrow, wide, Form::Envelope.into()]));
+    assert!(is_compressed(frames.get(narrow).unwrap()));
+    assert!(!is_compressed(frames.get(wide).unwrap()));
+    assert!(!is_compressed(frames.get(Form::Envelope.into()).unwrap()));
+}

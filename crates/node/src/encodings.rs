@@ -1,0 +1,105 @@
+//! How many members of a channel get its events in which way, so that nothing is
+//! encoded or compressed that nobody gets.
+
+use redcast_hub::{Compressed, Encoding, Form};
+use redcast_wire::Window;
+
+/// Members by encoding. A quiet one gets what a raw one gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Encodings {
+    raw: Counts,
+    envelope: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    uncompressed: u32,
+    narrow: u32,
+    wide: u32,
+}
+
+impl Encodings {
+    pub(crate) fn change(&mut self, Encoding { form, window }: Encoding, by: i32) {
+        let counts = match form {
+            Form::Raw | Form::Quiet => &mut self.raw,
+            Form::Envelope => &mut self.envelope,
+        };
+        let count = match window {
+            None => &mut counts.uncompressed,
+            Some(Window::Narrow) => &mut counts.narrow,
+            Some(Window::Wide) => &mut counts.wide,
+        };
+        *count = count.saturating_add_signed(by);
+    }
+
+    /// Whether members of this form agreed on this window.
+    pub(crate) fn has(&self, form: Form, window: Window) -> bool {
+        let counts = self.counts(form);
+        match window {
+            Window::Narrow => counts.narrow > 0,
+            Window::Wide => counts.wide > 0,
+        }
+    }
+
+    /// Whether members of this form are left to whom none of the `compressed` frames goes.
+    pub(crate) fn need_plain(&self, form: Form, compressed: &Compressed) -> bool {
+        let lacks = |window| self.has(form, window) && compressed.get(form, window).is_none();
+        self.counts(form).uncompressed > 0 || lacks(Window::Narrow) || lacks(Window::Wide)
+    }
+
+    fn counts(&self, form: Form) -> &Counts {
+        match form {
+            Form::Raw | Form::Quiet => &self.raw,
+            Form::Envelope => &self.envelope,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn encoding(form: Form, window: Option<Window>) -> Encoding {
+        Encoding { form, window }
+    }
+
+    fn wanted(window: Option<Window>) -> [bool; 2] {
+        Window::ALL.map(|each| window == Some(each))
+    }
+
+    #[test]
+    fn a_plain_frame_is_needed_by_whoever_gets_no_compressed_one() {
+        let mut encodings = Encodings::default();
+        let none = Compressed::default();
+        assert!(!encodings.need_plain(Form::Raw, &none));
+        encodings.change(encoding(Form::Quiet, Some(Window::Wide)), 1);
+        assert!(encodings.has(Form::Raw, Window::Wide));
+        assert!(!encodings.has(Form::Raw, Window::Narrow));
+        assert!(encodings.need_plain(Form::Raw, &none));
+        assert!(!encodings.need_plain(Form::Envelope, &none));
+        let mut compressed = Compressed::default();
+        compressed.insert(Form::Raw, Window::Wide, Bytes::from_static(b"smaller"));
+        assert!(!encodings.need_plain(Form::Raw, &compressed));
+        encodings.change(encoding(Form::Raw, Some(Window::Narrow)), 1);
+        assert!(encodings.need_plain(Form::Raw, &compressed));
+        encodings.change(encoding(Form::Raw, Some(Window::Narrow)), -1);
+        encodings.change(encoding(Form::Raw, None), 1);
+        assert!(encodings.need_plain(Form::Raw, &compressed));
+    }
+
+    #[test]
+    fn who_has_left_no_longer_counts() {
+        for form in [Form::Raw, Form::Quiet, Form::Envelope] {
+            for window in [None, Some(Window::Narrow), Some(Window::Wide)] {
+                let mut encodings = Encodings::default();
+                encodings.change(encoding(form, window), 1);
+                assert_eq!(Window::ALL.map(|each| encodings.has(form, each)), wanted(window));
+                assert!(encodings.need_plain(form, &Compressed::default()));
+                encodings.change(encoding(form, window), -1);
+                assert_eq!(encodings, Encodings::default());
+            }
+        }
+    }
+}
