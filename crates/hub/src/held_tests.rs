@@ -99,18 +99,23 @@ fn a_channel_is_released_alone_and_begins_anew() {
     assert_eq!((held.next_moment(), held.bytes), (None, 0));
 }
 
+/// Holds events of 1,004 bytes until a bound is reached; answers how many and which.
+fn fill(held: &mut Held, bound: usize, channel: impl Fn(usize) -> u64) -> (usize, Release) {
+    let large = "x".repeat(1000);
+    for number in 1..10_000 {
+        let full = held.hold(event(channel(number), &large, Disconnect), TENTH);
+        assert_eq!(full.is_some(), held.bytes >= bound);
+        if let Some(full) = full {
+            return (number, full);
+        }
+    }
+    panic!("there is no bound");
+}
+
 #[test]
 fn a_channel_holds_no_more_than_a_turn() {
     let mut held = held();
-    let large = "x".repeat(1000);
-    let mut count = 0;
-    let full = loop {
-        count += 1;
-        if let Some(full) = held.hold(event(1, &large, Disconnect), TENTH) {
-            break full;
-        }
-        assert!(held.bytes < TURN_BYTES);
-    };
+    let (count, full) = fill(&mut held, TURN_BYTES, |_| 1);
     assert_eq!(full, Release::Channel(key(1)));
     assert_eq!(count, TURN_BYTES.div_ceil(1004 + MESSAGE_OVERHEAD));
     assert_eq!(held.hold(event(2, "b", Disconnect), TENTH), None);
@@ -129,17 +134,9 @@ fn small_messages_count_for_more_than_their_frames() {
 #[test]
 fn all_together_hold_no_more_than_their_share() {
     let mut held = Held::new(400_000);
-    let large = "x".repeat(1000);
-    let mut channel = 0;
-    let full = loop {
-        channel += 1;
-        if let Some(full) = held.hold(event(channel, &large, Disconnect), TENTH) {
-            break full;
-        }
-        assert!(held.bytes < 100_000);
-    };
+    let (count, full) = fill(&mut held, 100_000, |number| number as u64);
     assert_eq!(full, Release::All);
-    assert_eq!(channel as usize, 100_000_usize.div_ceil(1004 + MESSAGE_OVERHEAD));
+    assert_eq!(count, 100_000_usize.div_ceil(1004 + MESSAGE_OVERHEAD));
     held.release(full, &mut Turn::default());
     held.check();
     assert_eq!(held.bytes, 0);

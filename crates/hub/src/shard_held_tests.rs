@@ -147,6 +147,22 @@ async fn a_bound_ends_the_holding_and_keeps_the_order() {
 }
 
 #[tokio::test]
+async fn what_would_have_been_written_together_anyway_is_not_counted() {
+    let mut rig = Rig::new();
+    let guest = joined(&mut rig, &[1, 2, 3]).await;
+    for text in ["a", "b"] {
+        rig.publish(2, text).await;
+    }
+    for _ in 0..3 {
+        rig.publish_calm(1, &"x".repeat(100_000)).await;
+    }
+    rig.publish(3, "c").await;
+    rig.read().await;
+    assert_eq!(guest.1.texts().len(), 6);
+    assert_eq!(rig.metrics.coalesced.get(), 2, "three large ones shared a write");
+}
+
+#[tokio::test]
 async fn from_the_end_of_the_holding_on_events_go_at_once() {
     let mut rig = Rig::new();
     let guest = joined(&mut rig, &[1]).await;

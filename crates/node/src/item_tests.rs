@@ -10,7 +10,7 @@ fn item(pointer: &str, payload: &str) -> Option<u64> {
 
 /// The document of RFC 6901 section 5, with some more ways into the deep.
 const DOCUMENT: &str = r#"{
-    "foo": ["bar", "baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5,
+    "foo": ["bar","baz"], "": 0, "a/b": 1, "c%d": 2, "e^f": 3, "g|h": 4, "i\\j": 5,
     "k\"l": 6, " ": 7, "m~n": 8,
     "deep": {"list": [[1, [2, 3]], {"x": {"y": "z"}}], "0": "named", "01": "not an index"},
     "n": 1e400, "t": true, "f": false, "text": "a\u00e9b", "minus": -1, "half": 0.5
