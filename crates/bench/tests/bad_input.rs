@@ -84,7 +84,7 @@ fn a_server_that_dies_while_events_are_published() {
     let arguments = ["run", "--without-gateway", "--only", "a", "--window", "600"];
     let mut run = Running::start(&mut bench(&arguments));
     run.until_it_says("(a) round 1 of 5: floor");
-    run.until_it_holds(1_000);
+    run.until_it_publishes();
     run.kill_child("floor");
     run.check_fails("the floor ended in the middle of the run (signal: 9 (SIGKILL)): no message");
 }
@@ -94,7 +94,7 @@ fn a_redis_that_dies_while_events_are_published() {
     let arguments = ["run", "--without-gateway", "--only", "a", "--window", "600"];
     let mut run = Running::start(&mut bench(&arguments));
     run.until_it_says("(a) round 1 of 5: floor");
-    run.until_it_holds(1_000);
+    run.until_it_publishes();
     run.kill_child("redis-server");
     run.check_fails("Redis ended in the middle of the run");
 }
