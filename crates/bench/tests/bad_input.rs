@@ -36,6 +36,18 @@ fn a_gateway_that_ends_at_once() {
 }
 
 #[test]
+fn a_gateway_whose_port_was_taken_meanwhile_is_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let starts = folder.path().join("starts");
+    let line = format!("echo >> {}; echo 'Address already in use' >&2; exit 1", starts.display());
+    let gateway = script(folder.path(), "gateway", &line);
+    let output =
+        bench(&["run", "--only", "h", "--quick", "--gateway"]).arg(gateway).output().unwrap();
+    check_fails(&output, "the gateway ended before it was ready (exit status: 1): Address already");
+    assert_eq!(std::fs::read_to_string(starts).unwrap(), "\n".repeat(5));
+}
+
+#[test]
 fn a_gateway_that_never_gets_ready_and_what_it_said() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = script(folder.path(), "gateway", "echo 'still thinking' >&2; exec sleep 100");
