@@ -8,13 +8,13 @@
 //! - [`floor`]: the least work a server can do; everything is compared to it
 //! - [`scenario`], [`setup`], [`content`]: what is measured, and the bars
 //! - [`contender`], [`server`]: who is measured, and its process
-//! - [`clients`], [`publisher`], [`load`]: the load generator
+//! - [`clients`], [`silent`], [`publisher`], [`load`]: the load generator
 //! - [`measure`]: one scenario against one server
 //! - [`crowd`]: 100,000 connections over six instances, by processes of their own
 //! - [`rounds`]: memory over rounds of clients that come and go
 //! - [`once`]: both of these, as scenarios that run once
 //! - [`preflight`], [`limits`]: what may stand in the way, told before the start
-//! - [`figure`], [`report`]: from measurements to the printed table and JSON
+//! - [`figure`], [`compare`], [`report`]: from measurements to the printed table and JSON
 //!
 //! This room stands outside: it knows the gateway only by its public contract.
 

@@ -187,9 +187,13 @@ fn notes_on(name: &str, runs: &[Measurement], key: &str, notes: &mut Vec<String>
     let waited: Vec<f64> = runs.iter().filter_map(|run| run.silent_backlog_kb).collect();
     if let Some(most) = waited.iter().copied().reduce(f64::max) {
         let closed = runs.iter().filter(|run| run.silent_closed == Some(true)).count();
+        let others = match closed < all {
+            true => format!("; in the others up to {most:.0} KB waited for it at the end"),
+            false => String::new(),
+        };
         notes.push(format!(
-            "the client of ({key}) that never reads was closed with 4409 in {closed} of {all} runs; \
-             in the others up to {most:.0} KB waited for it at the end."
+            "the client that never reads was closed with 4409 in {closed} of {all} runs of {name} \
+             in ({key}){others}."
         ));
     }
 }

@@ -106,7 +106,10 @@ fn what_the_silent_client_cost_is_told() {
     let runs = [vec![run(4.0, 0)], vec![silent(0.0, true), silent(700.0, false)]];
     let notes = notes(&[series("slow", ["without", "with"], runs)]);
     assert_eq!(notes.len(), 1, "{notes:?}");
-    assert!(notes[0].contains("4409 in 1 of 2 runs; in the others up to 700 KB"), "{notes:?}");
+    assert!(
+        notes[0].contains("in 1 of 2 runs of with in (slow); in the others up to 700 KB"),
+        "{notes:?}"
+    );
 }
 
 /// The widest figures that a run on a real machine has.

@@ -31,7 +31,7 @@ pub struct Options {
     /// Interleaved runs of each server [default: 5, with --quick 1]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
-    /// Length of each measured window [default: 8, with --quick 2]
+    /// Length of each measured window [default: 7, with --quick 2]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=600))]
     window: Option<u32>,
     /// Run only these scenarios, e.g. a,b1
@@ -109,7 +109,7 @@ fn rounds(options: &Options) -> u32 {
 }
 
 fn window(options: &Options) -> Duration {
-    let seconds = options.window.unwrap_or(if options.quick { 2 } else { 8 });
+    let seconds = options.window.unwrap_or(if options.quick { 2 } else { 7 });
     Duration::from_secs(seconds.into())
 }
 

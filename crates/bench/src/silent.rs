@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use socket2::{Domain, Socket, Type};
 
 use crate::clients::request;
+use crate::machine::wait;
 use crate::server::{Server, Target};
 use crate::setup::CHANNEL;
 
@@ -17,6 +18,10 @@ const RECEIVE_BUFFER: usize = 2_304;
 
 /// How long the server may take for its 101.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A gateway empties the outbox of a slow client at once, but counts the connection as
+/// closed two seconds later, when the client has not taken its close frame either.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection that takes nothing; it ends when this is dropped.
 #[derive(Debug)]
@@ -57,9 +62,20 @@ impl Backlog {
     /// What `server`, a gateway, holds back now; an error if nothing, because then
     /// nobody was slow and the run says nothing.
     pub fn of(server: &Server) -> Result<Self> {
+        let end = Instant::now() + CLOSE_PATIENCE;
+        loop {
+            let backlog = Self::read(server)?;
+            if backlog.waiting_kb > 0.0 || backlog.closed {
+                return Ok(backlog);
+            }
+            ensure!(Instant::now() < end, "nothing waited for the client that never reads");
+            wait(Duration::from_millis(100))?;
+        }
+    }
+
+    fn read(server: &Server) -> Result<Self> {
         let waiting_kb = server.metric("redcast_outbox_bytes")? / 1024.0;
         let closed = server.metric("redcast_connections_closed_total{code=\"4409\"}")? > 0.0;
-        ensure!(waiting_kb > 0.0 || closed, "nothing waited for the client that never reads");
         Ok(Self { waiting_kb, closed })
     }
 }

@@ -164,6 +164,12 @@ fn an_unknown_scenario_names_those_there_are() {
 }
 
 #[test]
+fn a_pair_without_the_gateway_is_one_clear_sentence() {
+    let output = bench(&["run", "--without-gateway", "--only", "deflate"]).output().unwrap();
+    check_fails(&output, "(deflate) compares the gateway with itself: not without it");
+}
+
+#[test]
 fn a_scenario_of_the_gateway_without_the_gateway() {
     let output = bench(&["run", "--without-gateway", "--only", "h"]).output().unwrap();
     check_fails(&output, "(h) is about the gateway alone");
