@@ -25,6 +25,13 @@ use crate::machine::{Interrupted, pin, wait_until};
 /// its sockets before its parent is told, and has thousands of them.
 const END_PATIENCE: Duration = Duration::from_secs(1);
 
+/// A port that was free when it was chosen may be taken when the server listens, by
+/// any other program that connects somewhere.
+const START_ATTEMPTS: usize = 5;
+
+/// What a server then says, in the words of the C library.
+const PORT_TAKEN: &str = "Address already in use";
+
 /// Where clients connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -73,6 +80,16 @@ pub struct Server {
 impl Server {
     /// Starts `contender` on `cpu` and waits until it is ready.
     pub fn start(contender: &Contender, redis: &str, cpu: Option<usize>) -> Result<Self> {
+        for _ in 1..START_ATTEMPTS {
+            match Self::start_once(contender, redis, cpu) {
+                Err(error) if error.to_string().contains(PORT_TAKEN) => {}
+                started => return started,
+            }
+        }
+        Self::start_once(contender, redis, cpu)
+    }
+
+    fn start_once(contender: &Contender, redis: &str, cpu: Option<usize>) -> Result<Self> {
         let launch = contender.launch(redis)?;
         let folder = TempDir::new().context("can't make a temporary folder")?;
         let log = folder.path().join("stderr.log");

@@ -36,6 +36,18 @@ fn a_gateway_that_ends_at_once() {
 }
 
 #[test]
+fn a_gateway_whose_port_was_taken_meanwhile_is_started_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let starts = folder.path().join("starts");
+    let line = format!("echo >> {}; echo 'Address already in use' >&2; exit 1", starts.display());
+    let gateway = script(folder.path(), "gateway", &line);
+    let output =
+        bench(&["run", "--only", "h", "--quick", "--gateway"]).arg(gateway).output().unwrap();
+    check_fails(&output, "the gateway ended before it was ready (exit status: 1): Address already");
+    assert_eq!(std::fs::read_to_string(starts).unwrap(), "\n".repeat(5));
+}
+
+#[test]
 fn a_gateway_that_never_gets_ready_and_what_it_said() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = script(folder.path(), "gateway", "echo 'still thinking' >&2; exec sleep 100");
@@ -84,7 +96,7 @@ fn a_server_that_dies_while_events_are_published() {
     let arguments = ["run", "--without-gateway", "--only", "a", "--window", "600"];
     let mut run = Running::start(&mut bench(&arguments));
     run.until_it_says("(a) round 1 of 5: floor");
-    run.until_it_holds(1_000);
+    run.until_it_publishes();
     run.kill_child("floor");
     run.check_fails("the floor ended in the middle of the run (signal: 9 (SIGKILL)): no message");
 }
@@ -94,7 +106,7 @@ fn a_redis_that_dies_while_events_are_published() {
     let arguments = ["run", "--without-gateway", "--only", "a", "--window", "600"];
     let mut run = Running::start(&mut bench(&arguments));
     run.until_it_says("(a) round 1 of 5: floor");
-    run.until_it_holds(1_000);
+    run.until_it_publishes();
     run.kill_child("redis-server");
     run.check_fails("Redis ended in the middle of the run");
 }
@@ -149,6 +161,12 @@ fn an_unknown_scenario_names_those_there_are() {
     let output = bench(&["run", "--without-gateway", "--only", "a,zz"]).output().unwrap();
     check_fails(&output, ", rounds, h");
     check_fails(&output, "there is no scenario \"zz\"; there are a, b1, b2, c, d, e, e19, f, ");
+}
+
+#[test]
+fn a_pair_without_the_gateway_is_one_clear_sentence() {
+    let output = bench(&["run", "--without-gateway", "--only", "deflate"]).output().unwrap();
+    check_fails(&output, "(deflate) compares the gateway with itself: not without it");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The program under test, its children and its last words.
 
 use std::fs::read_to_string;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -64,10 +65,18 @@ impl Running {
         }
     }
 
-    /// Waits until it holds so many descriptors: that many clients are connected.
-    pub(crate) fn until_it_holds(&self, descriptors: usize) {
-        let held = || std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count();
-        await_true(|| held() >= descriptors, "descriptors");
+    /// Waits until it publishes numbered events, which begin once each client had a
+    /// probe.
+    pub(crate) fn until_it_publishes(&self) {
+        let children = self.children(2);
+        let (_, redis) = children.iter().find(|(_, line)| line.contains("redis-server")).unwrap();
+        // It shows where it listens: `redis-server 127.0.0.1:PORT`.
+        let address = redis.split_whitespace().last().unwrap();
+        let mut subscriber = TcpStream::connect(address).unwrap();
+        subscriber.set_read_timeout(Some(PATIENCE)).unwrap();
+        subscriber.write_all(b"SUBSCRIBE analytics\r\n").unwrap();
+        let lines = BufReader::new(subscriber).lines().map_while(Result::ok);
+        assert!(lines.into_iter().any(|line| line.contains(r#""kind":"event""#)));
     }
 
     /// The process ids and the command lines of its children, once there are `count`.

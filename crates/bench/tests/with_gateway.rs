@@ -1,4 +1,5 @@
-//! A small crowd over six real gateways, and what ends it early.
+//! Runs against the real gateway: a small crowd over six, rounds of clients, and what
+//! ends a run early.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of a test fail by panicking")]
 
@@ -58,6 +59,16 @@ fn a_load_process_that_dies_in_the_middle_is_named() {
     let run = crowd();
     run.kill_child("crowd-load");
     run.check_fails("a load process ended in the middle of the run (signal: 9 (SIGKILL))");
+}
+
+#[test]
+fn a_redis_that_dies_ends_the_run_though_the_gateway_lives_on() {
+    let mut command = bench(&["run", "--only", "slow", "--window", "600", "--gateway"]);
+    let mut run = Running::start(command.arg(gateway()));
+    run.until_it_says("(slow) round 1 of 5");
+    run.until_it_publishes();
+    run.kill_child("redis-server");
+    run.check_fails("Redis ended in the middle of the run");
 }
 
 #[test]
