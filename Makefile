@@ -63,6 +63,14 @@ bench: ## Measure cost per delivery, throughput and memory against the floor
 	@cargo build --release --locked -p redcast -p redcast-bench
 	@exec target/release/redcast-bench run
 
+.PHONY: bench-peers
+bench-peers: ## Measure other servers that a package brings beside the gateway and the floor
+	@scripts/install-bench-peers
+	@cargo build --release --locked -p redcast
+	@cargo build --release --locked -p redcast-bench --bin redcast-bench --example axum-hub
+	@mkdir -p target/bench
+	@exec target/release/redcast-bench run --peers all --only a,b1,b2,e,f --rounds 3 --json target/bench/peers.json
+
 .PHONY: mutants
 mutants: ## Break protocol, wire and hub on purpose and list what no test noticed (40 minutes at most)
 	@$(STAGE) tools scripts/install-cargo-tool cargo-mutants 27.1.0

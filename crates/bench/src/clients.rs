@@ -12,10 +12,11 @@ use rustix::event::{Timespec, epoll};
 use socket2::{Domain, Socket, Type};
 
 use crate::checker::{Checker, Verdict};
+use crate::dialect::{Said, Session};
 use crate::frame::{self, Split};
 use crate::histogram::Histogram;
 use crate::machine::check_interrupt;
-use crate::payload::{self, Kind};
+use crate::payload::{self, Kind, Stamp};
 use crate::server::Target;
 
 /// Each pair of addresses has about 28,000 ports; the next source address is
@@ -35,7 +36,7 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// What arrived at all clients together.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Clients that got their 101.
+    /// Clients that got their 101 and, where a peer has one, its own welcome.
     pub upgraded: usize,
     /// Clients that got a probe.
     pub probed: usize,
@@ -69,6 +70,7 @@ struct Client {
     /// The start of a frame (or of the 101) whose rest has not come yet.
     partial: Vec<u8>,
     checker: Checker,
+    session: Session,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,8 +137,14 @@ impl Clients {
         stream.set_nonblocking(true)?;
         let token = epoll::EventData::new_u64(self.list.len() as u64);
         epoll::add(&self.epoll, &stream, token, epoll::EventFlags::IN)?;
-        let (partial, checker) = (Vec::new(), Checker::default());
-        self.list.push(Client { stream, state: State::Upgrading, probed: false, partial, checker });
+        self.list.push(Client {
+            stream,
+            state: State::Upgrading,
+            probed: false,
+            partial: Vec::new(),
+            checker: Checker::default(),
+            session: Session::new(target.dialect),
+        });
         Ok(())
     }
 
@@ -213,20 +221,20 @@ impl Client {
             return None;
         }
         self.state = State::Open;
-        tally.upgraded += 1;
+        tally.upgraded += usize::from(self.session.is_ready_at_once());
         Some(&bytes[end + 4..])
     }
 
     fn read_frames<'a>(&mut self, mut bytes: &'a [u8], tally: &mut Tally) -> Option<&'a [u8]> {
         let now_ns = payload::now_ns();
         loop {
-            match frame::split(bytes) {
+            match self.session.split(bytes) {
                 Split::Partial => return Some(bytes),
                 Split::Corrupt => return None,
                 Split::Frame { opcode, payload, rest } => {
                     bytes = rest;
                     match opcode {
-                        frame::TEXT | frame::BINARY => self.take(payload, now_ns, tally),
+                        frame::TEXT | frame::BINARY => self.hear(payload, now_ns, tally)?,
                         frame::PING => self.stream.write_all(&frame::pong(payload)).ok()?,
                         frame::PONG => {}
                         _ => return None,
@@ -236,20 +244,33 @@ impl Client {
         }
     }
 
-    fn take(&mut self, payload: &[u8], now_ns: u64, tally: &mut Tally) {
-        match payload::read(payload) {
-            Some(stamp) if stamp.kind == Kind::Event => {
-                tally.delivered += 1;
-                self.checker.saw(stamp.sequence);
-                if tally.timing {
-                    tally.latency.record(now_ns.saturating_sub(stamp.sent_ns));
+    fn hear(&mut self, mut payload: &[u8], now_ns: u64, tally: &mut Tally) -> Option<()> {
+        while let Some(said) = self.session.hear(&mut payload) {
+            match said {
+                Said::Event(stamp) => self.take(stamp, now_ns, tally),
+                Said::Other => tally.other += 1,
+                Said::Ready => tally.upgraded += 1,
+                Said::Asked(answer) => {
+                    let frame = frame::masked(self.session.opcode(), answer.as_bytes());
+                    self.stream.write_all(&frame).ok()?;
                 }
+                Said::Noise => {}
+                Said::Goodbye => return None,
             }
-            Some(_) => {
-                tally.probed += usize::from(!self.probed);
-                self.probed = true;
+        }
+        Some(())
+    }
+
+    fn take(&mut self, stamp: Stamp, now_ns: u64, tally: &mut Tally) {
+        if stamp.kind == Kind::Event {
+            tally.delivered += 1;
+            self.checker.saw(stamp.sequence);
+            if tally.timing {
+                tally.latency.record(now_ns.saturating_sub(stamp.sent_ns));
             }
-            None => tally.other += 1,
+        } else {
+            tally.probed += usize::from(!self.probed);
+            self.probed = true;
         }
     }
 }

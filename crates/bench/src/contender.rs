@@ -6,6 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use redcast_e2e::free_port;
 
+use crate::dialect::Dialect;
+use crate::feed::Feed;
+use crate::peers::Peer;
+
 /// The channel that every contender serves.
 pub const CHANNEL: &str = "analytics";
 
@@ -25,6 +29,8 @@ enum Kind {
     Gateway(PathBuf),
     /// Any other command line.
     Peer(Vec<String>),
+    /// A known server, installed in this folder.
+    Packaged(Peer, PathBuf),
 }
 
 /// A command that serves WebSocket clients, and how to know that it does.
@@ -36,8 +42,14 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     /// Variables added to its environment.
     pub environment: Vec<(&'static str, String)>,
+    /// Files that it finds in its working folder.
+    pub files: Vec<(&'static str, String)>,
     /// When it is ready.
     pub ready: Ready,
+    /// What it speaks with its clients.
+    pub dialect: Dialect,
+    /// How its events are published.
+    pub feed: Feed,
 }
 
 /// When a server is ready, and where.
@@ -52,6 +64,29 @@ pub enum Ready {
         /// The WebSocket URL.
         url: String,
     },
+    /// When all of its ports accept connections; clients connect to `url`.
+    Listening {
+        /// Its listeners, `HOST:PORT`.
+        addresses: Vec<String>,
+        /// The WebSocket URL.
+        url: String,
+    },
+}
+
+impl Launch {
+    /// A server that prints its URL, reads `redis` and sends each event as a frame.
+    pub fn printing_its_url(program: PathBuf, arguments: Vec<OsString>, redis: &str) -> Self {
+        let (address, channel) = (redis.to_owned(), CHANNEL.to_owned());
+        Self {
+            program,
+            arguments,
+            environment: Vec::new(),
+            files: Vec::new(),
+            ready: Ready::UrlPrinted,
+            dialect: Dialect::Plain,
+            feed: Feed::Redis { address, channel },
+        }
+    }
 }
 
 impl Contender {
@@ -83,8 +118,23 @@ impl Contender {
             let path = path.with_context(|| format!("the peer {name:?} has no {program}"))?;
             *program = path.to_string_lossy().into_owned();
         }
-        ensure!(!matches!(name, "" | "floor" | "gateway"), "a peer needs a name of its own");
+        let taken = Peer::ALL.iter().any(|peer| peer.name() == name);
+        ensure!(
+            !taken && !matches!(name, "" | "floor" | "gateway"),
+            "a peer needs a name of its own"
+        );
         Ok(Self { name: name.to_owned(), kind: Kind::Peer(words) })
+    }
+
+    /// A server that was installed in `folder`.
+    pub fn packaged(peer: Peer, folder: &Path) -> Self {
+        let name = peer.name().to_owned();
+        Self { name, kind: Kind::Packaged(peer, folder.to_owned()) }
+    }
+
+    /// Whether a run goes on without it when it can't take part.
+    pub fn is_optional(&self) -> bool {
+        matches!(self.kind, Kind::Packaged(..))
     }
 
     /// The command, on ports that are free now.
@@ -93,6 +143,7 @@ impl Contender {
             Kind::Floor => floor(redis),
             Kind::Gateway(program) => Ok(gateway(program, redis)),
             Kind::Peer(words) => peer(words, redis),
+            Kind::Packaged(peer, folder) => peer.launch(folder, redis),
         }
     }
 }
@@ -100,21 +151,21 @@ impl Contender {
 fn floor(redis: &str) -> Result<Launch> {
     let program = std::env::current_exe().context("can't find this program's own file")?;
     let arguments = ["floor", "--redis", redis, "--channel", CHANNEL].map(OsString::from).to_vec();
-    Ok(Launch { program, arguments, environment: Vec::new(), ready: Ready::UrlPrinted })
+    Ok(Launch::printing_its_url(program, arguments, redis))
 }
 
 fn gateway(program: &Path, redis: &str) -> Launch {
     let (public, admin) = (loopback(free_port()), loopback(free_port()));
     let url = format!("ws://{public}/ws/{CHANNEL}");
+    let arguments = vec!["serve".into()];
     Launch {
-        program: program.to_owned(),
-        arguments: vec!["serve".into()],
         environment: vec![
             ("REDCAST_HTTP__LISTEN", public),
             ("REDCAST_ADMIN__LISTEN", admin.clone()),
             ("REDCAST_REDIS__URL", format!("redis://{redis}")),
         ],
         ready: Ready::Readyz { admin, url },
+        ..Launch::printing_its_url(program.to_owned(), arguments, redis)
     }
 }
 
@@ -123,10 +174,10 @@ fn peer(words: &[String], redis: &str) -> Result<Launch> {
         .iter()
         .map(|word| OsString::from(word.replace("{redis}", redis).replace("{channel}", CHANNEL)));
     let program = words.next().context("a peer's command can't be empty")?.into();
-    let ready = Ready::UrlPrinted;
-    Ok(Launch { program, arguments: words.collect(), environment: Vec::new(), ready })
+    Ok(Launch::printing_its_url(program, words.collect(), redis))
 }
 
-fn loopback(port: u16) -> String {
+/// A port of this machine, as `HOST:PORT`.
+pub(crate) fn loopback(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }

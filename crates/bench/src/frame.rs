@@ -33,35 +33,63 @@ pub const PONG: u8 = 10;
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
 
+/// The head of a frame, and the bytes after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// The opcode, 0 to 15.
+    pub opcode: u8,
+    /// The length of the payload.
+    pub length: usize,
+    /// The payload as far as it is there, and what follows it.
+    pub body: &'a [u8],
+}
+
 /// Splits the first frame off `bytes`.
 pub fn split(bytes: &[u8]) -> Split<'_> {
-    let &[first, second, ref after @ ..] = bytes else { return Split::Partial };
-    if first & 0xF0 != FIN || second & MASKED != 0 {
+    if let &[first, second, ..] = bytes
+        && (first & 0xF0 != FIN || second & MASKED != 0)
+    {
         return Split::Corrupt;
     }
-    let (length, body) = match second {
-        126 => match after {
-            &[a, b, ref body @ ..] => (u64::from(u16::from_be_bytes([a, b])), body),
-            _ => return Split::Partial,
-        },
-        127 => match after.split_first_chunk::<8>() {
-            Some((length, body)) => (u64::from_be_bytes(*length), body),
-            None => return Split::Partial,
-        },
-        short => (u64::from(short), after),
-    };
-    match usize::try_from(length).ok().and_then(|length| body.split_at_checked(length)) {
-        Some((payload, rest)) => Split::Frame { opcode: first & 0x0F, payload, rest },
+    let Some(Head { opcode, length, body }) = split_head(bytes) else { return Split::Partial };
+    match body.split_at_checked(length) {
+        Some((payload, rest)) => Split::Frame { opcode, payload, rest },
         None => Split::Partial,
     }
 }
 
-/// A client's pong that answers a ping of `payload`, masked with the key 0.
+/// Splits the head off the first frame of `bytes`; none if it is not all there.
+pub fn split_head(bytes: &[u8]) -> Option<Head<'_>> {
+    let &[first, second, ref after @ ..] = bytes else { return None };
+    let (length, body) = match second {
+        126 => after
+            .split_first_chunk()
+            .map(|(length, body)| (u16::from_be_bytes(*length).into(), body))?,
+        127 => {
+            after.split_first_chunk().map(|(length, body)| (u64::from_be_bytes(*length), body))?
+        }
+        short => (u64::from(short), after),
+    };
+    Some(Head { opcode: first & 0x0F, length: usize::try_from(length).ok()?, body })
+}
+
+/// A client's pong that answers a ping of `payload`.
 pub fn pong(payload: &[u8]) -> Vec<u8> {
-    // A control frame has at most 125 bytes, so that the length fits seven bits.
-    let length = u8::try_from(payload.len()).unwrap_or(0).min(125);
-    let mut frame = vec![FIN | PONG, MASKED | length, 0, 0, 0, 0];
-    frame.extend_from_slice(&payload[..usize::from(length)]);
+    masked(PONG, payload.get(..125).unwrap_or(payload))
+}
+
+/// A client's frame of `payload`, at most 65,535 bytes, masked with the key 0.
+pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![FIN | opcode];
+    match u8::try_from(payload.len()) {
+        Ok(length @ 0..126) => frame.push(MASKED | length),
+        _ => {
+            frame.push(MASKED | 126);
+            frame.extend(u16::try_from(payload.len()).unwrap_or(u16::MAX).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend_from_slice(payload);
     frame
 }
 
@@ -109,5 +137,7 @@ mod tests {
     #[test]
     fn a_pong_repeats_the_pings_payload() {
         assert_eq!(pong(b"hi"), [0x8A, 0x82, 0, 0, 0, 0, b'h', b'i']);
+        let long = masked(TEXT, &[b'x'; 300]);
+        assert_eq!((&long[..4], long.len()), (&[0x81, 0xFE, 1, 44][..], 308));
     }
 }

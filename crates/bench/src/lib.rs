@@ -7,7 +7,8 @@
 //!
 //! - [`floor`]: the least work a server can do; everything is compared to it
 //! - [`scenario`]: the table of what is measured, and the bars
-//! - [`contender`], [`server`]: who is measured, and its process
+//! - [`contender`], [`peers`], [`server`]: who is measured, and its process
+//! - [`dialect`], [`feed`]: what a peer speaks with its clients and its publisher
 //! - [`clients`], [`publisher`], [`load`]: the load generator
 //! - [`measure`]: one scenario against one server
 //! - [`figure`], [`report`]: from measurements to the printed table and JSON
@@ -17,6 +18,8 @@
 pub mod checker;
 pub mod clients;
 pub mod contender;
+pub mod dialect;
+pub mod feed;
 pub mod figure;
 pub mod floor;
 pub mod frame;
@@ -25,6 +28,7 @@ pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod payload;
+pub mod peers;
 pub mod process;
 pub mod progress;
 pub mod publisher;

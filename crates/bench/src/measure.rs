@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use crate::clients::Clients;
-use crate::contender::{CHANNEL, Contender};
+use crate::contender::Contender;
 use crate::figure::Measurement;
 use crate::load::{self, Outcome, Timing};
 use crate::machine::{Cpus, wait};
@@ -83,7 +83,7 @@ fn run_traffic(
     setting: &Setting,
 ) -> Result<Outcome> {
     let (payload, pace) = (traffic.payload, traffic.pace);
-    let mut publisher = Publisher::connect(&setting.redis, CHANNEL, payload, pace)?;
+    let mut publisher = Publisher::open(server.feed.clone(), payload, pace)?;
     load::run(clients, &mut publisher, server.pid(), setting.timing)
 }
 

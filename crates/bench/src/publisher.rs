@@ -1,12 +1,14 @@
-//! The publisher: raw RESP over one connection, on the beat.
+//! The publisher: raw bytes over one connection, on the beat.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use crate::feed::Feed;
+use crate::machine::check_interrupt;
 use crate::payload::{self, Kind, Stamp};
 
 /// How events are spread over time.
@@ -36,43 +38,50 @@ pub enum Beat {
     End,
 }
 
-/// A connection to Redis that publishes one burst at a time.
+/// How long a server may take none of the events or answer none of them.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A connection that publishes one burst at a time.
 pub struct Publisher {
-    redis: TcpStream,
+    feed: Feed,
+    socket: TcpStream,
     pace: Pace,
     /// The commands of one burst, as they go over the wire.
     commands: Vec<u8>,
     /// Where in `commands` the payloads stand.
     payloads: Vec<Range<usize>>,
+    answers: Answers,
 }
 
 impl Publisher {
     /// Connects to Redis at `address` (`HOST:PORT`), to publish payloads of
     /// `payload_size` bytes to `channel`.
     pub fn connect(address: &str, channel: &str, payload_size: usize, pace: Pace) -> Result<Self> {
-        let mut redis = TcpStream::connect(address)
-            .with_context(|| format!("Redis does not answer at {address}"))?;
-        redis.set_nodelay(true)?;
-        redis.set_read_timeout(Some(Duration::from_secs(10)))?;
-        // A reply to each PUBLISH would cost Redis and the load generator's CPU a
-        // write and a read that no measurement needs.
-        redis.write_all(b"CLIENT REPLY OFF\r\n")?;
+        let (address, channel) = (address.to_owned(), channel.to_owned());
+        Self::open(Feed::Redis { address, channel }, payload_size, pace)
+    }
+
+    /// Connects to `feed`, to publish payloads of `payload_size` bytes.
+    pub fn open(feed: Feed, payload_size: usize, pace: Pace) -> Result<Self> {
+        let address = feed.address();
+        let mut socket = TcpStream::connect(address)
+            .with_context(|| format!("nothing to publish to answers at {address}"))?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.write_all(feed.opening())?;
         let (mut commands, mut payloads) = (Vec::new(), Vec::new());
         let payload = payload::blank(payload_size);
-        let (name_length, payload_length) = (channel.len(), payload.len());
         for _ in 0..pace.burst {
-            write!(commands, "*3\r\n$7\r\nPUBLISH\r\n${name_length}\r\n{channel}\r\n")?;
-            write!(commands, "${payload_length}\r\n")?;
-            payloads.push(commands.len()..commands.len() + payload_length);
-            commands.extend_from_slice(&payload);
-            commands.extend_from_slice(b"\r\n");
+            payloads.push(feed.write_command(&mut commands, &payload)?);
         }
-        Ok(Self { redis, pace, commands, payloads })
+        let answers = Answers::new(feed.answer());
+        Ok(Self { feed, socket, pace, commands, payloads, answers })
     }
 
     /// Publishes what `beat` says, told how many numbered events went out so far,
-    /// until it says [`Beat::End`]. Returns that number once Redis has taken
-    /// them all.
+    /// until it says [`Beat::End`]. Returns that number once the server has
+    /// taken them all.
     ///
     /// A beat that comes late does not move the later ones: the rate holds.
     pub fn run(&mut self, mut beat: impl FnMut(u64) -> Beat) -> Result<u64> {
@@ -89,24 +98,91 @@ impl Publisher {
             due += interval;
             std::thread::sleep(due.saturating_duration_since(Instant::now()));
         }
-        self.wait_for_redis().context("Redis stopped answering")?;
+        self.wait_for_answers().context("the publisher got no answer to its last event")?;
         Ok(published)
     }
 
     fn publish(&mut self, kind: Kind, first: u64) -> Result<()> {
-        let sent_ns = payload::now_ns();
+        let (sent_ns, layout) = (payload::now_ns(), self.feed.layout());
         for (sequence, range) in (first..).zip(&self.payloads) {
-            payload::write(&mut self.commands[range.clone()], Stamp { kind, sequence, sent_ns });
+            let stamp = Stamp { kind, sequence, sent_ns };
+            payload::write_at(&mut self.commands[range.clone()], layout, stamp);
         }
-        self.redis.write_all(&self.commands).context("Redis closed the publisher's connection")
+        self.socket.write_all(&self.commands).context("the publisher can't send any more")?;
+        if self.feed.answers_each() {
+            self.answers.awaited += self.payloads.len() as u64;
+            self.take_what_came()?;
+        }
+        Ok(())
     }
 
-    /// Redis answers in order, so that the answer to this comes after every PUBLISH.
-    fn wait_for_redis(&mut self) -> Result<()> {
-        self.redis.write_all(b"CLIENT REPLY ON\r\n")?;
-        let mut ok = [0; 5];
-        self.redis.read_exact(&mut ok)?;
-        anyhow::ensure!(&ok == b"+OK\r\n", "Redis answered {:?}", String::from_utf8_lossy(&ok));
+    /// Answers that nobody reads would fill the connection, and then it stands still.
+    fn take_what_came(&mut self) -> Result<()> {
+        self.socket.set_nonblocking(true)?;
+        let read = self.answers.read(&mut self.socket);
+        self.socket.set_nonblocking(false)?;
+        match read {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            other => Ok(other?),
+        }
+    }
+
+    /// Servers answer in order, so that the answer to this comes after every event.
+    fn wait_for_answers(&mut self) -> Result<()> {
+        self.socket.write_all(self.feed.closing())?;
+        self.answers.awaited += u64::from(!self.feed.answers_each());
+        while self.answers.came < self.answers.awaited {
+            check_interrupt()?;
+            self.answers.read(&mut self.socket)?;
+        }
         Ok(())
+    }
+}
+
+/// What comes back, in which only the beginnings of the answers matter.
+struct Answers {
+    begin_with: &'static [u8],
+    awaited: u64,
+    came: u64,
+    buffer: Box<[u8]>,
+    /// How much of the buffer may be the start of an answer's beginning.
+    kept: usize,
+}
+
+impl Answers {
+    fn new(begin_with: &'static [u8]) -> Self {
+        let buffer = vec![0; 64 * 1024].into_boxed_slice();
+        Self { begin_with, awaited: 0, came: 0, buffer, kept: 0 }
+    }
+
+    fn read(&mut self, source: &mut impl Read) -> std::io::Result<()> {
+        let read = source.read(&mut self.buffer[self.kept..])?;
+        if read == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let length = self.begin_with.len();
+        let end = self.kept + read;
+        let found = self.buffer[..end].windows(length).filter(|&window| window == self.begin_with);
+        self.came += found.count() as u64;
+        self.kept = end.min(length - 1);
+        self.buffer.copy_within(end - self.kept..end, 0);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_counted_once_wherever_reads_cut_it() {
+        let text = b"HTTP/1.1 201 Created\r\n\r\nHTTP/1.1 202 Accepted\r\n\r\nHTTP/1.1 500 No\r\n";
+        for size in [1, 5, 10, 11, 12, text.len()] {
+            let mut answers = Answers::new(b"HTTP/1.1 20");
+            for mut part in text.chunks(size) {
+                answers.read(&mut part).unwrap();
+            }
+            assert_eq!(answers.came, 2, "read {size} at a time");
+        }
     }
 }

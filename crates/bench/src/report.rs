@@ -32,6 +32,8 @@ pub struct Conditions {
     pub rounds: u32,
     /// Length of each measured window, seconds.
     pub window_seconds: f64,
+    /// Who could not take part in what, and why.
+    pub left_out: Vec<String>,
 }
 
 /// What a bar says about one contender.
@@ -62,7 +64,7 @@ struct Comparison {
 
 /// The whole report as text.
 pub fn text(conditions: &Conditions, all: &[Series]) -> String {
-    let Conditions { machine, placement, rounds, window_seconds } = conditions;
+    let Conditions { machine, placement, rounds, window_seconds, left_out } = conditions;
     let mut text = format!(
         "\n{machine}\n{placement}; {rounds} interleaved rounds, windows of {window_seconds} s\n"
     );
@@ -75,7 +77,7 @@ pub fn text(conditions: &Conditions, all: &[Series]) -> String {
         "\nAll figures (medians; lost, duplicated, reordered and max of the worst run)\n",
     );
     text.push_str(&aligned(&figure_rows(all)));
-    for note in notes(all) {
+    for note in notes(all).iter().chain(left_out) {
         let _ = writeln!(text, "\nNote: {note}");
     }
     text

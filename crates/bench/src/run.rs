@@ -10,8 +10,11 @@ use redcast_e2e::RedisServer;
 use crate::clients::Clients;
 use crate::contender::Contender;
 use crate::load::Timing;
-use crate::machine::{Cpus, catch_interrupts, check_interrupt, describe, pin, reserve_descriptors};
+use crate::machine::{
+    Cpus, Interrupted, catch_interrupts, check_interrupt, describe, pin, reserve_descriptors,
+};
 use crate::measure::{Setting, measure};
+use crate::peers::Peer;
 use crate::progress::Progress;
 use crate::report::{self, Conditions, Series};
 use crate::scenario::{SCENARIOS, Scenario};
@@ -47,6 +50,13 @@ pub struct Options {
     /// in, and it prints its ws:// URL
     #[arg(long, value_name = "NAME=COMMAND")]
     peer: Vec<String>,
+    /// Measure servers that make bench-peers installed: all, or axum, ws, socket.io,
+    /// nchan, nats; one that can't take part is left out with a reason
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    peers: Vec<String>,
+    /// Where they were installed
+    #[arg(long, value_name = "FOLDER", default_value = ".tools/bench-peers")]
+    peers_folder: PathBuf,
     /// Write all figures of all runs to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -74,12 +84,17 @@ pub fn run(options: &Options) -> Result<()> {
         timing: Timing { lead_in: Duration::from_millis(500), window },
         settle: Duration::from_millis(if options.quick { 300 } else { 1_000 }),
     };
-    for contender in &contenders {
-        try_out(contender, &setting)?;
+    let mut left_out = Vec::new();
+    let mut able = Vec::new();
+    for contender in contenders {
+        let tried = try_out(&contender, &setting);
+        if or_leave_out(tried, &contender, "", &mut left_out)?.is_some() {
+            able.push(contender);
+        }
     }
-    let all = run_all(&scenarios, &contenders, rounds, &setting)?;
+    let all = run_all(&scenarios, &able, rounds, &setting, &mut left_out)?;
     let window_seconds = window.as_secs_f64();
-    let conditions = Conditions { machine, placement, rounds, window_seconds };
+    let conditions = Conditions { machine, placement, rounds, window_seconds, left_out };
     print!("{}", report::text(&conditions, &all));
     if let Some(path) = &options.json {
         let json = serde_json::to_string_pretty(&report::json(&conditions, &all))?;
@@ -117,6 +132,9 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
     for peer in &options.peer {
         contenders.push(Contender::peer(peer)?);
     }
+    for peer in Peer::choose(&options.peers)? {
+        contenders.push(Contender::packaged(peer, &options.peers_folder));
+    }
     Ok(contenders)
 }
 
@@ -142,11 +160,31 @@ fn try_out(contender: &Contender, setting: &Setting) -> Result<()> {
     one.with_context(|| format!("the {} can't be reached", contender.name)).map(|_| ())
 }
 
+/// None if `result` failed and the run goes on without it, which is noted at once and
+/// in the report.
+fn or_leave_out<T>(
+    result: Result<T>,
+    contender: &Contender,
+    place: &str,
+    left_out: &mut Vec<String>,
+) -> Result<Option<T>> {
+    match result {
+        Err(error) if contender.is_optional() && !error.is::<Interrupted>() => {
+            let note = format!("{} was left out{place}: {error:#}", contender.name);
+            eprintln!("note: {note}");
+            left_out.push(note);
+            Ok(None)
+        }
+        result => result.map(Some),
+    }
+}
+
 fn run_all(
     scenarios: &[&'static Scenario],
     contenders: &[Contender],
     rounds: u32,
     setting: &Setting,
+    left_out: &mut Vec<String>,
 ) -> Result<Vec<Series>> {
     let runs_of_each = rounds * contenders.len() as u32;
     let total = scenarios.iter().map(|scenario| setting.estimate(scenario) * runs_of_each).sum();
@@ -162,8 +200,10 @@ fn run_all(
                 let what = format!("({key}) round {} of {rounds}: {}", round + 1, contender.name);
                 progress.begin(&what, setting.estimate(scenario));
                 let measurement = measure(scenario, contender, setting)
-                    .with_context(|| format!("({key}) against the {}", contender.name))?;
-                series.contenders[index].1.push(measurement);
+                    .with_context(|| format!("({key}) against the {}", contender.name));
+                let place = format!(" of ({key}), round {}", round + 1);
+                let measurement = or_leave_out(measurement, contender, &place, left_out)?;
+                series.contenders[index].1.extend(measurement);
             }
         }
         all.push(series);

@@ -17,7 +17,10 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 use crate::contender::{Contender, Launch, Ready};
+use crate::dialect::Dialect;
+use crate::feed::Feed;
 use crate::machine::{pin, wait_until};
+use crate::process::end_group;
 
 /// How long a server may take until it is ready.
 const START_PATIENCE: Duration = Duration::from_secs(20);
@@ -29,6 +32,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// Path and query.
     pub path: String,
+    /// What is spoken there.
+    pub dialect: Dialect,
 }
 
 impl Target {
@@ -39,7 +44,7 @@ impl Target {
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let mut addresses = host.to_socket_addrs().with_context(|| format!("bad host in {url}"))?;
         let address = addresses.find(SocketAddr::is_ipv4).context("the URL's host has no IPv4")?;
-        Ok(Self { address, path: format!("/{path}") })
+        Ok(Self { address, path: format!("/{path}"), dialect: Dialect::Plain })
     }
 }
 
@@ -53,6 +58,8 @@ impl fmt::Display for Target {
 pub struct Server {
     /// Where its clients connect.
     pub target: Target,
+    /// How its events are published.
+    pub feed: Feed,
     child: Child,
     /// Ends with its output; yields its count of short sends.
     output: Option<JoinHandle<u64>>,
@@ -65,6 +72,9 @@ impl Server {
         let launch = contender.launch(redis)?;
         let folder = TempDir::new().context("can't make a temporary folder")?;
         let log = folder.path().join("stderr.log");
+        for (name, text) in &launch.files {
+            std::fs::write(folder.path().join(name), text)?;
+        }
         let mut child = command(&launch, cpu)
             .current_dir(folder.path())
             .stderr(File::create(&log)?)
@@ -72,10 +82,15 @@ impl Server {
             .with_context(|| format!("can't start {}", launch.program.display()))?;
         let (urls, output) = follow(child.stdout.take().context("stdout is piped")?)?;
         // A guard from here on: an error below must not leave the child behind.
-        let target = Target { address: ([127, 0, 0, 1], 0).into(), path: String::new() };
-        let mut server = Self { target, child, output: Some(output), _folder: folder };
+        let mut server = Self {
+            target: Target::parse("ws://127.0.0.1:0")?,
+            feed: launch.feed,
+            child,
+            output: Some(output),
+            _folder: folder,
+        };
         server.target = match server.wait_until_ready(&launch.ready, &urls)? {
-            Some(target) => target,
+            Some(target) => Target { dialect: launch.dialect, ..target },
             None => {
                 let log = std::fs::read_to_string(&log).unwrap_or_default();
                 let last =
@@ -107,6 +122,10 @@ impl Server {
             found = match ready {
                 Ready::UrlPrinted => urls.try_recv().ok(),
                 Ready::Readyz { admin, url } => is_ready(admin).then(|| url.clone()),
+                Ready::Listening { addresses, url } => {
+                    let listens = |address: &String| TcpStream::connect(address).is_ok();
+                    addresses.iter().all(listens).then(|| url.clone())
+                }
             };
             found.is_some() || matches!(self.child.try_wait(), Ok(Some(_)))
         })?;
@@ -120,9 +139,9 @@ impl Server {
         output.join().map_err(|_| anyhow::anyhow!("the reader of the server's output panicked"))
     }
 
-    /// By SIGKILL: all is measured, and a paced goodbye would only take time.
+    /// By SIGKILL, with all that it started: all is measured, and a paced goodbye would only take time.
     fn kill(&mut self) {
-        let _ = self.child.kill();
+        end_group(self.child.id());
         let _ = self.child.wait();
     }
 }
@@ -135,6 +154,8 @@ impl Drop for Server {
 
 fn command(launch: &Launch, cpu: Option<usize>) -> Command {
     let mut command = Command::new(&launch.program);
+    // A group of its own: what the server starts is measured and ended with it.
+    command.process_group(0);
     command.args(&launch.arguments).stdin(Stdio::null()).stdout(Stdio::piped());
     // Settings from the user's shell would be measured too, or refused.
     for (name, _) in std::env::vars_os() {
