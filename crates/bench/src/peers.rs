@@ -70,7 +70,7 @@ impl Peer {
     }
 }
 
-fn installed(path: PathBuf) -> Result<PathBuf> {
+fn installed(path: &Path) -> Result<PathBuf> {
     let shown = path.display().to_string();
     path.canonicalize()
         .with_context(|| format!("it is not installed: {shown} is missing (make bench-peers)"))
@@ -78,12 +78,12 @@ fn installed(path: PathBuf) -> Result<PathBuf> {
 
 fn axum(redis: &str) -> Result<Launch> {
     let program = std::env::current_exe().context("can't find this program's own file")?;
-    let program = installed(program.with_file_name("examples").join("axum-hub"))?;
+    let program = installed(&program.with_file_name("examples").join("axum-hub"))?;
     Ok(Launch::printing_its_url(program, vec![redis.into(), CHANNEL.into()], redis))
 }
 
 fn node(folder: &Path, script: &str, redis: &str) -> Result<Launch> {
-    let script = installed(folder.join("node").join(script))?;
+    let script = installed(&folder.join("node").join(script))?;
     let port = redis.rsplit_once(':').map_or(redis, |(_, port)| port);
     let arguments: Vec<OsString> = vec![script.into(), port.into(), CHANNEL.into()];
     Ok(Launch::printing_its_url("node".into(), arguments, redis))
@@ -91,8 +91,8 @@ fn node(folder: &Path, script: &str, redis: &str) -> Result<Launch> {
 
 /// Messages are kept in memory, nchan's default and what one instance needs.
 fn nchan(folder: &Path) -> Result<Launch> {
-    let program = installed(folder.join("nchan/usr/sbin/nginx"))?;
-    let module = installed(folder.join("nchan/usr/lib/nginx/modules/ngx_nchan_module.so"))?;
+    let program = installed(&folder.join("nchan/usr/sbin/nginx"))?;
+    let module = installed(&folder.join("nchan/usr/lib/nginx/modules/ngx_nchan_module.so"))?;
     let address = loopback(free_port());
     ensure!(!module.to_string_lossy().contains('"'), "nginx can't load from {module:?}");
     let config = include_str!("../peers/nginx.conf")
@@ -120,7 +120,7 @@ fn libraries(root: &Path) -> String {
 }
 
 fn nats(folder: &Path) -> Result<Launch> {
-    let program = installed(folder.join("nats/usr/sbin/nats-server"))?;
+    let program = installed(&folder.join("nats/usr/sbin/nats-server"))?;
     let (port, websocket_port) = (free_port(), free_port());
     let (address, websocket) = (loopback(port), loopback(websocket_port));
     let config = include_str!("../peers/nats.conf")

@@ -25,12 +25,10 @@ impl CpuSnapshot {
     pub fn take(pid: u32) -> Result<Self> {
         let mut sum = Self { threads: HashMap::new(), ticks: 0 };
         for member in group(pid) {
-            match sum.add(member) {
-                // Another than the server itself may end between the listing and here.
-                Err(_) if member != pid => {}
-                result => {
-                    result.with_context(|| format!("can't read the CPU time of process {pid}"))?
-                }
+            let added = sum.add(member);
+            // Another than the server itself may end between the listing and here.
+            if member == pid {
+                added.with_context(|| format!("can't read the CPU time of process {pid}"))?;
             }
         }
         Ok(sum)

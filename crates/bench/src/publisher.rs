@@ -131,9 +131,14 @@ impl Publisher {
     fn wait_for_answers(&mut self) -> Result<()> {
         self.socket.write_all(self.feed.closing())?;
         self.answers.awaited += u64::from(!self.feed.answers_each());
+        let end = Instant::now() + PATIENCE;
         while self.answers.came < self.answers.awaited {
             check_interrupt()?;
             self.answers.read(&mut self.socket)?;
+            // A server that answers, but is far behind, has had its time.
+            if self.feed.answers_each() && Instant::now() > end {
+                break;
+            }
         }
         Ok(())
     }
