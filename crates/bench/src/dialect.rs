@@ -68,24 +68,27 @@ impl Session {
     /// Splits the first frame off `bytes`, or of a NATS frame what is there: NATS sends
     /// all that waits for a client as one frame, which may be of any size.
     pub fn split<'a>(&mut self, bytes: &'a [u8]) -> Split<'a> {
-        if self.dialect != Dialect::Nats {
-            return frame::split(bytes);
+        if self.dialect == Dialect::Nats && self.frame_left > 0 {
+            return self.split_part(self.frame_left, bytes);
         }
-        let mut body = bytes;
-        if self.frame_left == 0 {
-            match (frame::split(bytes), frame::split_head(bytes)) {
-                (Split::Partial, Some(head)) if head.opcode == frame::BINARY => {
-                    self.frame_left = head.length;
-                    body = head.body;
-                }
-                (whole, _) => return whole,
+        let whole = frame::split(bytes);
+        if self.dialect == Dialect::Nats && whole == Split::Partial {
+            // Without a byte of the body the head is kept and comes again.
+            if let Some(head) = frame::split_head(bytes).filter(|head| !head.body.is_empty())
+                && head.opcode == frame::BINARY
+            {
+                return self.split_part(head.length, head.body);
             }
         }
+        whole
+    }
+
+    fn split_part<'a>(&mut self, length: usize, body: &'a [u8]) -> Split<'a> {
         if body.is_empty() {
             return Split::Partial;
         }
-        let (payload, rest) = body.split_at(body.len().min(self.frame_left));
-        self.frame_left -= payload.len();
+        let (payload, rest) = body.split_at(body.len().min(length));
+        self.frame_left = length - payload.len();
         Split::Frame { opcode: frame::BINARY, payload, rest }
     }
 

@@ -190,7 +190,9 @@ mod tests {
         assert!(used > Duration::from_millis(20), "{used:?}");
         assert!(memory.unwrap() > alone.unwrap());
         // The pipe ends with the last process that could write to it.
-        assert_eq!(output.read_line(&mut String::new()).unwrap(), 0);
+        let (ended, end) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || ended.send(output.read_line(&mut String::new())));
+        assert_eq!(end.recv_timeout(Duration::from_secs(20)).unwrap().unwrap(), 0);
     }
 
     #[test]
