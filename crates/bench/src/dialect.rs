@@ -72,18 +72,19 @@ impl Session {
             return self.split_part(self.frame_left, bytes);
         }
         let whole = frame::split(bytes);
-        if self.dialect == Dialect::Nats && whole == Split::Partial {
-            // Without a byte of the body the head is kept and comes again.
-            if let Some(head) = frame::split_head(bytes).filter(|head| !head.body.is_empty())
-                && head.opcode == frame::BINARY
-            {
-                return self.split_part(head.length, head.body);
-            }
+        if self.dialect == Dialect::Nats
+            && whole == Split::Partial
+            && let Some(head) = frame::split_head(bytes)
+            && head.opcode == frame::BINARY
+        {
+            return self.split_part(head.length, head.body);
         }
         whole
     }
 
     fn split_part<'a>(&mut self, length: usize, body: &'a [u8]) -> Split<'a> {
+        // Nothing is remembered before the first byte of the body, because until then
+        // the head is kept and comes again.
         if body.is_empty() {
             return Split::Partial;
         }
