@@ -5,7 +5,8 @@ use std::net::TcpStream;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::feed::Feed;
 use crate::machine::check_interrupt;
@@ -108,23 +109,26 @@ impl Publisher {
             let stamp = Stamp { kind, sequence, sent_ns };
             payload::write_at(&mut self.commands[range.clone()], layout, stamp);
         }
-        self.socket.write_all(&self.commands).context("the publisher can't send any more")?;
         if self.feed.answers_each() {
             self.answers.awaited += self.payloads.len() as u64;
-            self.take_what_came()?;
+            return self.send_and_read().context("the publisher can't send any more");
         }
-        Ok(())
+        self.socket.write_all(&self.commands).context("the publisher can't send any more")
     }
 
-    /// Answers that nobody reads would fill the connection, and then it stands still.
-    fn take_what_came(&mut self) -> Result<()> {
+    /// Answers that nobody reads would fill the connection, and then both ends wait.
+    fn send_and_read(&mut self) -> Result<()> {
+        let (mut rest, end) = (&self.commands[..], Instant::now() + PATIENCE);
         self.socket.set_nonblocking(true)?;
-        let read = self.answers.read(&mut self.socket);
-        self.socket.set_nonblocking(false)?;
-        match read {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
-            other => Ok(other?),
+        while !rest.is_empty() {
+            match unless_blocked(self.socket.write(rest))? {
+                Some(sent) => rest = &rest[sent..],
+                None => wait_for(&self.socket)?,
+            }
+            unless_blocked(self.answers.read(&mut self.socket))?;
+            ensure!(Instant::now() < end, "the server takes nothing for {PATIENCE:?}");
         }
+        Ok(self.socket.set_nonblocking(false)?)
     }
 
     /// Servers answer in order, so that the answer to this comes after every event.
@@ -141,6 +145,23 @@ impl Publisher {
             }
         }
         Ok(())
+    }
+}
+
+fn unless_blocked<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// Waits until it can be written to or read from, at most a second.
+fn wait_for(socket: &TcpStream) -> Result<()> {
+    let mut ends = [PollFd::new(socket, PollFlags::IN | PollFlags::OUT)];
+    let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
+    match poll(&mut ends, Some(&limit)) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(error) => Err(error).context("poll"),
     }
 }
 
@@ -178,6 +199,43 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::feed::Feed;
+    use std::net::TcpListener;
+
+    /// A server that answers each request before it reads the next, and more than
+    /// fits into the connection: whoever only writes waits for it, and it for them.
+    #[test]
+    fn answers_are_read_while_a_burst_goes_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let (burst, size, answer_size) = (200, 60_000, 100_000);
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let answer = format!("HTTP/1.1 201 Created\r\n\r\n{}", "x".repeat(answer_size));
+            let mut request = vec![0; command_length(size)];
+            for _ in 0..burst {
+                stream.read_exact(&mut request).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let feed = Feed::Http { address, path: "/".to_owned() };
+        let mut publisher = Publisher::open(feed, size, Pace { rate: burst, burst }).unwrap();
+        let published = publisher.run(|published| match published {
+            0 => Beat::Event,
+            _ => Beat::End,
+        });
+        assert_eq!(published.unwrap(), u64::from(burst));
+        assert_eq!(publisher.answers.came, u64::from(burst));
+        server.join().unwrap();
+    }
+
+    /// Every address of a port of five digits is as long.
+    fn command_length(size: usize) -> usize {
+        let feed = Feed::Http { address: "127.0.0.1:12345".to_owned(), path: "/".to_owned() };
+        let mut command = Vec::new();
+        feed.write_command(&mut command, &payload::blank(size)).unwrap();
+        command.len()
+    }
 
     #[test]
     fn an_answer_is_counted_once_wherever_reads_cut_it() {
