@@ -2,8 +2,8 @@
 
 use super::chart::{Bar, Budget, Chart, Colour, Group, Scale};
 use super::results::{Results, Role, Scenario, System};
-use crate::figure::Figure;
 use crate::compare::describe;
+use crate::figure::Figure;
 use crate::scenario::Limit;
 use crate::table::number;
 
