@@ -106,3 +106,9 @@ fn a_nats_frame_is_heard_while_it_still_arrives() {
         assert_eq!(heard.last(), Some(&Said::Ready));
     }
 }
+
+#[test]
+fn a_compressed_frame_is_not_handed_on_in_parts() {
+    let mut session = Session::new(Dialect::Nats);
+    assert_eq!(session.split(&[0xC2, 5, b'x']), Split::Partial);
+}
