@@ -65,6 +65,15 @@ bench: ## Measure cost per delivery, throughput and memory against the floor; dr
 	@target/release/redcast-bench run --json target/bench/bench.json
 	@target/release/redcast-bench plot target/bench/bench.json --into docs/benchmarks
 
+.PHONY: bench-peers
+bench-peers: ## Measure other servers that a package brings beside the gateway and the floor; draw docs/benchmarks/peers
+	@scripts/install-bench-peers
+	@cargo build --release --locked -p redcast
+	@cargo build --release --locked -p redcast-bench --bin redcast-bench --example axum-hub
+	@mkdir -p target/bench
+	@target/release/redcast-bench run --peers all --only a,b1,b2,e,f --rounds 3 --json target/bench/peers.json
+	@target/release/redcast-bench plot target/bench/peers.json --into docs/benchmarks/peers
+
 .PHONY: mutants
 mutants: ## Break protocol, wire and hub on purpose and list what no test noticed (40 minutes at most)
 	@$(STAGE) tools scripts/install-cargo-tool cargo-mutants 27.1.0

@@ -13,11 +13,12 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::checker::{Checker, Verdict};
 use crate::contender::Joining;
+use crate::dialect::{Said, Session};
 use crate::frame::{self, Split};
 use crate::histogram::Histogram;
 use crate::inflate::{self, Inflater};
 use crate::machine::check_interrupt;
-use crate::payload::{self, Kind};
+use crate::payload::{self, Kind, Stamp};
 use crate::server::Target;
 use crate::setup::Setup;
 
@@ -42,7 +43,7 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// What arrived at all clients together.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Clients that got their 101.
+    /// Clients that got their 101 and, where a peer has one, its own welcome.
     pub upgraded: usize,
     /// Clients that got a probe.
     pub probed: usize,
@@ -90,6 +91,7 @@ struct Client {
     /// The start of a frame (or of the 101) whose rest has not come yet.
     partial: Vec<u8>,
     checker: Checker,
+    session: Session,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -191,6 +193,7 @@ impl Clients {
             probed: false,
             partial: Vec::new(),
             checker: Checker::default(),
+            session: Session::new(target.dialect),
         });
         Ok(())
     }
@@ -259,7 +262,7 @@ impl Clients {
 
 /// The request of a client of `channel`, in one piece.
 pub fn request(target: &Target, channel: &str, deflate: bool) -> String {
-    let Target { address, path, joining } = target;
+    let Target { address, path, joining, .. } = target;
     let channel = if *joining == Joining::Path { channel } else { "" };
     let offer = match deflate {
         true => format!("Sec-WebSocket-Extensions: {}\r\n", inflate::OFFER),
@@ -321,7 +324,7 @@ impl Client {
             self.stream.write_all(&frame::masked(frame::TEXT, command.as_bytes())).ok()?;
         }
         self.state = State::Open;
-        tally.upgraded += 1;
+        tally.upgraded += usize::from(self.session.is_ready_at_once());
         Some(&bytes[end + 4..])
     }
 
@@ -333,7 +336,7 @@ impl Client {
     ) -> Option<&'a [u8]> {
         let now_ns = payload::now_ns();
         loop {
-            match frame::split(bytes) {
+            match self.session.split(bytes) {
                 Split::Partial => return Some(bytes),
                 Split::Corrupt => return None,
                 Split::Frame { opcode, compressed, mut payload, rest } => {
@@ -343,7 +346,7 @@ impl Client {
                         tally.compressed += 1;
                     }
                     match opcode {
-                        frame::TEXT | frame::BINARY => self.take(payload, now_ns, tally),
+                        frame::TEXT | frame::BINARY => self.hear(payload, now_ns, tally)?,
                         frame::PING => self.stream.write_all(&frame::pong(payload)).ok()?,
                         frame::PONG => {}
                         _ => return None,
@@ -353,20 +356,36 @@ impl Client {
         }
     }
 
-    fn take(&mut self, payload: &[u8], now_ns: u64, tally: &mut Tally) {
-        match payload::read(payload) {
-            Some(stamp) if stamp.kind == Kind::Event => {
-                tally.delivered += 1;
-                self.checker.saw(stamp.sequence);
-                if tally.timing {
-                    tally.latency.record(now_ns.saturating_sub(stamp.sent_ns));
+    fn hear(&mut self, mut payload: &[u8], now_ns: u64, tally: &mut Tally) -> Option<()> {
+        while let Some(said) = self.session.hear(&mut payload) {
+            match said {
+                Said::Event(stamp) => self.take(stamp, now_ns, tally),
+                Said::Other => tally.other += 1,
+                Said::Ready => tally.upgraded += 1,
+                Said::Asked(answer) => {
+                    let frame = frame::masked(self.session.opcode(), answer.as_bytes());
+                    self.stream.write_all(&frame).ok()?;
                 }
+                Said::Noise => {}
+                Said::Goodbye => return None,
             }
-            Some(_) => {
-                tally.probed += usize::from(!self.probed);
-                self.probed = true;
+            if payload.is_empty() {
+                break;
             }
-            None => tally.other += 1,
+        }
+        Some(())
+    }
+
+    fn take(&mut self, stamp: Stamp, now_ns: u64, tally: &mut Tally) {
+        if stamp.kind == Kind::Event {
+            tally.delivered += 1;
+            self.checker.saw(stamp.sequence);
+            if tally.timing {
+                tally.latency.record(now_ns.saturating_sub(stamp.sent_ns));
+            }
+        } else {
+            tally.probed += usize::from(!self.probed);
+            self.probed = true;
         }
     }
 }

@@ -7,6 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use redcast_e2e::free_port;
 
+use crate::dialect::Dialect;
+use crate::feed::Feed;
+use crate::peers::Peer;
 pub use crate::setup::CHANNEL;
 use crate::setup::Setup;
 
@@ -34,6 +37,8 @@ enum Kind {
     Gateway(PathBuf),
     /// Any other command line.
     Peer(Vec<String>),
+    /// A known server, installed in this folder.
+    Packaged(Peer, PathBuf),
 }
 
 /// A command that serves WebSocket clients, and how to know that it does.
@@ -51,11 +56,16 @@ pub struct Launch {
     pub ready: Ready,
     /// How a client says which channel it wants.
     pub joining: Joining,
+    /// What it speaks with its clients.
+    pub dialect: Dialect,
+    /// How its events are published.
+    pub feed: Feed,
 }
 
 impl Launch {
-    /// A server of one channel that prints its URL.
-    pub fn printing_its_url(program: PathBuf, arguments: Vec<OsString>) -> Self {
+    /// A server of one channel that prints its URL, reads `redis` and sends each event
+    /// as a frame.
+    pub fn printing_its_url(program: PathBuf, arguments: Vec<OsString>, redis: &str) -> Self {
         Self {
             program,
             arguments,
@@ -63,6 +73,8 @@ impl Launch {
             files: Vec::new(),
             ready: Ready::UrlPrinted,
             joining: Joining::Given,
+            dialect: Dialect::Plain,
+            feed: Feed::Redis { address: redis.to_owned() },
         }
     }
 }
@@ -87,6 +99,13 @@ pub enum Ready {
     Readyz {
         /// The admin listener, `HOST:PORT`.
         admin: String,
+        /// The WebSocket URL.
+        url: String,
+    },
+    /// When all of its ports accept connections; clients connect to `url`.
+    Listening {
+        /// Its listeners, `HOST:PORT`.
+        addresses: Vec<String>,
         /// The WebSocket URL.
         url: String,
     },
@@ -126,7 +145,11 @@ impl Contender {
             let path = path.with_context(|| format!("the peer {name:?} has no {program}"))?;
             *program = path.to_string_lossy().into_owned();
         }
-        ensure!(!matches!(name, "" | "floor" | "gateway"), "a peer needs a name of its own");
+        let taken = Peer::ALL.iter().any(|peer| peer.name() == name);
+        ensure!(
+            !taken && !matches!(name, "" | "floor" | "gateway"),
+            "a peer needs a name of its own"
+        );
         Ok(Self::new(name, Kind::Peer(words)))
     }
 
@@ -156,13 +179,28 @@ impl Contender {
         matches!(self.kind, Kind::Gateway(_))
     }
 
+    /// Whether it is somebody else's server.
+    pub fn is_peer(&self) -> bool {
+        matches!(self.kind, Kind::Peer(_) | Kind::Packaged(..))
+    }
+
     /// Whether it can serve what `setup` asks for: a peer has one channel.
     pub fn can_serve(&self, setup: Setup) -> bool {
         match self.kind {
             Kind::Floor => !setup.deflate,
             Kind::Gateway(_) => true,
-            Kind::Peer(_) => setup.channels == 1 && !setup.deflate,
+            Kind::Peer(_) | Kind::Packaged(..) => setup.channels == 1 && !setup.deflate,
         }
+    }
+
+    /// A server that was installed in `folder`.
+    pub fn packaged(peer: Peer, folder: &Path) -> Self {
+        Self::new(peer.name(), Kind::Packaged(peer, folder.to_owned()))
+    }
+
+    /// Whether a run goes on without it when it can't take part.
+    pub fn is_optional(&self) -> bool {
+        matches!(self.kind, Kind::Packaged(..))
     }
 
     /// The command, on ports that are free now.
@@ -171,6 +209,7 @@ impl Contender {
             Kind::Floor => floor(redis, self.setup),
             Kind::Gateway(program) => Ok(gateway(program, redis, self.setup)),
             Kind::Peer(words) => peer(words, redis),
+            Kind::Packaged(peer, folder) => peer.launch(folder, redis),
         }
     }
 }
@@ -182,7 +221,7 @@ fn floor(redis: &str, setup: Setup) -> Result<Launch> {
         _ => (Joining::Path, ""),
     };
     let arguments = ["floor", "--redis", redis, "--channel", channel].map(OsString::from).to_vec();
-    Ok(Launch { joining, ..Launch::printing_its_url(program, arguments) })
+    Ok(Launch { joining, ..Launch::printing_its_url(program, arguments, redis) })
 }
 
 fn gateway(program: &Path, redis: &str, setup: Setup) -> Launch {
@@ -199,7 +238,7 @@ fn gateway(program: &Path, redis: &str, setup: Setup) -> Launch {
         files: config.map(|text| ("redcast.toml", text)).into_iter().collect(),
         ready: Ready::Readyz { admin, url },
         joining: if setup.channels > 1 { Joining::Command } else { Joining::Given },
-        ..Launch::printing_its_url(program.to_owned(), vec!["serve".into()])
+        ..Launch::printing_its_url(program.to_owned(), vec!["serve".into()], redis)
     }
 }
 
@@ -208,9 +247,10 @@ fn peer(words: &[String], redis: &str) -> Result<Launch> {
         .iter()
         .map(|word| OsString::from(word.replace("{redis}", redis).replace("{channel}", CHANNEL)));
     let program = words.next().context("a peer's command can't be empty")?.into();
-    Ok(Launch::printing_its_url(program, words.collect()))
+    Ok(Launch::printing_its_url(program, words.collect(), redis))
 }
 
-fn loopback(port: u16) -> String {
+/// A port of this machine, as `HOST:PORT`.
+pub(crate) fn loopback(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }

@@ -36,30 +36,48 @@ const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
 const MASKED: u8 = 0x80;
 
+/// The head of a frame, and the bytes after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head<'a> {
+    /// The opcode, 0 to 15.
+    pub opcode: u8,
+    /// Whether the payload is compressed: RSV1.
+    pub compressed: bool,
+    /// The length of the payload.
+    pub length: usize,
+    /// The payload as far as it is there, and what follows it.
+    pub body: &'a [u8],
+}
+
 /// Splits the first frame off `bytes`.
 pub fn split(bytes: &[u8]) -> Split<'_> {
-    let &[first, second, ref after @ ..] = bytes else { return Split::Partial };
-    if first & !RSV1 & 0xF0 != FIN || second & MASKED != 0 {
+    if let &[first, second, ..] = bytes
+        && (first & !RSV1 & 0xF0 != FIN || second & MASKED != 0)
+    {
         return Split::Corrupt;
     }
-    let (length, body) = match second {
-        126 => match after {
-            &[a, b, ref body @ ..] => (u64::from(u16::from_be_bytes([a, b])), body),
-            _ => return Split::Partial,
-        },
-        127 => match after.split_first_chunk::<8>() {
-            Some((length, body)) => (u64::from_be_bytes(*length), body),
-            None => return Split::Partial,
-        },
-        short => (u64::from(short), after),
-    };
-    match usize::try_from(length).ok().and_then(|length| body.split_at_checked(length)) {
-        Some((payload, rest)) => {
-            let (opcode, compressed) = (first & 0x0F, first & RSV1 != 0);
-            Split::Frame { opcode, compressed, payload, rest }
-        }
+    let Some(head) = split_head(bytes) else { return Split::Partial };
+    let Head { opcode, compressed, length, body } = head;
+    match body.split_at_checked(length) {
+        Some((payload, rest)) => Split::Frame { opcode, compressed, payload, rest },
         None => Split::Partial,
     }
+}
+
+/// Splits the head off the first frame of `bytes`; none if it is not all there.
+pub fn split_head(bytes: &[u8]) -> Option<Head<'_>> {
+    let &[first, second, ref after @ ..] = bytes else { return None };
+    let (length, body) = match second {
+        126 => after
+            .split_first_chunk()
+            .map(|(length, body)| (u16::from_be_bytes(*length).into(), body))?,
+        127 => {
+            after.split_first_chunk().map(|(length, body)| (u64::from_be_bytes(*length), body))?
+        }
+        short => (u64::from(short), after),
+    };
+    let length = usize::try_from(length).ok()?;
+    Some(Head { opcode: first & 0x0F, compressed: first & RSV1 != 0, length, body })
 }
 
 /// A client's pong that answers a ping of `payload`.

@@ -7,14 +7,16 @@
 //!
 //! - [`floor`]: the least work a server can do; everything is compared to it
 //! - [`scenario`], [`setup`], [`content`]: what is measured, and the bars
-//! - [`contender`], [`server`]: who is measured, and its process
-//! - [`clients`], [`silent`], [`publisher`], [`load`]: the load generator
+//! - [`contender`], [`peers`], [`server`]: who is measured, and its process
+//! - [`lineup`]: who is measured in what, and who is left out
+//! - [`dialect`], [`feed`]: what a peer speaks with its clients and its publisher
+//! - [`clients`], [`publisher`], [`load`]: the load generator
 //! - [`measure`]: one scenario against one server
 //! - [`crowd`]: 100,000 connections over six instances, by processes of their own
 //! - [`rounds`]: memory over rounds of clients that come and go
 //! - [`once`]: both of these, as scenarios that run once
 //! - [`preflight`], [`limits`]: what may stand in the way, told before the start
-//! - [`figure`], [`compare`], [`report`]: from measurements to the printed table and JSON
+//! - [`figure`], [`report`]: from measurements to the printed table and JSON
 //! - [`plot`]: from that JSON to pictures and a page
 //!
 //! This room stands outside: it knows the gateway only by its public contract.
@@ -26,17 +28,21 @@ pub mod compare;
 pub mod contender;
 pub mod content;
 pub mod crowd;
+pub mod dialect;
+pub mod feed;
 pub mod figure;
 pub mod floor;
 pub mod frame;
 pub mod histogram;
 pub mod inflate;
 pub mod limits;
+pub mod lineup;
 pub mod load;
 pub mod machine;
 pub mod measure;
 pub mod once;
 pub mod payload;
+pub mod peers;
 pub mod plot;
 pub mod preflight;
 pub mod process;

@@ -115,7 +115,7 @@ fn run_traffic(
     traffic: &Traffic,
     setting: &Setting,
 ) -> Result<Outcome> {
-    let mut publisher = Publisher::connect(&setting.redis, traffic)?;
+    let mut publisher = Publisher::open(server.feed.clone(), traffic)?;
     let processes = Processes { server: server.pid(), redis: setting.redis_pid };
     load::run(clients, &mut publisher, processes, setting.timing)
 }

@@ -31,6 +31,20 @@ pub struct Stamp {
     pub sent_ns: u64,
 }
 
+/// Where the fields of a payload stand in what carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// Where the five letters of its kind begin.
+    pub kind: usize,
+    /// Where the digits of its number begin.
+    pub sequence: usize,
+    /// Where the digits of its time begin.
+    pub sent: usize,
+}
+
+/// The layout of the payload itself.
+pub const JSON: Layout = Layout { kind: KIND.start, sequence: SEQUENCE.start, sent: SENT.start };
+
 /// Now, in nanoseconds of a clock that all processes of the machine share, so that one
 /// may publish what another receives.
 pub fn now_ns() -> u64 {
@@ -52,13 +66,18 @@ pub fn blank_with(fields: &str) -> Vec<u8> {
 
 /// Writes `stamp` into a payload made by [`blank`].
 pub fn write(payload: &mut [u8], stamp: Stamp) {
-    let kind: &[u8] = match stamp.kind {
+    write_at(payload, JSON, stamp);
+}
+
+/// Writes `stamp` where its fields stand in `carrier`.
+pub fn write_at(carrier: &mut [u8], layout: Layout, stamp: Stamp) {
+    let Layout { kind, sequence, sent } = layout;
+    carrier[kind..kind + KIND.len()].copy_from_slice(match stamp.kind {
         Kind::Probe => b"probe",
         Kind::Event => b"event",
-    };
-    payload[KIND].copy_from_slice(kind);
-    write_hex(&mut payload[SEQUENCE], stamp.sequence);
-    write_hex(&mut payload[SENT], stamp.sent_ns);
+    });
+    write_hex(&mut carrier[sequence..sequence + SEQUENCE.len()], stamp.sequence);
+    write_hex(&mut carrier[sent..sent + SENT.len()], stamp.sent_ns);
 }
 
 /// Reads the stamp; none if this is not a payload of the benchmark.

@@ -1,10 +1,12 @@
-//! What a process has used: CPU time and resident memory, from /proc.
+//! What a server has used: CPU time and resident memory of its process and of those
+//! it started, from /proc.
 
 use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
 use rustix::time::{ClockId, clock_gettime};
 
 /// How much CPU time a process had used at one moment.
@@ -20,13 +22,20 @@ pub struct CpuSnapshot {
 const TICK: Duration = Duration::from_millis(10);
 
 impl CpuSnapshot {
-    /// The CPU time of process `pid` until now.
+    /// The CPU time until now of process `pid`, and of its group if it leads one.
     pub fn take(pid: u32) -> Result<Self> {
-        Self::read(pid).with_context(|| format!("can't read the CPU time of process {pid}"))
+        let mut sum = Self { threads: HashMap::new(), ticks: 0 };
+        for member in group(pid) {
+            let added = sum.add(member);
+            // Another than the server itself may end between the listing and here.
+            if member == pid {
+                added.with_context(|| format!("can't read the CPU time of process {pid}"))?;
+            }
+        }
+        Ok(sum)
     }
 
-    fn read(pid: u32) -> Result<Self> {
-        let mut threads = HashMap::new();
+    fn add(&mut self, pid: u32) -> Result<()> {
         for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
             let entry = entry?;
             // A thread may end between the listing and the reading.
@@ -34,10 +43,11 @@ impl CpuSnapshot {
                 continue;
             };
             let on_cpu = schedstat.split(' ').next().context("schedstat is empty")?.parse()?;
-            threads.insert(entry.file_name().to_string_lossy().parse()?, on_cpu);
+            self.threads.insert(entry.file_name().to_string_lossy().parse()?, on_cpu);
         }
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        Ok(Self { threads, ticks: ticks(&stat).context("stat has no CPU times")? })
+        self.ticks += stat_fields(&stat).and_then(ticks).context("stat has no CPU times")?;
+        Ok(())
     }
 
     /// The CPU time used since `earlier`.
@@ -51,15 +61,41 @@ impl CpuSnapshot {
             .iter()
             .map(|(thread, now)| now - earlier.threads.get(thread).unwrap_or(&0).min(now))
             .sum();
-        let of_process = TICK * u32::try_from(self.ticks - earlier.ticks).unwrap_or(u32::MAX);
+        let of_process =
+            TICK * u32::try_from(self.ticks.saturating_sub(earlier.ticks)).unwrap_or(u32::MAX);
         Duration::from_nanos(of_threads).max(of_process.saturating_sub(TICK * 2))
     }
 }
 
-/// Fields 14 and 15 of stat; the command's name before them may hold spaces.
-fn ticks(stat: &str) -> Option<u64> {
-    let (_, after_name) = stat.rsplit_once(')')?;
-    let mut fields = after_name.split_whitespace().skip(11);
+/// `pid` and the other members of the process group that it leads, if it does. Every
+/// server is started as such a leader, and no server's children leave the group.
+fn group(pid: u32) -> Vec<u32> {
+    let mut members = vec![pid];
+    let Ok(entries) = fs::read_dir("/proc") else { return members };
+    for entry in entries.flatten() {
+        let Ok(other) = entry.file_name().to_string_lossy().parse() else { continue };
+        // A process may end between the listing and the reading.
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
+        if other != pid && stat_fields(&stat).and_then(leader) == Some(pid) {
+            members.push(other);
+        }
+    }
+    members
+}
+
+/// The fields of stat from the third on; the command's name before them may hold spaces.
+fn stat_fields(stat: &str) -> Option<std::str::SplitWhitespace<'_>> {
+    Some(stat.rsplit_once(')')?.1.split_whitespace())
+}
+
+/// Field 5, the process group, which has its leader's number.
+fn leader(mut fields: std::str::SplitWhitespace<'_>) -> Option<u32> {
+    fields.nth(2)?.parse().ok()
+}
+
+/// Fields 14 and 15.
+fn ticks(fields: std::str::SplitWhitespace<'_>) -> Option<u64> {
+    let mut fields = fields.skip(11);
     let user: u64 = fields.next()?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
     Some(user + system)
@@ -79,10 +115,33 @@ pub fn own_cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// The resident memory of process `pid`, in KB.
+/// The resident memory of process `pid` and of its group if it leads one, in KB. What
+/// several processes share counts once.
 pub fn resident_kb(pid: u32) -> Result<u64> {
+    let members = group(pid);
+    if members.len() == 1 {
+        return memory_kb(pid, "Rss:");
+    }
+    // A member that ended in between has no memory; the server itself must have some.
+    let shares = members.iter().map(|&member| match memory_kb(member, "Pss:") {
+        Err(_) if member != pid => Ok(0),
+        result => result,
+    });
+    shares.sum()
+}
+
+/// Ends the process group that `pid` leads, by SIGKILL.
+pub fn end_group(pid: u32) {
+    if let Some(leader) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It fails only if the whole group has ended.
+        let _ = kill_process_group(leader, Signal::KILL);
+    }
+}
+
+/// `label` is a line of the roll-up of all mappings.
+fn memory_kb(pid: u32, label: &str) -> Result<u64> {
     // The counters behind `status` lag by up to 64 pages a thread; the roll-up is exact.
-    let (file, label) = (format!("/proc/{pid}/smaps_rollup"), "Rss:");
+    let (file, label) = (format!("/proc/{pid}/smaps_rollup"), label);
     let (text, label) = match fs::read_to_string(file) {
         Ok(text) => (text, label),
         Err(_) => (fs::read_to_string(format!("/proc/{pid}/status"))?, "VmRSS:"),
@@ -117,7 +176,38 @@ mod tests {
     #[test]
     fn a_name_with_spaces_and_parentheses_does_not_shift_the_fields() {
         let stat = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 31 11 0 0";
-        assert_eq!(ticks(stat), Some(42));
+        assert_eq!(stat_fields(stat).and_then(ticks), Some(42));
+        assert_eq!(stat_fields(stat).and_then(leader), Some(2));
+    }
+
+    #[test]
+    fn the_processes_that_a_server_started_are_counted_with_it() {
+        use std::io::{BufRead, BufReader};
+        use std::os::unix::process::CommandExt;
+        // A shell that waits, while its child burns CPU and says so.
+        let script = "sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; echo; tail -f /dev/null' & wait";
+        let mut server = std::process::Command::new("sh")
+            .args(["-c", script])
+            .process_group(0)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = server.id();
+        let before = CpuSnapshot::take(pid).unwrap();
+        let mut output = BufReader::new(server.stdout.take().unwrap());
+        output.read_line(&mut String::new()).unwrap();
+        let used = CpuSnapshot::take(pid).unwrap().since(&before);
+        let (members, memory, alone) = (group(pid), resident_kb(pid), memory_kb(pid, "Pss:"));
+        end_group(pid);
+        server.wait().unwrap();
+
+        assert!(members.len() >= 2, "{members:?}");
+        assert!(used > Duration::from_millis(20), "{used:?}");
+        assert!(memory.unwrap() > alone.unwrap());
+        // The pipe ends with the last process that could write to it.
+        let (ended, end) = std::sync::mpsc::sync_channel(1);
+        std::thread::spawn(move || ended.send(output.read_line(&mut String::new())));
+        assert_eq!(end.recv_timeout(Duration::from_secs(20)).unwrap().unwrap(), 0);
     }
 
     #[test]

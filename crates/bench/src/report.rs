@@ -31,11 +31,13 @@ pub struct Conditions {
     pub rounds: u32,
     /// Length of each measured window, seconds.
     pub window_seconds: f64,
+    /// Who could not take part in what, and why.
+    pub left_out: Vec<String>,
 }
 
 /// The whole report as text.
 pub fn text(conditions: &Conditions, all: &[Series]) -> String {
-    let Conditions { machine, placement, rounds, window_seconds } = conditions;
+    let Conditions { machine, placement, rounds, window_seconds, left_out } = conditions;
     let mut text = format!(
         "\n{machine}\n{placement}; {rounds} interleaved rounds, windows of {window_seconds} s\n"
     );
@@ -58,7 +60,7 @@ pub fn text(conditions: &Conditions, all: &[Series]) -> String {
         let Scenario { key, title, .. } = series.scenario;
         let _ = writeln!(text, "\n({key}) {title}\n{}", aligned(&figure_rows(series)).trim_end());
     }
-    for note in notes(all) {
+    for note in notes(all).iter().chain(left_out) {
         let _ = writeln!(text, "\nNote: {note}");
     }
     text

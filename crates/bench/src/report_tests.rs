@@ -25,7 +25,7 @@ fn paced(floor: Vec<Measurement>, gateway: Vec<Measurement>) -> Vec<Series> {
 
 fn conditions() -> Conditions {
     let (machine, placement) = ("a machine".to_owned(), "unpinned".to_owned());
-    Conditions { machine, placement, rounds: 3, window_seconds: 1.0 }
+    Conditions { machine, placement, rounds: 3, window_seconds: 1.0, left_out: Vec::new() }
 }
 
 #[test]

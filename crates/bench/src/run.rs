@@ -10,10 +10,12 @@ use redcast_e2e::RedisServer;
 
 use crate::clients::Clients;
 use crate::contender::Contender;
+use crate::lineup::{LeftOut, Row, line_up};
 use crate::load::Timing;
 use crate::machine::{Cpus, Interrupted, catch_interrupts, check_interrupt, describe, pin};
 use crate::measure::{Setting, measure};
 use crate::once;
+use crate::peers::Peer;
 use crate::preflight::{check_limits, check_redis_server};
 use crate::progress::Progress;
 use crate::report::{self, Conditions, Series};
@@ -52,12 +54,28 @@ pub struct Options {
     /// in, and it prints its ws:// URL
     #[arg(long, value_name = "NAME=COMMAND")]
     peer: Vec<String>,
+    /// Measure servers that make bench-peers installed: all, or axum, ws, socket.io,
+    /// nchan, nats; one that can't take part is left out with a reason
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    peers: Vec<String>,
+    /// Where they were installed
+    #[arg(long, value_name = "FOLDER", default_value = ".tools/bench-peers")]
+    peers_folder: PathBuf,
     /// How long a server may take until it is ready
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=600))]
     ready_within: u32,
     /// Write all figures of all runs to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// What a run has yielded so far.
+#[derive(Default)]
+struct Found {
+    all: Vec<Series>,
+    /// What scenarios that run once showed in detail, for people.
+    details: String,
+    left_out: LeftOut,
 }
 
 /// Runs the benchmark and prints its table.
@@ -80,14 +98,17 @@ pub fn run(options: &Options) -> Result<()> {
         timing: Timing { lead_in: Duration::from_millis(500), window },
         settle: Duration::from_millis(if options.quick { 300 } else { 1_000 }),
     };
-    let (mut all, mut details) = (Vec::new(), String::new());
+    let mut found = Found::default();
+    found.left_out.note_refusals(&scenarios, &contenders);
     let (single, often): (Vec<_>, Vec<_>) =
         scenarios.into_iter().partition(|scenario| once::is_one(scenario));
-    let outcome = run_often(&often, &contenders, rounds, &setting, &mut all)
-        .and_then(|()| run_once(&single, &contenders, &setting, &mut all, &mut details))
+    let outcome = run_often(&often, &contenders, rounds, &setting, &mut found)
+        .and_then(|()| run_once(&single, &contenders, &setting, &mut found))
         .map_err(|error| explain(error, &setting.redis));
     let window_seconds = window.as_secs_f64();
-    let conditions = Conditions { machine, placement, rounds, window_seconds };
+    let Found { all, details, left_out } = found;
+    let left_out = left_out.into_notes();
+    let conditions = Conditions { machine, placement, rounds, window_seconds, left_out };
     // What was measured before an error is not lost with it.
     if !all.is_empty() {
         print!("{}{details}", report::text(&conditions, &all));
@@ -98,10 +119,14 @@ pub fn run(options: &Options) -> Result<()> {
 
 /// `error`, unless Redis is gone: then that, as the reason of it.
 fn explain(error: anyhow::Error, redis: &str) -> anyhow::Error {
-    if error.is::<Interrupted>() || TcpStream::connect(redis).is_ok() {
+    if error.is::<Interrupted>() || redis_answers(redis) {
         return error;
     }
     anyhow!("Redis ended in the middle of the run")
+}
+
+fn redis_answers(address: &str) -> bool {
+    TcpStream::connect(address).is_ok()
 }
 
 fn rounds(options: &Options) -> u32 {
@@ -143,6 +168,9 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
     for peer in &options.peer {
         contenders.push(Contender::peer(peer)?);
     }
+    for peer in Peer::choose(&options.peers)? {
+        contenders.push(Contender::packaged(peer, &options.peers_folder));
+    }
     for contender in &mut contenders {
         contender.patience = Duration::from_secs(options.ready_within.into());
     }
@@ -158,48 +186,48 @@ fn place(cpus: Option<Cpus>) -> Result<String> {
     Ok(format!("server on CPU {server}, load generator and Redis on CPU {load}"))
 }
 
-/// A scenario and who is measured in it, the baseline first.
-type Row = (&'static Scenario, Vec<Contender>);
-
-/// A pair without the gateway is left out, or refused if it was asked for.
-fn line_up(scenarios: &[&'static Scenario], contenders: &[Contender]) -> Result<Vec<Row>> {
-    let rows = scenarios.iter().map(|&scenario| (scenario, scenario.lineup(contenders)));
-    let rows: Vec<Row> = rows.filter(|(_, lineup)| !lineup.is_empty()).collect();
-    if rows.is_empty() {
-        let keys: Vec<&str> = scenarios.iter().map(|scenario| scenario.key).collect();
-        bail!("({}) compares the gateway with itself: not without it", keys.join(", "));
-    }
-    Ok(rows)
-}
-
 fn run_often(
     scenarios: &[&'static Scenario],
     contenders: &[Contender],
     rounds: u32,
     setting: &Setting,
-    all: &mut Vec<Series>,
+    found: &mut Found,
 ) -> Result<()> {
     if scenarios.is_empty() {
         let mut gateways = contenders.iter().filter(|contender| contender.is_gateway());
         return gateways.try_for_each(|gateway| try_out(gateway, setting));
     }
-    let rows = line_up(scenarios, contenders)?;
-    try_out_all(&rows, setting)?;
-    run_all(&rows, rounds, setting, all)
+    let mut rows = line_up(scenarios, contenders)?;
+    try_out_all(&mut rows, setting, &mut found.left_out)?;
+    run_all(&rows, rounds, setting, found)
 }
 
-fn try_out_all(rows: &[Row], setting: &Setting) -> Result<()> {
-    let mut tried: Vec<(&str, Setup)> = Vec::new();
+/// Takes those out of `rows` that can't take part and need not.
+fn try_out_all(rows: &mut [Row], setting: &Setting, left_out: &mut LeftOut) -> Result<()> {
+    let mut tried: Vec<((String, Setup), bool)> = Vec::new();
     for (scenario, lineup) in rows {
-        for contender in lineup {
+        let mut able = Vec::new();
+        for contender in std::mem::take(lineup) {
+            let this = (contender.name.clone(), contender.setup());
             // Who was set up as now needs no second trial.
-            let this = (contender.name.as_str(), contender.setup());
-            if !tried.contains(&this) {
-                tried.push(this);
-                try_out(contender, setting)
-                    .with_context(|| format!("({}), {}", scenario.key, contender.label))?;
+            let known = tried.iter().find(|(other, _)| *other == this).map(|(_, works)| *works);
+            let works = match known {
+                Some(works) => works,
+                None => {
+                    let has_redis = || redis_answers(&setting.redis);
+                    let works = left_out
+                        .unless(try_out(&contender, setting), &contender, "", has_redis)
+                        .with_context(|| format!("({}), {}", scenario.key, contender.label))?
+                        .is_some();
+                    tried.push((this, works));
+                    works
+                }
+            };
+            if works {
+                able.push(contender);
             }
         }
+        *lineup = able;
     }
     Ok(())
 }
@@ -212,7 +240,7 @@ fn try_out(contender: &Contender, setting: &Setting) -> Result<()> {
     one.with_context(|| format!("the {} can't be reached", contender.name)).map(|_| ())
 }
 
-fn run_all(rows: &[Row], rounds: u32, setting: &Setting, all: &mut Vec<Series>) -> Result<()> {
+fn run_all(rows: &[Row], rounds: u32, setting: &Setting, found: &mut Found) -> Result<()> {
     let runs = |(scenario, lineup): &Row| setting.estimate(scenario) * rounds * lineup.len() as u32;
     let mut progress = Progress::new(rows.iter().map(runs).sum());
     for (scenario, lineup) in rows {
@@ -224,12 +252,17 @@ fn run_all(rows: &[Row], rounds: u32, setting: &Setting, all: &mut Vec<Series>) 
                 let (contender, key) = (&lineup[index], scenario.key);
                 let what = format!("({key}) round {} of {rounds}: {}", round + 1, contender.label);
                 progress.begin(&what, setting.estimate(scenario));
-                let measurement = measure(scenario, contender, setting)
+                let measurement = measure(scenario, contender, setting);
+                let place = format!(" of ({key}), round {}", round + 1);
+                let has_redis = || redis_answers(&setting.redis);
+                let measurement = found
+                    .left_out
+                    .unless(measurement, contender, &place, has_redis)
                     .with_context(|| format!("({key}), {}", contender.label))?;
-                series.contenders[index].1.push(measurement);
+                series.contenders[index].1.extend(measurement);
             }
         }
-        all.push(series);
+        found.all.push(series);
     }
     Ok(())
 }
@@ -238,8 +271,7 @@ fn run_once(
     scenarios: &[&'static Scenario],
     contenders: &[Contender],
     setting: &Setting,
-    all: &mut Vec<Series>,
-    details: &mut String,
+    found: &mut Found,
 ) -> Result<()> {
     let Some(gateway) = contenders.iter().find(|contender| contender.is_gateway()) else {
         return Ok(());
@@ -247,8 +279,8 @@ fn run_once(
     let progress = Progress::new(Duration::ZERO);
     for &scenario in scenarios {
         let once = once::measure(scenario, gateway, setting, &progress)?;
-        all.push(once.series);
-        details.push_str(&once.text);
+        found.all.push(once.series);
+        found.details.push_str(&once.text);
     }
     Ok(())
 }

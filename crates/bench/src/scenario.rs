@@ -1,6 +1,5 @@
 //! What is measured, and the bars of the performance budget.
 
-use crate::contender::Contender;
 use crate::content::Content;
 use crate::figure::Figure;
 use crate::publisher::Pace;
@@ -69,24 +68,6 @@ pub enum Limit {
     AtLeast(f64),
     /// No bar: the figure and its ratio are only shown.
     Shown,
-}
-
-impl Scenario {
-    /// Who is measured in it, out of `contenders`, the baseline first.
-    pub fn lineup(&self, contenders: &[Contender]) -> Vec<Contender> {
-        let channels = self.traffic.map_or(1, |traffic| traffic.channels);
-        let setup = Setup { channels, ..Setup::default() };
-        let Some(Pair { names: [plain, changed], changed: other }) = self.pair else {
-            let able = contenders.iter().filter(|contender| contender.can_serve(setup));
-            return able.map(|contender| contender.set_up(setup)).collect();
-        };
-        let gateway = contenders.iter().filter(|contender| contender.is_gateway());
-        let both = |gateway: &Contender| {
-            let other = Setup { channels, ..other };
-            [gateway.labelled(plain).set_up(setup), gateway.labelled(changed).set_up(other)]
-        };
-        gateway.flat_map(both).collect()
-    }
 }
 
 const fn bar(figure: Figure, limit: Limit) -> Bar {
@@ -245,33 +226,7 @@ pub const SCENARIOS: &[Scenario] = &[
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-
-    fn lineup(key: &str, contenders: &[Contender]) -> Vec<(String, Setup)> {
-        let scenario = SCENARIOS.iter().find(|scenario| scenario.key == key).unwrap();
-        let lineup = scenario.lineup(contenders);
-        lineup.iter().map(|contender| (contender.label.clone(), contender.setup())).collect()
-    }
-
-    #[test]
-    fn a_pair_is_the_gateway_twice_and_needs_one() {
-        let floor = Contender::floor();
-        let peer = Contender::peer("other=true").unwrap();
-        let gateway = Contender::gateway(Path::new("/proc/self/exe")).unwrap();
-        let all = [floor.clone(), gateway, peer.clone()];
-        let names = |key| lineup(key, &all).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
-
-        assert_eq!(names("a"), ["floor", "gateway", "other"]);
-        // A peer has one channel.
-        assert_eq!(names("d"), ["floor", "gateway"]);
-        assert_eq!(names("slow"), ["without", "with"]);
-        let deflate = Setup { deflate: true, ..NORMAL };
-        let expected = [("off".to_owned(), NORMAL), ("on".to_owned(), deflate)];
-        assert_eq!(lineup("deflate", &all), expected);
-        assert!(lineup("deflate", &[floor, peer]).is_empty());
-    }
 
     #[test]
     fn keys_are_unique_and_normal_is_the_default() {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -19,7 +19,10 @@ use tempfile::TempDir;
 
 use crate::admin;
 use crate::contender::{Contender, Joining, Launch, Ready};
+use crate::dialect::Dialect;
+use crate::feed::Feed;
 use crate::machine::{Interrupted, pin, wait_until};
+use crate::process::end_group;
 
 /// How long after an error the server's end may show: a process that is killed closes
 /// its sockets before its parent is told, and has thousands of them.
@@ -41,6 +44,8 @@ pub struct Target {
     pub path: String,
     /// How a client says which channel it wants.
     pub joining: Joining,
+    /// What is spoken there.
+    pub dialect: Dialect,
 }
 
 impl Target {
@@ -51,7 +56,8 @@ impl Target {
         let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
         let mut addresses = host.to_socket_addrs().with_context(|| format!("bad host in {url}"))?;
         let address = addresses.find(SocketAddr::is_ipv4).context("the URL's host has no IPv4")?;
-        Ok(Self { address, path: format!("/{path}"), joining: Joining::Given })
+        let (path, joining, dialect) = (format!("/{path}"), Joining::Given, Dialect::Plain);
+        Ok(Self { address, path, joining, dialect })
     }
 }
 
@@ -65,6 +71,8 @@ impl fmt::Display for Target {
 pub struct Server {
     /// Where its clients connect.
     pub target: Target,
+    /// How its events are published.
+    pub feed: Feed,
     /// What it is called in messages.
     name: String,
     /// Where a gateway tells its metrics.
@@ -103,16 +111,16 @@ impl Server {
             .with_context(|| format!("can't start {}", launch.program.display()))?;
         let (urls, output) = follow(child.stdout.take().context("stdout is piped")?)?;
         // A guard from here on: an error below must not leave the child behind.
-        let nowhere = ([127, 0, 0, 1], 0).into();
-        let target = Target { address: nowhere, path: String::new(), joining: launch.joining };
+        let target = Target::parse("ws://127.0.0.1:0")?;
         let admin = match &launch.ready {
             Ready::Readyz { admin, .. } => Some(admin.clone()),
-            Ready::UrlPrinted => None,
+            Ready::UrlPrinted | Ready::Listening { .. } => None,
         };
         let (name, output) = (contender.name.clone(), Some(output));
-        let mut server = Self { target, name, admin, child, output, log, _folder: folder };
+        let feed = launch.feed;
+        let mut server = Self { target, feed, name, admin, child, output, log, _folder: folder };
         let found = server.wait_until_ready(&launch.ready, &urls, contender.patience)?;
-        server.target = Target { joining: launch.joining, ..found };
+        server.target = Target { joining: launch.joining, dialect: launch.dialect, ..found };
         Ok(server)
     }
 
@@ -132,6 +140,10 @@ impl Server {
             found = match ready {
                 Ready::UrlPrinted => urls.try_recv().ok(),
                 Ready::Readyz { admin, url } => admin::is_ready(admin).then(|| url.clone()),
+                Ready::Listening { addresses, url } => {
+                    let listens = |address: &String| TcpStream::connect(address).is_ok();
+                    addresses.iter().all(listens).then(|| url.clone())
+                }
             };
             found.is_some() || matches!(self.child.try_wait(), Ok(Some(_)))
         })?;
@@ -170,9 +182,10 @@ impl Server {
         output.join().map_err(|_| anyhow::anyhow!("the reader of the server's output panicked"))
     }
 
-    /// By SIGKILL: all is measured, and a paced goodbye would only take time.
+    /// By SIGKILL, with all that it started: all is measured, and a paced goodbye would
+    /// only take time.
     fn kill(&mut self) {
-        let _ = self.child.kill();
+        end_group(self.child.id());
         let _ = self.child.wait();
     }
 }
@@ -211,8 +224,9 @@ fn command(launch: &Launch, cpu: Option<usize>) -> Command {
 }
 
 /// The process of `command` runs on `cpu`, if that is given, and ends with this one
-/// even if this is killed. Ctrl-C is for this process alone, which then ends its
-/// children in order.
+/// even if this is killed. It leads a group of its own: what it starts is measured and
+/// ended with it, and Ctrl-C is for this process alone, which then ends its children in
+/// order.
 pub fn end_with_parent(command: &mut Command, cpu: Option<usize>) {
     let prepare = move || {
         // SAFETY: this option takes a number and touches no memory of ours.

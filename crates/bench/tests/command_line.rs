@@ -19,9 +19,33 @@ fn a_plot_of_something_else_is_one_clear_sentence_and_writes_nothing() {
 }
 
 #[test]
-fn a_pair_without_the_gateway_is_one_clear_sentence() {
-    let output = bench(&["run", "--without-gateway", "--only", "deflate"]).output().unwrap();
-    check_fails(&output, "(deflate) compares the gateway with itself: not without it");
+fn an_unknown_peer_names_those_there_are() {
+    let output = bench(&["run", "--without-gateway", "--peers", "apache"]).output().unwrap();
+    check_fails(&output, "there is no peer \"apache\"; there are all, axum, ws, socket.io");
+}
+
+#[test]
+fn a_peer_that_is_missing_is_left_out_with_its_reason_and_the_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("peers.json");
+    let output = bench(&["run", "--without-gateway", "--quick", "--only", "b1", "--window", "1"])
+        .args(["--peers", "axum,nats", "--peers-folder", "/no/such/folder", "--json"])
+        .arg(&json)
+        .output()
+        .unwrap();
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stderr}");
+    let sentence = "nats was left out: it is not installed: \
+                    /no/such/folder/nats/usr/sbin/nats-server is missing";
+    assert!(stderr.contains(sentence) && stdout.contains(sentence), "{stdout}{stderr}");
+
+    let json: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    assert_eq!(json["conditions"]["left_out"].as_array().map(Vec::len), Some(1), "{json}");
+    let runs = &json["scenarios"][0]["runs"];
+    assert!(runs["nats"].is_null(), "{json}");
+    assert!(runs["axum"][0]["deliveries_per_second"].as_f64() > Some(0.0), "{json}");
 }
 
 #[test]

@@ -45,6 +45,9 @@ fn head(results: &Results) -> String {
         conditions.rounds,
         conditions.window_seconds,
     );
+    for note in &conditions.left_out {
+        let _ = writeln!(head, "- {}", cell(note));
+    }
     for scenario in &results.scenarios {
         for system in scenario.systems.iter().filter(|system| system.invalid > 0) {
             let (invalid, key, name) = (system.invalid, &scenario.key, cell(&system.name));

@@ -56,6 +56,8 @@ pub(super) struct Conditions {
     pub(super) placement: String,
     pub(super) rounds: u32,
     pub(super) window_seconds: f64,
+    /// Who could not take part in what, and why.
+    pub(super) left_out: Vec<String>,
 }
 
 /// One server's figure against its bar.

@@ -359,9 +359,12 @@ fn what_run_writes_is_what_plot_reads() {
     let contenders = ["floor", "gateway"].map(|name| (name.to_owned(), vec![run.clone()])).to_vec();
     let series = Series { scenario: &crate::scenario::SCENARIOS[0], contenders };
     let (machine, placement) = ("it".to_owned(), "there".to_owned());
-    let conditions = Conditions { machine, placement, rounds: 1, window_seconds: 2.0 };
+    let left_out = vec!["nats was left out: <why>".to_owned()];
+    let conditions = Conditions { machine, placement, rounds: 1, window_seconds: 2.0, left_out };
     let drawn = Drawn::of(&report::json(&conditions, &[series])).unwrap();
     check_says(&drawn.texts("latency"), &["1.00 / 2.00", "it; 1 round, windows of 2 s"]);
     check_says(&drawn.texts("cost-ratio"), &["1.00"]);
-    assert!(drawn.read("README.md").contains("| a | p99 ms | gateway | 1.00 | 1.00 | 2.00 |"));
+    let page = drawn.read("README.md");
+    assert!(page.contains("| a | p99 ms | gateway | 1.00 | 1.00 | 2.00 |"));
+    assert!(page.contains("- nats was left out: &lt;why>\n"), "{page}");
 }
