@@ -73,10 +73,14 @@ fn compressed(
 
 /// Stored blocks (RFC 1951 section 3.2.4), and the beginning of one that is empty.
 fn stored(payload: &[u8]) -> Vec<u8> {
-    let blocks = payload.chunks(usize::from(u16::MAX)).flat_map(|block| {
+    let mut blocks = Vec::with_capacity(payload.len() + payload.len() / 1000 + 16);
+    for block in payload.chunks(usize::from(u16::MAX)) {
         let len = block.len() as u16;
-        let head = [[0].as_slice(), &len.to_le_bytes(), &(!len).to_le_bytes()].concat();
-        [&head, block].concat()
-    });
-    blocks.chain([0]).collect()
+        blocks.push(0);
+        blocks.extend_from_slice(&len.to_le_bytes());
+        blocks.extend_from_slice(&(!len).to_le_bytes());
+        blocks.extend_from_slice(block);
+    }
+    blocks.push(0);
+    blocks
 }
