@@ -49,6 +49,12 @@ fn a_peer_that_is_missing_is_left_out_with_its_reason_and_the_run_goes_on() {
 }
 
 #[test]
+fn a_pair_without_the_gateway_is_one_clear_sentence() {
+    let output = bench(&["run", "--without-gateway", "--only", "deflate"]).output().unwrap();
+    check_fails(&output, "(deflate) compares the gateway with itself: not without it");
+}
+
+#[test]
 fn a_short_run_prints_the_table_and_writes_json() {
     let folder = tempfile::tempdir().unwrap();
     let json = folder.path().join("bench.json");
