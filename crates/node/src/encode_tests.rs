@@ -126,6 +126,19 @@ fn what_does_not_become_smaller_is_sent_as_it_is_and_counted_so() {
 }
 
 #[test]
+fn a_higher_level_makes_smaller_frames() {
+    let lines: String = (0..200).map(|n| format!("line {} of {}\n", n * 37 % 101, n)).collect();
+    let event = event(lines);
+    let members = encodings(&[compressed(Form::Raw, Window::Wide)]);
+    let sizes = [1, 9].map(|level| {
+        let metrics = NodeMetrics::register(&Registry::new()).unwrap();
+        let mut encoder = Encoder::new(DeflateConfig { min_size: 0, level }, metrics);
+        encoder.draft(&event, members).bytes()
+    });
+    assert!(sizes[1] < sizes[0], "{sizes:?}");
+}
+
+#[test]
 fn the_length_of_a_plain_frame_is_what_wire_makes_it() {
     for len in [0, 125, 126, 65_535, 65_536] {
         let payload = vec![b'x'; len];

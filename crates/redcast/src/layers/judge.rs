@@ -141,14 +141,19 @@ fn judge_text(text: &str, schema: &Json) -> Result<(), String> {
 
 fn judge_number(number: i64, schema: &Json) -> Result<(), String> {
     let least = schema["minimum"].as_i64().unwrap_or(i64::MIN);
-    if number < least || number > i64::from(u32::MAX) {
+    if number < least || number > largest(schema) {
         return Err(format!("{number} is not {}", number_range(schema)));
     }
     Ok(())
 }
 
+fn largest(schema: &Json) -> i64 {
+    schema["maximum"].as_i64().unwrap_or(u32::MAX.into())
+}
+
 fn number_range(schema: &Json) -> String {
-    format!("a whole number from {} to {}", schema["minimum"].as_i64().unwrap_or(0), u32::MAX)
+    let least = schema["minimum"].as_i64().unwrap_or(0);
+    format!("a whole number from {least} to {}", largest(schema))
 }
 
 fn wrong_type(kind: &ValueKind, schema: &Json, path: &str) -> String {

@@ -55,6 +55,7 @@ const WRONG_FILES: &[(&str, &str)] = &[
     ),
     ("[limits]\nmax_connections = 1.5", "1.5 is not a whole number"),
     ("[limits]\nmax_subscriptions = 0", "0 is not a whole number from 1 to"),
+    ("[deflate]\nlevel = 10", "10 is not a whole number from 1 to 9"),
     (
         "[log]\nformat = \"jsn\"",
         "\"jsn\" is not one of \"auto\", \"json\", \"pretty\"; did you mean \"json\"?",
