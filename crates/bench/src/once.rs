@@ -128,7 +128,7 @@ fn of_crowd(outcome: &Outcome) -> Measurement {
         memory_kb_per_connection: all.kb_per_connection(),
         connects_per_second: all.open as f64 / all.connect_seconds,
         cpu_us_per_handshake: all.connect_cpu_seconds * 1e6 / all.clients as f64,
-        closed: all.open.saturating_sub(all.result.open),
+        closed: all.open.saturating_sub(all.result.still_open),
         crowd: Some(outcome.clone()),
         ..Measurement::default()
     }

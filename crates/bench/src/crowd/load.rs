@@ -75,7 +75,7 @@ fn open(clients: &Clients) -> usize {
 fn result(clients: &Clients, published: u64) -> Served {
     let verdict = clients.verdict(published);
     Served {
-        open: open(clients),
+        still_open: open(clients),
         served: clients.served(published),
         lost: verdict.lost,
         duplicated: verdict.duplicated,

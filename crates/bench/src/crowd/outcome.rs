@@ -92,7 +92,7 @@ impl Outcome {
             all.connect_cpu_seconds += instance.connect_cpu_seconds;
             all.publish_cpu_seconds += instance.publish_cpu_seconds;
             let (sum, result) = (&mut all.result, &instance.result);
-            sum.open += result.open;
+            sum.still_open += result.still_open;
             sum.served += result.served;
             sum.lost += result.lost;
             sum.duplicated += result.duplicated;
@@ -119,7 +119,7 @@ mod tests {
 
     fn instance(clients: usize, served: usize, last_ms: f64) -> Instance {
         let lost = (clients - served) as u64;
-        let result = Served { open: clients, served, lost, last_ms, ..Served::default() };
+        let result = Served { still_open: clients, served, lost, last_ms, ..Served::default() };
         let (grown_kb, gauge) = (clients as u64, clients as u64);
         Instance { clients, open: clients, grown_kb, gauge, result, ..Instance::default() }
     }
@@ -137,5 +137,14 @@ mod tests {
         let last = table.lines().last().unwrap_or_default();
         let words: Vec<&str> = last.split_whitespace().collect();
         assert_eq!(words[..6], ["all", "1,500", "1,500", "1,500", "1,499", "1"], "{table}");
+    }
+
+    #[test]
+    fn an_outcome_is_read_back_from_its_json() {
+        let instance = instance(1_000, 990, 7.5);
+        let outcome = Outcome { connect_seconds: 1.5, instances: vec![instance] };
+        let json = serde_json::to_string(&outcome).unwrap();
+        let read: Outcome = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&read).unwrap(), json);
     }
 }

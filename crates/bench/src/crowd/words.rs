@@ -40,8 +40,9 @@ pub enum Report {
 /// How the clients of one load process were served.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Served {
-    /// Connections that are still open.
-    pub open: usize,
+    /// Connections that are still open. Beside the instance's `open` in one JSON object,
+    /// hence a name of its own.
+    pub still_open: usize,
     /// Clients that got each event once and in order.
     pub served: usize,
     /// Events that never arrived, over all clients.
