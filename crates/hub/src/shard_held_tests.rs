@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::{Guest, Rig, begin};
-use crate::broadcast::{Broadcast, ChannelKey, SlowConsumer::Disconnect};
+use crate::broadcast::SlowConsumer::{self, Disconnect};
+use crate::broadcast::{Broadcast, ChannelKey};
 use crate::config::HubConfig;
+use crate::connection::Flush;
 use crate::held::Release;
 use crate::hub::Hub;
 use crate::testing::{Call, TestSocket, event, metrics, notice};
@@ -144,6 +146,40 @@ async fn a_bound_ends_the_holding_and_keeps_the_order() {
     assert!(other.1.texts().is_empty(), "the other channel is not over its bound");
     rig.release(Release::All).await;
     assert_eq!((numbers(&guest), numbers(&other)), (b"0123".to_vec(), b"o".to_vec()));
+}
+
+/// Publishes to many channels of one guest, whose socket takes some of each write and
+/// the rest before the next message comes.
+async fn prompt_client_of_many_channels(policy: SlowConsumer) -> (Rig, Guest) {
+    const TAKES: usize = 16 << 10;
+    let mut rig = Rig::of(HubConfig { outbox_limit: 128 << 10, ..HubConfig::default() });
+    let channels: Vec<u64> = (0..100).collect();
+    let guest = joined(&mut rig, &channels).await;
+    let text = "x".repeat(1000);
+    for channel in channels.iter().cycle().take(500) {
+        guest.1.set_room(TAKES);
+        send(&rig.hub, calm(MINUTE, event(*channel, &text, policy))).await;
+        rig.read().await;
+        guest.1.set_room(usize::MAX);
+        while guest.0.connection().flush() == Flush::More {}
+    }
+    guest.1.set_room(TAKES);
+    rig.release(Release::All).await;
+    guest.1.set_room(usize::MAX);
+    while guest.0.connection().flush() == Flush::More {}
+    (rig, guest)
+}
+
+#[tokio::test]
+async fn holding_alone_makes_no_client_slow() {
+    for policy in [Disconnect, SlowConsumer::DropOldest] {
+        let (rig, guest) = prompt_client_of_many_channels(policy).await;
+        assert_eq!(guest.0.connection().closing(), None, "{policy:?}");
+        assert_eq!(rig.metrics.dropped_oldest.get(), 0);
+        assert_eq!(guest.1.texts().len(), 500);
+        let writes = guest.1.calls().len();
+        assert!(writes < 100, "{writes} writes: it is held all the same");
+    }
 }
 
 #[tokio::test]
