@@ -36,6 +36,12 @@ const OUTBOX_SHARE: usize = 2;
 /// What a held message costs beside its frames. Twice its size, because a list that
 /// grows doubles.
 const MESSAGE_OVERHEAD: usize = 2 * size_of::<Broadcast>();
+/// What a channel costs beside that. A list begins with room for four messages, of
+/// which the first one is charged two. A map that has just grown is a little less than
+/// half full, and so is each node of a tree that has just been split.
+const CHANNEL_OVERHEAD: usize = 2 * size_of::<Broadcast>()
+    + (size_of::<(ChannelKey, HeldChannel)>() + 1) * 16 / 7
+    + size_of::<(Instant, ChannelKey)>() * 3;
 
 pub(crate) struct Held {
     made: Instant,
@@ -102,10 +108,11 @@ impl Held {
     /// any longer because a bound is reached.
     pub(crate) fn hold(&mut self, broadcast: Broadcast, every: Duration) -> Option<Release> {
         let key = broadcast.channel;
-        let cost = Cost::of(&broadcast);
+        let mut cost = Cost::of(&broadcast);
         let channel = self.channels.entry(key).or_insert_with(|| {
             let moment = moment_after(self.made, Instant::now(), every);
             self.moments.insert((moment, key));
+            cost.memory += CHANNEL_OVERHEAD;
             HeldChannel { moment, cost: Cost::default(), messages: Vec::new() }
         });
         channel.messages.push(broadcast);

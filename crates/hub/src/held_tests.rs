@@ -35,7 +35,8 @@ fn texts<const N: usize>(all: [(u64, &str); N]) -> Vec<(u64, String)> {
 
 impl Held {
     fn check(&self) {
-        let mut cost = Cost::default();
+        let memory = self.channels.len() * CHANNEL_OVERHEAD;
+        let mut cost = Cost { memory, outbox: 0 };
         for message in self.channels.values().flat_map(|channel| &channel.messages) {
             cost += Cost::of(message);
         }
@@ -122,10 +123,30 @@ fn a_channel_holds_no_more_than_a_turn() {
     let mut held = held();
     let (count, full) = fill(&mut held, |_| 1);
     assert_eq!(full, Release::Channel(key(1)));
-    assert_eq!(count, TURN_BYTES.div_ceil(1004 + MESSAGE_OVERHEAD));
+    assert_eq!(count, (TURN_BYTES - CHANNEL_OVERHEAD).div_ceil(1004 + MESSAGE_OVERHEAD));
     assert_eq!(held.hold(event(2, "b", Disconnect), TENTH), None);
     held.release(full, &mut Turn::default());
     held.check();
+}
+
+/// What a channel of so many messages without a byte has taken of the allocator, but
+/// for the map and the tree that all channels share.
+fn list_bytes(held: &Held, channel: u64) -> usize {
+    held.channels[&key(channel)].messages.capacity() * size_of::<Broadcast>()
+}
+
+#[test]
+fn what_a_channel_is_charged_covers_what_it_costs() {
+    let mut held = held();
+    let map = (size_of::<(ChannelKey, HeldChannel)>() + 1) * 16 / 7;
+    // A node has room for eleven and holds five at least; the nodes above are a sixth.
+    let node = 11 * size_of::<(Instant, ChannelKey)>() + 2 * size_of::<usize>();
+    let shared = map + node.div_ceil(5) + node.div_ceil(30);
+    for _ in 0..300 {
+        assert_eq!(held.hold(event(1, "", Disconnect), TENTH), None);
+        let list = list_bytes(&held, 1);
+        assert!(held.cost.memory >= list + shared, "{list} bytes");
+    }
 }
 
 #[test]
@@ -141,7 +162,7 @@ fn all_together_hold_no_more_than_their_share_of_the_queue() {
     let mut held = Held::new(&HubConfig { queue_bytes: 400_000, ..HubConfig::default() });
     let (count, full) = fill(&mut held, |number| number as u64);
     assert_eq!(full, Release::All);
-    assert_eq!(count, 100_000_usize.div_ceil(1004 + MESSAGE_OVERHEAD));
+    assert_eq!(count, 100_000_usize.div_ceil(1004 + MESSAGE_OVERHEAD + CHANNEL_OVERHEAD));
     held.release(full, &mut Turn::default());
     held.check();
     assert_eq!(held.cost, Cost::default());
