@@ -198,6 +198,43 @@ async fn what_would_have_been_written_together_anyway_is_not_counted() {
     assert_eq!(rig.metrics.coalesced.get(), 2, "three large ones shared a write");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_busy_queue_keeps_no_moment_waiting() {
+    let mut rig = Rig::new();
+    let guest = joined(&mut rig, &[1, 2]).await;
+    rig.publish_calm(1, "held").await;
+    rig.publish(2, "at once").await;
+    rig.read().await;
+    assert_eq!(guest.1.texts(), ["at once"]);
+    // The task finds messages in its queue when it looks for them after the moment.
+    tokio::time::advance(MINUTE).await;
+    rig.publish(2, "busy").await;
+    rig.read().await;
+    assert_eq!(guest.1.texts(), ["at once", "busy", "held"]);
+    assert_eq!(rig.task.held.next_moment(), None);
+}
+
+#[tokio::test]
+async fn the_bound_of_all_channels_ends_the_holding_of_all() {
+    let mut rig = Rig::new();
+    let channels: Vec<u64> = (0..10).collect();
+    let guest = joined(&mut rig, &channels).await;
+    let large = "x".repeat(100_000);
+    for channel in &channels[..5] {
+        rig.publish_calm(*channel, &large).await;
+    }
+    rig.read().await;
+    assert!(guest.1.calls().is_empty(), "they are less than half an outbox");
+    for channel in &channels[5..] {
+        rig.publish_calm(*channel, &channel.to_string().repeat(30_000)).await;
+    }
+    rig.read().await;
+    let firsts: Vec<u8> = guest.1.texts().iter().map(|text| text.as_bytes()[0]).collect();
+    assert_eq!(firsts, b"xxxxx5", "the sixth is the first beyond, and the others begin anew");
+    assert_eq!(guest.1.calls(), [Call::Vectored(6)]);
+    assert_eq!(rig.metrics.coalesced.get(), 5);
+}
+
 #[tokio::test]
 async fn from_the_end_of_the_holding_on_events_go_at_once() {
     let mut rig = Rig::new();
