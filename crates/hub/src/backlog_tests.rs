@@ -269,21 +269,16 @@ fn the_latest_takes_the_place_of_the_older_of_its_item_alone() {
 #[test]
 fn the_latest_does_not_overtake_a_reply() {
     let mut backlog = Backlog::new(metrics());
-    for (name, kind) in [
-        ("x1", latest(A, 1)),
-        ("reply", Kind::Reply),
-        ("x2", latest(A, 1)),
-        ("y1", latest(A, 2)),
-        ("x3", latest(A, 1)),
-        ("gap", Kind::Reply),
-        ("y2", latest(A, 2)),
-    ] {
-        backlog.push(text(name), kind, NO_LIMIT).unwrap();
-    }
-    assert_eq!(backlog.metrics.conflated.get(), 1);
-    // The first of an item leaves, and the place of the second is still known.
+    let push = |backlog: &mut Backlog, all: &[(&str, Kind)]| {
+        all.iter().for_each(|(name, kind)| backlog.push(text(name), *kind, NO_LIMIT).unwrap());
+    };
+    let (x, y) = (latest(A, 1), latest(A, 2));
+    push(&mut backlog, &[("x1", x), ("reply", Kind::Reply), ("x2", x)]);
+    assert_eq!(backlog.metrics.conflated.get(), 0);
+    // The first of the item leaves, and the place of the second is still known.
     backlog.advance(text("x1").len());
-    backlog.push(text("y3"), latest(A, 2), NO_LIMIT).unwrap();
+    push(&mut backlog, &[("y1", y), ("x3", x), ("gap", Kind::Reply), ("y2", y), ("y3", y)]);
+    assert_eq!(backlog.metrics.conflated.get(), 2);
     assert_eq!(texts(&mut backlog), ["reply", "x3", "y1", "gap", "y3"]);
     assert_eq!(backlog.waiting_bytes, 0);
 }
