@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::broadcast::{ChannelKey, SlowConsumer};
+use crate::broadcast::{Broadcast, ChannelKey, SlowConsumer};
 use crate::metrics::HubMetrics;
 use crate::waiting::{Waiting, cost};
 
@@ -48,6 +48,15 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// What a channel's message is on a connection.
+    pub(crate) fn of(message: &Broadcast) -> Self {
+        match (message.received, message.policy, message.item) {
+            (None, ..) => Self::Reply,
+            (_, SlowConsumer::KeepLatest, Some(item)) => Self::Latest(message.channel, item),
+            (_, policy, _) => Self::Event(message.channel, policy),
+        }
+    }
+
     /// How many deliveries it counts for: a reply is none.
     pub(crate) fn events(self) -> u64 {
         u64::from(matches!(self, Self::Event(..) | Self::Latest(..)))

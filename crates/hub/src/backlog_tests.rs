@@ -267,6 +267,38 @@ fn the_latest_takes_the_place_of_the_older_of_its_item_alone() {
 }
 
 #[test]
+fn the_latest_does_not_overtake_a_reply() {
+    let mut backlog = Backlog::new(metrics());
+    let push = |backlog: &mut Backlog, all: &[(&str, Kind)]| {
+        all.iter().for_each(|(name, kind)| backlog.push(text(name), *kind, NO_LIMIT).unwrap());
+    };
+    let (x, y) = (latest(A, 1), latest(A, 2));
+    push(&mut backlog, &[("x1", x), ("reply", Kind::Reply), ("x2", x)]);
+    assert_eq!(backlog.metrics.conflated.get(), 0);
+    // The first of the item leaves, and the place of the second is still known.
+    backlog.advance(text("x1").len());
+    push(&mut backlog, &[("y1", y), ("x3", x), ("gap", Kind::Reply), ("y2", y), ("y3", y)]);
+    assert_eq!(backlog.metrics.conflated.get(), 2);
+    assert_eq!(texts(&mut backlog), ["reply", "x3", "y1", "gap", "y3"]);
+    assert_eq!(backlog.waiting_bytes, 0);
+}
+
+#[test]
+fn versions_on_both_sides_of_a_reply_make_room_like_any_other() {
+    let limit = 4 * (ENTRY_OVERHEAD + INDEX_OVERHEAD + 4);
+    let mut backlog = Backlog::new(metrics());
+    for number in 0..100 {
+        backlog.push(text(&format!("{number:02}")), keep_latest(A), limit).unwrap();
+        if number < 3 {
+            backlog.push(text("r"), Kind::Reply, limit).unwrap();
+        }
+        assert!(backlog.waiting_bytes <= limit);
+    }
+    assert_eq!(texts(&mut backlog), ["r", "r", "02", "r", "99"]);
+    assert_eq!(backlog.take_losses()[0].dropped, 2);
+}
+
+#[test]
 fn one_without_an_item_is_given_up_like_any_other() {
     let mut backlog = Backlog::new(metrics());
     for (name, kind) in [("n1", without_item(A)), ("x1", latest(A, 1)), ("n2", without_item(A))] {
@@ -316,7 +348,7 @@ fn a_latest_that_grew_keeps_its_place_up_to_the_limit_and_no_further() {
     let build = |len| {
         let mut backlog = Backlog::new(metrics());
         backlog.push(frame_of(20, 'a'), keep_latest(A), limit).unwrap();
-        backlog.push(text("r1"), Kind::Reply, limit).unwrap();
+        backlog.push(text("c1"), disconnect(ChannelKey(3)), limit).unwrap();
         backlog.push(text("b1"), drop_oldest(B), limit).unwrap();
         backlog.push(frame_of(len, 'A'), keep_latest(A), limit).unwrap();
         backlog
@@ -327,10 +359,10 @@ fn a_latest_that_grew_keeps_its_place_up_to_the_limit_and_no_further() {
     let mut beyond = build(201);
     assert!(beyond.waiting_bytes <= limit);
     assert_eq!(beyond.metrics.conflated.get(), 1);
-    assert_eq!(texts(&mut beyond), ["r1", &"A".repeat(197)]);
+    assert_eq!(texts(&mut beyond), ["c1", &"A".repeat(197)]);
     assert_eq!(beyond.take_losses()[0].channel, B);
     let mut hopeless = build(500);
-    assert_eq!(texts(&mut hopeless), ["r1"]);
+    assert_eq!(texts(&mut hopeless), ["c1"]);
     assert_eq!(hopeless.take_losses().len(), 2);
 }
 

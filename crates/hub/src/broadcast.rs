@@ -161,6 +161,13 @@ impl Frames {
         }
     }
 
+    /// The largest that any member may get.
+    pub(crate) fn largest(&self) -> Option<&Bytes> {
+        let compressed = self.compressed.iter().flat_map(|all| all.raw.iter().chain(&all.envelope));
+        let all = [&self.raw, &self.quiet, &self.envelope].into_iter().chain(compressed);
+        all.flatten().max_by_key(|frame| frame.len())
+    }
+
     /// Bytes held by all frames together. The quiet form never has a buffer of its
     /// own, and a notice has one buffer for both modes.
     pub(crate) fn held_bytes(&self) -> usize {
@@ -253,5 +260,21 @@ mod tests {
             compressed.insert(form, window, Bytes::from(vec![0; len]));
         }
         assert_eq!(Frames::event(bytes(3), bytes(4)).compressed(compressed).held_bytes(), 157);
+    }
+
+    #[test]
+    fn the_largest_is_the_largest_of_any_encoding() {
+        let bytes = |len| Some(Bytes::from(vec![0; len]));
+        let largest = |frames: &Frames| frames.largest().map(Bytes::len);
+        assert_eq!(largest(&Frames::default()), None);
+        assert_eq!(largest(&Frames::event(bytes(3), bytes(4))), Some(4));
+        assert_eq!(largest(&Frames::event(bytes(3), None)), Some(3));
+        assert_eq!(largest(&Frames::notice(Bytes::from(vec![0; 5]))), Some(5));
+        let mut compressed = Compressed::default();
+        compressed.insert(Form::Raw, Window::Narrow, Bytes::from(vec![0; 6]));
+        let frames = Frames::event(None, bytes(4)).compressed(compressed.clone());
+        assert_eq!(largest(&frames), Some(6));
+        compressed.insert(Form::Envelope, Window::Wide, Bytes::from(vec![0; 7]));
+        assert_eq!(largest(&Frames::default().compressed(compressed)), Some(7));
     }
 }

@@ -195,6 +195,10 @@ impl Story {
             let mut parts = text.split('|');
             let number: u32 = parts.next().unwrap().parse().unwrap();
             let event = parts.next().unwrap().split_once(':');
+            if event.is_none() {
+                let newer = all.iter().find(|(before, _)| *before > number);
+                assert_eq!(newer, None, "it has overtaken reply {number}");
+            }
             all.push((number, event.is_none()));
             let event = event.map(|(channel, item)| (channel.parse().unwrap(), item.parse().ok()));
             if let Some(event) = event {

@@ -8,27 +8,45 @@
 //! What is held has left the shard's queue and given its room there back. Otherwise
 //! what waits for a moment a minute away could fill the queue, and the fan-out would
 //! wait for room on behalf of every channel. So memory has a bound of its own here:
-//! a channel may hold the bytes of a turn, and all together [a share](SHARE) of what
-//! the queue may. Reaching a bound waits for nobody either: it ends the holding early.
+//! a channel may hold the bytes of a turn, and all together [a share](QUEUE_SHARE) of
+//! what the queue may.
+//!
+//! A member of all channels gets all that is held in one moment, and no client reads
+//! in that moment. So all together hold no more than [a share](OUTBOX_SHARE) of an
+//! outbox either: else the holding alone would close clients that are not slow.
+//! Reaching a bound waits for nobody: it ends the holding early.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::{AddAssign, SubAssign};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backlog::Kind;
 use crate::broadcast::{Broadcast, ChannelKey};
+use crate::config::HubConfig;
 use crate::turn::{TURN_BYTES, Turn};
+use crate::waiting;
 
 /// The part of the queue's bytes that may be held beside it.
-const SHARE: usize = 4;
+const QUEUE_SHARE: usize = 4;
+/// The part of an outbox that one moment may take. The rest is for what comes in that
+/// moment anyway.
+const OUTBOX_SHARE: usize = 2;
 /// What a held message costs beside its frames. Twice its size, because a list that
 /// grows doubles.
 const MESSAGE_OVERHEAD: usize = 2 * size_of::<Broadcast>();
+/// What a channel costs beside that. A list begins with room for four messages, of
+/// which the first one is charged two. A map that has just grown is a little less than
+/// half full, and so is each node of a tree that has just been split.
+const CHANNEL_OVERHEAD: usize = 2 * size_of::<Broadcast>()
+    + (size_of::<(ChannelKey, HeldChannel)>() + 1) * 16 / 7
+    + size_of::<(Instant, ChannelKey)>() * 3;
 
 pub(crate) struct Held {
     made: Instant,
-    limit: usize,
-    bytes: usize,
+    limit: Cost,
+    cost: Cost,
     /// Only channels that hold something.
     channels: HashMap<ChannelKey, HeldChannel>,
     /// Each of them once, the next to be due first.
@@ -38,8 +56,16 @@ pub(crate) struct Held {
 
 struct HeldChannel {
     moment: Instant,
-    bytes: usize,
+    cost: Cost,
     messages: Vec<Broadcast>,
+}
+
+/// What is charged for held messages, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Cost {
+    memory: usize,
+    /// Of the outbox of a member that gets all of them, in the largest encoding.
+    outbox: usize,
 }
 
 /// Which messages are held no longer.
@@ -53,12 +79,14 @@ pub(crate) enum Release {
 }
 
 impl Held {
-    /// Holds nothing yet; `queue_bytes` is what the shard's queue may.
-    pub(crate) fn new(queue_bytes: usize) -> Self {
+    /// Holds nothing yet.
+    pub(crate) fn new(config: &HubConfig) -> Self {
+        let memory = config.queue_bytes / QUEUE_SHARE;
+        let outbox = config.outbox_limit / OUTBOX_SHARE;
         Self {
             made: Instant::now(),
-            limit: queue_bytes / SHARE,
-            bytes: 0,
+            limit: Cost { memory, outbox },
+            cost: Cost::default(),
             channels: HashMap::new(),
             moments: BTreeSet::new(),
             ended: false,
@@ -80,19 +108,20 @@ impl Held {
     /// any longer because a bound is reached.
     pub(crate) fn hold(&mut self, broadcast: Broadcast, every: Duration) -> Option<Release> {
         let key = broadcast.channel;
-        let cost = broadcast.frames.held_bytes() + MESSAGE_OVERHEAD;
+        let mut cost = Cost::of(&broadcast);
         let channel = self.channels.entry(key).or_insert_with(|| {
             let moment = moment_after(self.made, Instant::now(), every);
             self.moments.insert((moment, key));
-            HeldChannel { moment, bytes: 0, messages: Vec::new() }
+            cost.memory += CHANNEL_OVERHEAD;
+            HeldChannel { moment, cost: Cost::default(), messages: Vec::new() }
         });
         channel.messages.push(broadcast);
-        channel.bytes += cost;
-        self.bytes += cost;
-        if self.bytes >= self.limit {
+        channel.cost += cost;
+        self.cost += cost;
+        if self.cost.memory >= self.limit.memory || self.cost.outbox >= self.limit.outbox {
             return Some(Release::All);
         }
-        (channel.bytes >= TURN_BYTES).then_some(Release::Channel(key))
+        (channel.cost.memory >= TURN_BYTES).then_some(Release::Channel(key))
     }
 
     /// Whether [`Self::release`] would find anything.
@@ -122,7 +151,7 @@ impl Held {
     fn release_channel(&mut self, key: ChannelKey, turn: &mut Turn) {
         let Some(channel) = self.channels.remove(&key) else { return };
         self.moments.remove(&(channel.moment, key));
-        self.bytes -= channel.bytes;
+        self.cost -= channel.cost;
         for broadcast in channel.messages {
             turn.add(broadcast);
         }
@@ -131,6 +160,30 @@ impl Held {
     /// From now on nothing is held any more; what is held must be released.
     pub(crate) fn end(&mut self) {
         self.ended = true;
+    }
+}
+
+impl Cost {
+    fn of(broadcast: &Broadcast) -> Self {
+        let kind = Kind::of(broadcast);
+        Self {
+            memory: broadcast.frames.held_bytes() + MESSAGE_OVERHEAD,
+            outbox: broadcast.frames.largest().map_or(0, |frame| waiting::cost(frame, kind)),
+        }
+    }
+}
+
+impl AddAssign for Cost {
+    fn add_assign(&mut self, more: Self) {
+        self.memory += more.memory;
+        self.outbox += more.outbox;
+    }
+}
+
+impl SubAssign for Cost {
+    fn sub_assign(&mut self, less: Self) {
+        self.memory -= less.memory;
+        self.outbox -= less.outbox;
     }
 }
 

@@ -1,14 +1,17 @@
 //! Tests of what is held: until when, in which order, and within which bounds.
 
-use super::*;
-use crate::broadcast::SlowConsumer::Disconnect;
-use crate::testing::{event, notice};
+use bytes::Bytes;
 
-const QUEUE: usize = 32 << 20;
+use super::*;
+use crate::broadcast::Frames;
+use crate::broadcast::SlowConsumer::{Disconnect, KeepLatest};
+use crate::testing::{event, notice};
+use crate::waiting::{ENTRY_OVERHEAD, INDEX_OVERHEAD};
+
 const TENTH: Duration = Duration::from_millis(100);
 
 fn held() -> Held {
-    Held::new(QUEUE)
+    Held::new(&HubConfig::default())
 }
 
 fn key(channel: u64) -> ChannelKey {
@@ -32,8 +35,12 @@ fn texts<const N: usize>(all: [(u64, &str); N]) -> Vec<(u64, String)> {
 
 impl Held {
     fn check(&self) {
-        let bytes: usize = self.channels.values().map(|channel| channel.bytes).sum();
-        assert_eq!(self.bytes, bytes);
+        let memory = self.channels.len() * CHANNEL_OVERHEAD;
+        let mut cost = Cost { memory, outbox: 0 };
+        for message in self.channels.values().flat_map(|channel| &channel.messages) {
+            cost += Cost::of(message);
+        }
+        assert_eq!(self.cost, cost);
         let moments: BTreeSet<_> =
             self.channels.iter().map(|(key, channel)| (channel.moment, *key)).collect();
         assert_eq!(self.moments, moments);
@@ -77,7 +84,7 @@ async fn channels_of_one_interval_and_of_its_parts_are_due_together() {
     held.hold(event(1, "a3", Disconnect), TENTH);
     let due = released(&mut held, Release::Due(start + 3 * TENTH));
     assert_eq!(due, texts([(1, "a3"), (3, "c1")]));
-    assert_eq!((held.next_moment(), held.bytes), (None, 0));
+    assert_eq!((held.next_moment(), held.cost), (None, Cost::default()));
     held.check();
 }
 
@@ -96,16 +103,15 @@ fn a_channel_is_released_alone_and_begins_anew() {
     held.check();
     assert_eq!(released(&mut held, Release::All), texts([(1, "a3"), (2, "b1")]));
     assert!(!held.has(Release::All));
-    assert_eq!((held.next_moment(), held.bytes), (None, 0));
+    assert_eq!((held.next_moment(), held.cost), (None, Cost::default()));
 }
 
 /// Holds events of 1,004 bytes until a bound is reached; answers how many and which.
-fn fill(held: &mut Held, bound: usize, channel: impl Fn(usize) -> u64) -> (usize, Release) {
+fn fill(held: &mut Held, channel: impl Fn(usize) -> u64) -> (usize, Release) {
     let large = "x".repeat(1000);
     for number in 1..10_000 {
-        let full = held.hold(event(channel(number), &large, Disconnect), TENTH);
-        assert_eq!(full.is_some(), held.bytes >= bound);
-        if let Some(full) = full {
+        if let Some(full) = held.hold(event(channel(number), &large, Disconnect), TENTH) {
+            held.check();
             return (number, full);
         }
     }
@@ -115,12 +121,32 @@ fn fill(held: &mut Held, bound: usize, channel: impl Fn(usize) -> u64) -> (usize
 #[test]
 fn a_channel_holds_no_more_than_a_turn() {
     let mut held = held();
-    let (count, full) = fill(&mut held, TURN_BYTES, |_| 1);
+    let (count, full) = fill(&mut held, |_| 1);
     assert_eq!(full, Release::Channel(key(1)));
-    assert_eq!(count, TURN_BYTES.div_ceil(1004 + MESSAGE_OVERHEAD));
+    assert_eq!(count, (TURN_BYTES - CHANNEL_OVERHEAD).div_ceil(1004 + MESSAGE_OVERHEAD));
     assert_eq!(held.hold(event(2, "b", Disconnect), TENTH), None);
     held.release(full, &mut Turn::default());
     held.check();
+}
+
+/// What a channel of so many messages without a byte has taken of the allocator, but
+/// for the map and the tree that all channels share.
+fn list_bytes(held: &Held, channel: u64) -> usize {
+    held.channels[&key(channel)].messages.capacity() * size_of::<Broadcast>()
+}
+
+#[test]
+fn what_a_channel_is_charged_covers_what_it_costs() {
+    let mut held = held();
+    let map = (size_of::<(ChannelKey, HeldChannel)>() + 1) * 16 / 7;
+    // A node has room for eleven and holds five at least; the nodes above are a sixth.
+    let node = 11 * size_of::<(Instant, ChannelKey)>() + 2 * size_of::<usize>();
+    let shared = map + node.div_ceil(5) + node.div_ceil(30);
+    for _ in 0..300 {
+        assert_eq!(held.hold(event(1, "", Disconnect), TENTH), None);
+        let list = list_bytes(&held, 1);
+        assert!(held.cost.memory >= list + shared, "{list} bytes");
+    }
 }
 
 #[test]
@@ -132,14 +158,35 @@ fn small_messages_count_for_more_than_their_frames() {
 }
 
 #[test]
-fn all_together_hold_no_more_than_their_share() {
-    let mut held = Held::new(400_000);
-    let (count, full) = fill(&mut held, 100_000, |number| number as u64);
+fn all_together_hold_no_more_than_their_share_of_the_queue() {
+    let mut held = Held::new(&HubConfig { queue_bytes: 400_000, ..HubConfig::default() });
+    let (count, full) = fill(&mut held, |number| number as u64);
     assert_eq!(full, Release::All);
-    assert_eq!(count, 100_000_usize.div_ceil(1004 + MESSAGE_OVERHEAD));
+    assert_eq!(count, 100_000_usize.div_ceil(1004 + MESSAGE_OVERHEAD + CHANNEL_OVERHEAD));
     held.release(full, &mut Turn::default());
     held.check();
-    assert_eq!(held.bytes, 0);
+    assert_eq!(held.cost, Cost::default());
+}
+
+#[test]
+fn all_together_hold_no_more_than_half_an_outbox() {
+    let mut held = Held::new(&HubConfig { outbox_limit: 128 << 10, ..HubConfig::default() });
+    let (count, full) = fill(&mut held, |number| number as u64 % 50);
+    assert_eq!(full, Release::All);
+    assert_eq!(count, (64_usize << 10).div_ceil(1004 + ENTRY_OVERHEAD));
+    held.release(full, &mut Turn::default());
+    assert_eq!(held.cost, Cost::default());
+}
+
+#[test]
+fn of_an_outbox_is_charged_what_would_wait_there() {
+    let bytes = |len| Some(Bytes::from(vec![0; len]));
+    let frames = Frames::event(bytes(100), bytes(300));
+    let envelope = Broadcast { frames, ..event(1, "", Disconnect) };
+    assert_eq!(Cost::of(&envelope).outbox, 300 + ENTRY_OVERHEAD);
+    let latest = Broadcast { policy: KeepLatest, ..envelope };
+    assert_eq!(Cost::of(&latest).outbox, 300 + ENTRY_OVERHEAD + INDEX_OVERHEAD);
+    assert_eq!(Cost::of(&latest).memory, 400 + MESSAGE_OVERHEAD);
 }
 
 #[test]

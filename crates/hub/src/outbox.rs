@@ -12,7 +12,7 @@ use redcast_protocol::CloseCode;
 use redcast_wire::close_frame;
 
 use crate::backlog::{Backlog, Full, Kind, Loss};
-use crate::broadcast::{Broadcast, Encoding, SlowConsumer};
+use crate::broadcast::{Broadcast, Encoding};
 use crate::metrics::HubMetrics;
 use crate::socket::Socket;
 
@@ -54,12 +54,7 @@ impl Share<'_> {
     fn frames(&self, encoding: Encoding) -> impl Iterator<Item = (&Bytes, Kind)> + Clone {
         self.picks.iter().filter_map(move |&pick| {
             let event = &self.events[pick as usize];
-            let kind = match (event.received, event.policy, event.item) {
-                (None, ..) => Kind::Reply,
-                (_, SlowConsumer::KeepLatest, Some(item)) => Kind::Latest(event.channel, item),
-                (_, policy, _) => Kind::Event(event.channel, policy),
-            };
-            event.frames.get(encoding).map(|frame| (frame, kind))
+            event.frames.get(encoding).map(|frame| (frame, Kind::of(event)))
         })
     }
 }

@@ -57,7 +57,7 @@ impl ShardTask {
         // The slots fill from 0, so of few members the first is pinged half a round
         // after the start, and not at once: who has just come has shown that it lives.
         let phase = common.config.ping_phases() / 2;
-        let held = Held::new(common.config.queue_bytes);
+        let held = Held::new(&common.config);
         let shard = Shard { common, members: Slab::new(), channels: HashMap::new() };
         Self { desk, waiting, shard, held, ping: ping_frame(&[]), phase }
     }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::{Guest, Rig, begin};
-use crate::broadcast::{Broadcast, ChannelKey, SlowConsumer::Disconnect};
+use crate::broadcast::SlowConsumer::{self, Disconnect};
+use crate::broadcast::{Broadcast, ChannelKey};
 use crate::config::HubConfig;
+use crate::connection::Flush;
 use crate::held::Release;
 use crate::hub::Hub;
 use crate::testing::{Call, TestSocket, event, metrics, notice};
@@ -146,6 +148,40 @@ async fn a_bound_ends_the_holding_and_keeps_the_order() {
     assert_eq!((numbers(&guest), numbers(&other)), (b"0123".to_vec(), b"o".to_vec()));
 }
 
+/// Publishes to many channels of one guest, whose socket takes some of each write and
+/// the rest before the next message comes.
+async fn prompt_client_of_many_channels(policy: SlowConsumer) -> (Rig, Guest) {
+    const TAKES: usize = 16 << 10;
+    let mut rig = Rig::of(HubConfig { outbox_limit: 128 << 10, ..HubConfig::default() });
+    let channels: Vec<u64> = (0..100).collect();
+    let guest = joined(&mut rig, &channels).await;
+    let text = "x".repeat(1000);
+    for channel in channels.iter().cycle().take(500) {
+        guest.1.set_room(TAKES);
+        send(&rig.hub, calm(MINUTE, event(*channel, &text, policy))).await;
+        rig.read().await;
+        guest.1.set_room(usize::MAX);
+        while guest.0.connection().flush() == Flush::More {}
+    }
+    guest.1.set_room(TAKES);
+    rig.release(Release::All).await;
+    guest.1.set_room(usize::MAX);
+    while guest.0.connection().flush() == Flush::More {}
+    (rig, guest)
+}
+
+#[tokio::test]
+async fn holding_alone_makes_no_client_slow() {
+    for policy in [Disconnect, SlowConsumer::DropOldest] {
+        let (rig, guest) = prompt_client_of_many_channels(policy).await;
+        assert_eq!(guest.0.connection().closing(), None, "{policy:?}");
+        assert_eq!(rig.metrics.dropped_oldest.get(), 0);
+        assert_eq!(guest.1.texts().len(), 500);
+        let writes = guest.1.calls().len();
+        assert!(writes < 100, "{writes} writes: it is held all the same");
+    }
+}
+
 #[tokio::test]
 async fn what_would_have_been_written_together_anyway_is_not_counted() {
     let mut rig = Rig::new();
@@ -160,6 +196,43 @@ async fn what_would_have_been_written_together_anyway_is_not_counted() {
     rig.read().await;
     assert_eq!(guest.1.texts().len(), 6);
     assert_eq!(rig.metrics.coalesced.get(), 2, "three large ones shared a write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_queue_keeps_no_moment_waiting() {
+    let mut rig = Rig::new();
+    let guest = joined(&mut rig, &[1, 2]).await;
+    rig.publish_calm(1, "held").await;
+    rig.publish(2, "at once").await;
+    rig.read().await;
+    assert_eq!(guest.1.texts(), ["at once"]);
+    // The task finds messages in its queue when it looks for them after the moment.
+    tokio::time::advance(MINUTE).await;
+    rig.publish(2, "busy").await;
+    rig.read().await;
+    assert_eq!(guest.1.texts(), ["at once", "busy", "held"]);
+    assert_eq!(rig.task.held.next_moment(), None);
+}
+
+#[tokio::test]
+async fn the_bound_of_all_channels_ends_the_holding_of_all() {
+    let mut rig = Rig::new();
+    let channels: Vec<u64> = (0..10).collect();
+    let guest = joined(&mut rig, &channels).await;
+    let large = "x".repeat(100_000);
+    for channel in &channels[..5] {
+        rig.publish_calm(*channel, &large).await;
+    }
+    rig.read().await;
+    assert!(guest.1.calls().is_empty(), "they are less than half an outbox");
+    for channel in &channels[5..] {
+        rig.publish_calm(*channel, &channel.to_string().repeat(30_000)).await;
+    }
+    rig.read().await;
+    let firsts: Vec<u8> = guest.1.texts().iter().map(|text| text.as_bytes()[0]).collect();
+    assert_eq!(firsts, b"xxxxx5", "the sixth is the first beyond, and the others begin anew");
+    assert_eq!(guest.1.calls(), [Call::Vectored(6)]);
+    assert_eq!(rig.metrics.coalesced.get(), 5);
 }
 
 #[tokio::test]

@@ -36,8 +36,12 @@ impl Rig {
     }
 
     fn with(ping_every: Duration) -> Self {
+        Self::of(HubConfig { ping_every, ..HubConfig::default() })
+    }
+
+    fn of(mut config: HubConfig) -> Self {
         let metrics = metrics();
-        let config = HubConfig { shards: 1, ping_every, ..HubConfig::default() };
+        config.shards = 1;
         let (hub, mut tasks) = Hub::new(config, metrics.clone());
         Self { hub, task: tasks.remove(0), metrics, turn: Turn::default() }
     }

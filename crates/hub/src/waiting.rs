@@ -33,7 +33,9 @@ pub(crate) struct Waiting {
     last: u32,
     /// All in front of this one are known to be undroppable.
     candidate: u32,
-    /// Where the newest event of each item waits.
+    /// Where the newest event of each item waits, if a newer one may go there: none in
+    /// front of a reply. A newer event in its place would overtake the reply, such as
+    /// the acknowledgement that nothing of the channel may follow.
     latest: HashMap<(ChannelKey, u64), u32>,
 }
 
@@ -71,6 +73,7 @@ impl Waiting {
     }
 
     /// Puts a frame behind all others; the newest of its item from now on, if it has one.
+    /// A reply is the end of all places in front of it.
     pub(crate) fn push(&mut self, frame: Bytes, kind: Kind) {
         let before = self.last;
         let at = self.entries.insert(Entry { frame, kind, before, after: NONE }) as u32;
@@ -82,7 +85,9 @@ impl Waiting {
         if self.candidate == NONE {
             self.candidate = at;
         }
-        if let Some(item) = kind.item() {
+        if kind == Kind::Reply {
+            self.latest.clear();
+        } else if let Some(item) = kind.item() {
             self.latest.insert(item, at);
         }
     }
@@ -106,13 +111,16 @@ impl Waiting {
         if self.candidate == at {
             self.candidate = after;
         }
-        if let Some(item) = kind.item() {
+        if let Some(item) = kind.item()
+            && self.latest.get(&item) == Some(&at)
+        {
             self.latest.remove(&item);
         }
         Some((frame, kind))
     }
 
-    /// Where the event of the same item waits, and how long it is.
+    /// Where the event of the same item waits whose place a newer one may take, and how
+    /// long it is.
     pub(crate) fn same_item(&self, kind: Kind) -> Option<(Place, usize)> {
         let at = *self.latest.get(&kind.item()?)?;
         Some((Place(at), self.entries.get(at as usize)?.frame.len()))

@@ -56,14 +56,20 @@ fn step() -> impl Strategy<Value = Step> {
 
 type Plain = Vec<(Bytes, Kind)>;
 
-/// Does the same to both, as a backlog would: one event waits for an item.
+/// Where a newer event of the item may go: behind the last reply, or nowhere.
+fn place(plain: &Plain, kind: Kind) -> Option<usize> {
+    let item = kind.item()?;
+    let behind = plain.iter().rposition(|(_, kind)| *kind == Kind::Reply).map_or(0, |at| at + 1);
+    let same = |(_, other): &(Bytes, Kind)| other.item() == Some(item);
+    plain[behind..].iter().position(same).map(|index| behind + index)
+}
+
+/// Does the same to both, as a backlog would: between two replies one event waits for
+/// an item.
 fn take(step: Step, number: usize, waiting: &mut Waiting, plain: &mut Plain) {
     let frame = text_frame(number.to_string().as_bytes());
-    let same = |plain: &Plain, kind: Kind| {
-        kind.item().and_then(|item| plain.iter().position(|(_, other)| other.item() == Some(item)))
-    };
     match step {
-        Step::Push(kind) => match (waiting.same_item(kind), same(plain, kind)) {
+        Step::Push(kind) => match (waiting.same_item(kind), place(plain, kind)) {
             (Some((place, len)), Some(index)) => {
                 assert_eq!(len, plain[index].0.len());
                 waiting.replace(place, frame.clone());
@@ -89,8 +95,9 @@ fn take(step: Step, number: usize, waiting: &mut Waiting, plain: &mut Plain) {
             }
         }
         Step::RemoveSame(kind) => {
-            if let Some((place, _)) = waiting.same_item(kind) {
-                let index = same(plain, kind).unwrap();
+            let (found, index) = (waiting.same_item(kind), place(plain, kind));
+            assert_eq!(found.is_some(), index.is_some());
+            if let (Some((place, _)), Some(index)) = (found, index) {
                 assert_eq!(waiting.remove(place), Some(plain.remove(index)));
             }
         }
@@ -110,7 +117,8 @@ proptest! {
             let all: Plain = waiting.iter().map(|(frame, kind)| (frame.clone(), kind)).collect();
             prop_assert_eq!(&all, &plain);
             prop_assert_eq!(waiting.is_empty(), plain.is_empty());
-            let items = plain.iter().filter(|(_, kind)| kind.item().is_some()).count();
+            let open = plain.iter().rev().take_while(|(_, kind)| *kind != Kind::Reply);
+            let items = open.filter(|(_, kind)| kind.item().is_some()).count();
             prop_assert_eq!(waiting.latest.len(), items, "the index holds no more than waits");
         }
     }
