@@ -95,8 +95,12 @@ fn push(
 ) -> Result<bool, WireError> {
     let mut ended = true;
     while !input.is_empty() || (!ended && output.len() == output.capacity()) {
-        let free = limit.saturating_add(1).saturating_sub(output.len());
-        output.reserve_exact(free.min(output.len().max(CHUNK)));
+        // Only where none is left, or a message of many small last blocks, which take a
+        // pass each, would be copied at every one of them.
+        if output.len() == output.capacity() {
+            let free = limit.saturating_add(1).saturating_sub(output.len());
+            output.reserve_exact(free.min(output.len().max(CHUNK)));
+        }
         let (before_in, before_out) = (stream.total_in(), output.len());
         let status = stream
             .decompress_vec(input, output, FlushDecompress::Sync)

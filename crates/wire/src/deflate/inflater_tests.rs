@@ -172,6 +172,23 @@ fn a_bomb_goes_off_no_further_than_the_limit() {
 }
 
 #[test]
+fn many_small_last_blocks_are_copied_no_more_often_than_one_large() {
+    const COUNT: usize = 100_000;
+    let block = deflated(b"a", 9, FlushCompress::Finish);
+    let (mut stream, mut output) = (Decompress::new(false), Vec::new());
+    let mut growths = 0;
+    for _ in 0..COUNT {
+        let before = output.capacity();
+        assert_eq!(push(&mut stream, &block, &mut output, 1 << 20), Ok(true));
+        growths += u32::from(output.capacity() > before);
+    }
+    // Each time by as much as there is.
+    assert_eq!(growths, 1 + (COUNT / CHUNK).next_power_of_two().ilog2());
+    let whole = inflate_up_to(&block.repeat(COUNT), 1 << 20);
+    assert!(whole == Ok(output), "one message of them is the same");
+}
+
+#[test]
 fn memory_is_taken_at_the_first_message_and_mostly_given_back() {
     let mut inflater = Inflater::new();
     assert!(inflater.stream.is_none() && inflater.output.capacity() == 0);
