@@ -2,9 +2,8 @@
 //!
 //! Shares no code with redcast-wire, or a fault in it would look right here too.
 
+use redcast_inflate::{Refusal, inflate};
 use redcast_wire::Message;
-
-use crate::inflate::{Refusal, inflate};
 
 /// The bit of the last or only frame of a message.
 pub const FIN: u8 = 0x80;

@@ -8,8 +8,8 @@
 
 use redcast_wire::{Decoder, Flow, Inflater, Limits, Message, WireError};
 
+use crate::deflate::longest_compressed;
 use crate::frames::{self, CLOSE, FIN, PING, PONG, RSV1, RawHeader, Said, TEXT};
-use crate::inflate::longest_compressed;
 
 /// The limits that an input can choose.
 pub const LIMITS: [Limits; 4] = [

@@ -10,7 +10,7 @@ use std::env;
 use fastrand::Rng;
 use flate2::{Compress, Compression, FlushCompress};
 use redcast_fuzz::deflate::check_round_trip;
-use redcast_fuzz::inflate::inflate;
+use redcast_inflate::inflate;
 
 const LEVELS: std::ops::RangeInclusive<u32> = 1..=9;
 const SIZES: [usize; 6] = [300, 1000, 2000, 5000, 20_000, 64 << 10];

@@ -87,10 +87,10 @@ const WINDOWS: usize = Window::ALL.len();
 
 impl Encoding {
     /// How many there are.
-    pub(crate) const COUNT: usize = 3 * (1 + WINDOWS);
+    pub const COUNT: usize = 3 * (1 + WINDOWS);
 
     /// Its place among all, less than [`Self::COUNT`].
-    pub(crate) fn index(self) -> usize {
+    pub fn index(self) -> usize {
         let window = self.window.map_or(0, |window| 1 + window as usize);
         self.form as usize * (1 + WINDOWS) + window
     }

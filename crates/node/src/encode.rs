@@ -9,7 +9,7 @@ use bytes::Bytes;
 use redcast_broker::Event;
 use redcast_hub::{Compressed, Form, Frames};
 use redcast_protocol::Reply;
-use redcast_wire::{Deflater, Window, event_frame, text_frame};
+use redcast_wire::{Deflater, Window, event_frame, frame_len, text_frame};
 
 use crate::config::DeflateConfig;
 use crate::encodings::Encodings;
@@ -54,7 +54,7 @@ impl Encoder {
             return;
         }
         let frame = self.deflater.event_frame(payload, window);
-        let before = frame_len(payload);
+        let before = frame_len(payload.len());
         // What does not become smaller is sent as it is.
         let after = frame.as_ref().map_or(before, Bytes::len);
         self.metrics.deflate_before.inc_by(before as u64);
@@ -63,16 +63,6 @@ impl Encoder {
             draft.compressed.insert(form, window, frame);
         }
     }
-}
-
-/// The length of the plain frame (RFC 6455 section 5.2).
-fn frame_len(payload: &[u8]) -> usize {
-    let header = match payload.len() {
-        0..=125 => 2,
-        126..=0xffff => 4,
-        _ => 10,
-    };
-    header + payload.len()
 }
 
 impl Draft<'_> {

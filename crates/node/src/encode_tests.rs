@@ -139,14 +139,6 @@ fn a_higher_level_makes_smaller_frames() {
 }
 
 #[test]
-fn the_length_of_a_plain_frame_is_what_wire_makes_it() {
-    for len in [0, 125, 126, 65_535, 65_536] {
-        let payload = vec![b'x'; len];
-        assert_eq!(frame_len(&payload), text_frame(&payload).len());
-    }
-}
-
-#[test]
 fn who_comes_between_draft_and_hand_over_gets_the_plain_frame() {
     let event = event("word ".repeat(200));
     let [narrow, wide] = Window::ALL.map(|window| compressed(Form::Raw, window));

@@ -4,55 +4,31 @@
 use redcast_hub::{Compressed, Encoding, Form};
 use redcast_wire::Window;
 
-/// Members by encoding. A quiet one gets what a raw one gets.
+/// Members by encoding. A quiet one gets what a raw one gets, and is counted as one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Encodings {
-    raw: Counts,
-    envelope: Counts,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counts {
-    uncompressed: u32,
-    narrow: u32,
-    wide: u32,
-}
+pub(crate) struct Encodings([u32; Encoding::COUNT]);
 
 impl Encodings {
     pub(crate) fn change(&mut self, Encoding { form, window }: Encoding, by: i32) {
-        let counts = match form {
-            Form::Raw | Form::Quiet => &mut self.raw,
-            Form::Envelope => &mut self.envelope,
-        };
-        let count = match window {
-            None => &mut counts.uncompressed,
-            Some(Window::Narrow) => &mut counts.narrow,
-            Some(Window::Wide) => &mut counts.wide,
-        };
+        let count = &mut self.0[place(form, window)];
         *count = count.saturating_add_signed(by);
     }
 
     /// Whether members of this form agreed on this window.
     pub(crate) fn has(&self, form: Form, window: Window) -> bool {
-        let counts = self.counts(form);
-        match window {
-            Window::Narrow => counts.narrow > 0,
-            Window::Wide => counts.wide > 0,
-        }
+        self.0[place(form, Some(window))] > 0
     }
 
     /// Whether members of this form are left to whom none of the `compressed` frames goes.
     pub(crate) fn need_plain(&self, form: Form, compressed: &Compressed) -> bool {
         let lacks = |window| self.has(form, window) && compressed.get(form, window).is_none();
-        self.counts(form).uncompressed > 0 || lacks(Window::Narrow) || lacks(Window::Wide)
+        self.0[place(form, None)] > 0 || Window::ALL.into_iter().any(lacks)
     }
+}
 
-    fn counts(&self, form: Form) -> &Counts {
-        match form {
-            Form::Raw | Form::Quiet => &self.raw,
-            Form::Envelope => &self.envelope,
-        }
-    }
+fn place(form: Form, window: Option<Window>) -> usize {
+    let form = if form == Form::Quiet { Form::Raw } else { form };
+    Encoding { form, window }.index()
 }
 
 #[cfg(test)]

@@ -30,6 +30,11 @@ pub fn event_frame(payload: &[u8]) -> Bytes {
     }
 }
 
+/// How many bytes an uncompressed frame with `payload_len` bytes of payload has.
+pub fn frame_len(payload_len: usize) -> usize {
+    FrameHeader::default().len(payload_len as u64) + payload_len
+}
+
 /// A ping frame. A payload over 125 bytes is the caller's mistake, and is cut.
 pub fn ping_frame(payload: &[u8]) -> Bytes {
     control_frame(Control::Ping, payload)
@@ -124,7 +129,9 @@ mod tests {
             (65536, &[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
         ] {
             let payload = vec![9; len];
-            assert_eq!(binary_frame(&payload), [header, &payload].concat());
+            let frame = [header, &payload].concat();
+            assert_eq!(binary_frame(&payload), frame);
+            assert_eq!(frame_len(len), frame.len());
         }
     }
 

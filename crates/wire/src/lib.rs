@@ -31,7 +31,9 @@ mod testing;
 
 pub use decode::Decoder;
 pub use deflate::{Agreement, Deflater, Inflater, Window, negotiate};
-pub use encode::{binary_frame, close_frame, event_frame, ping_frame, pong_frame, text_frame};
+pub use encode::{
+    binary_frame, close_frame, event_frame, frame_len, ping_frame, pong_frame, text_frame,
+};
 pub use error::WireError;
 pub use handshake::accept_key;
 pub use message::{Flow, Limits, Message};

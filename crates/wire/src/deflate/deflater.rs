@@ -10,7 +10,8 @@ use crate::encode::{compressed_binary_frame, compressed_text_frame};
 const KEPT_OUTPUT: usize = 64 << 10;
 
 /// Makes compressed server frames. Meant to be kept: beside the frame itself a
-/// message allocates nothing once each window in use had its first.
+/// message of up to 52 KB allocates nothing once its window had one as large; a
+/// larger one takes a buffer of its own size and a quarter, and gives it back.
 ///
 /// Holds at most 350 KiB for each window that was used.
 #[derive(Debug)]

@@ -93,7 +93,7 @@ fn a_message_owes_nothing_to_the_ones_before_it() {
 #[test]
 fn the_buffer_is_kept_for_the_usual_and_given_back_after_the_large() {
     let mut deflater = Deflater::new(1);
-    let usual = vec![b'a'; 1024];
+    let usual = vec![b'a'; 52_000];
     deflater.event_frame(&usual, Window::Wide).unwrap();
     let kept = deflater.output.as_ptr();
     for _ in 0..3 {

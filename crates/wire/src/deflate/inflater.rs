@@ -50,18 +50,40 @@ impl Inflater {
     fn fill(&mut self, payload: &[u8], limit: usize) -> Result<(), WireError> {
         // A reader that panicked left its message here, and it may be another's turn.
         self.output.clear();
-        let stream = self.stream.get_or_insert_with(|| Decompress::new(false));
-        stream.reset(false);
-        if push(stream, payload, &mut self.output, limit)? {
-            return Ok(());
-        }
-        let has_tail = payload.ends_with(&TAIL);
-        if !has_tail {
-            push(stream, &TAIL, &mut self.output, limit)?;
-        }
-        let ended = push(stream, &LAST_BLOCK, &mut self.output, limit)?;
-        if ended { Ok(()) } else { Err(WireError::NotDeflate) }
+        self.with_stream(|stream, output| push_message(stream, payload, output, limit))
     }
+
+    /// Lends the stream to `work`, and keeps it only if that succeeds: the next message
+    /// may be another client's, and after an error or a panic nobody knows what state a
+    /// stream is in. Whoever causes an error loses the connection, so that making a new
+    /// stream each time costs little.
+    fn with_stream(
+        &mut self,
+        work: impl FnOnce(&mut Decompress, &mut Vec<u8>) -> Result<(), WireError>,
+    ) -> Result<(), WireError> {
+        let mut stream = self.stream.take().unwrap_or_else(|| Decompress::new(false));
+        work(&mut stream, &mut self.output)?;
+        self.stream = Some(stream);
+        Ok(())
+    }
+}
+
+/// Inflates a whole message. If that succeeds, a last block has ended and the stream is
+/// as new.
+fn push_message(
+    stream: &mut Decompress,
+    payload: &[u8],
+    output: &mut Vec<u8>,
+    limit: usize,
+) -> Result<(), WireError> {
+    if push(stream, payload, output, limit)? {
+        return Ok(());
+    }
+    if !payload.ends_with(&TAIL) {
+        push(stream, &TAIL, output, limit)?;
+    }
+    let ended = push(stream, &LAST_BLOCK, output, limit)?;
+    if ended { Ok(()) } else { Err(WireError::NotDeflate) }
 }
 
 /// Inflates all of `input`; whether a last block ended where it ends.
@@ -73,8 +95,12 @@ fn push(
 ) -> Result<bool, WireError> {
     let mut ended = true;
     while !input.is_empty() || (!ended && output.len() == output.capacity()) {
-        let free = limit.saturating_add(1).saturating_sub(output.len());
-        output.reserve_exact(free.min(output.len().max(CHUNK)));
+        // Only where none is left, or a message of many small last blocks, which take a
+        // pass each, would be copied at every one of them.
+        if output.len() == output.capacity() {
+            let free = limit.saturating_add(1).saturating_sub(output.len());
+            output.reserve_exact(free.min(output.len().max(CHUNK)));
+        }
         let (before_in, before_out) = (stream.total_in(), output.len());
         let status = stream
             .decompress_vec(input, output, FlushDecompress::Sync)

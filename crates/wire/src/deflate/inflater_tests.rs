@@ -172,6 +172,23 @@ fn a_bomb_goes_off_no_further_than_the_limit() {
 }
 
 #[test]
+fn many_small_last_blocks_are_copied_no_more_often_than_one_large() {
+    const COUNT: usize = 100_000;
+    let block = deflated(b"a", 9, FlushCompress::Finish);
+    let (mut stream, mut output) = (Decompress::new(false), Vec::new());
+    let mut growths = 0;
+    for _ in 0..COUNT {
+        let before = output.capacity();
+        assert_eq!(push(&mut stream, &block, &mut output, 1 << 20), Ok(true));
+        growths += u32::from(output.capacity() > before);
+    }
+    // Each time by as much as there is.
+    assert_eq!(growths, 1 + (COUNT / CHUNK).next_power_of_two().ilog2());
+    let whole = inflate_up_to(&block.repeat(COUNT), 1 << 20);
+    assert!(whole == Ok(output), "one message of them is the same");
+}
+
+#[test]
 fn memory_is_taken_at_the_first_message_and_mostly_given_back() {
     let mut inflater = Inflater::new();
     assert!(inflater.stream.is_none() && inflater.output.capacity() == 0);
@@ -193,8 +210,10 @@ fn what_was_refused_leaves_no_trace_in_the_next_message() {
     let cut = &compressed(noise(3000, 1), 0)[..100];
     for bad in [&b"\xff"[..], b"Hello", cut, &bomb()] {
         inflater.inflate(bad, LIMIT, |_| Ok(())).unwrap_err();
+        assert!(inflater.stream.is_none(), "it was left in the middle of a message");
         let read = inflater.inflate(&good, LIMIT, |bytes| Ok(bytes.to_vec()));
         assert_eq!(read.as_deref(), Ok(&b"grass is green and green is grass"[..]));
+        assert!(inflater.stream.is_some(), "a message takes no new one");
     }
     let refused = inflater.inflate(&good, LIMIT, |_| Err::<(), _>(WireError::InvalidUtf8));
     assert_eq!(refused, Err(WireError::InvalidUtf8));
@@ -210,6 +229,18 @@ fn a_reader_that_panics_leaves_nothing_to_the_next() {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut panicking)).unwrap_err();
     let said = inflater.inflate(&compressed("by another", 6), LIMIT, |bytes| Ok(bytes.to_vec()));
     assert_eq!(said.as_deref(), Ok(&b"by another"[..]));
+}
+
+#[test]
+fn a_stream_that_panics_is_not_used_again() {
+    let mut inflater = Inflater::new();
+    let message = compressed("grass", 6);
+    inflater.inflate(&message, LIMIT, |_| Ok(())).unwrap();
+    let mut panicking = || inflater.with_stream(|_, _| panic!("on purpose"));
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut panicking)).unwrap_err();
+    assert!(inflater.stream.is_none());
+    let said = inflater.inflate(&message, LIMIT, |bytes| Ok(bytes.to_vec()));
+    assert_eq!(said.as_deref(), Ok(&b"grass"[..]));
 }
 
 proptest! {

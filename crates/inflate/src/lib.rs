@@ -1,8 +1,13 @@
-//! DEFLATE read bit by bit (RFC 1951), for messages of permessage-deflate.
+//! DEFLATE read bit by bit (RFC 1951), for messages of permessage-deflate: the judge
+//! of what the gateway compresses and of what it takes for compressed.
 //!
 //! Slow and plain on purpose, and without a line of the library that the gateway
 //! inflates with. It also measures how far back a stream refers: zlib-rs accepts
 //! distances that a window of its own should no longer hold.
+
+#![forbid(unsafe_code)]
+
+use std::{error, fmt};
 
 /// What ends a message, and is not sent (RFC 7692 7.2.2).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
@@ -14,11 +19,6 @@ const END_OF_BLOCK: usize = 256;
 /// In this order come the lengths of the code of code lengths (3.2.7).
 const ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// The longest payload that the gateway takes for a message of `limit` bytes.
-pub fn longest_compressed(limit: usize) -> usize {
-    limit.saturating_add(limit / 4).saturating_add(64)
-}
-
 /// Why a message can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
@@ -28,13 +28,26 @@ pub enum Refusal {
     TooLong,
 }
 
-/// A message, and how far back its blocks refer.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotDeflate => "these are not whole blocks of DEFLATE",
+            Self::TooLong => "the message is longer than it may be",
+        })
+    }
+}
+
+impl error::Error for Refusal {}
+
+/// A message, how far back its blocks refer, and in which form it came.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Inflated {
     /// The message.
     pub bytes: Vec<u8>,
     /// The largest distance in bytes, 0 where there is none.
     pub farthest: usize,
+    /// Whether its end is as RFC 7692 7.2.1 has it: nothing but the tail was left off.
+    pub is_exact: bool,
 }
 
 /// Reads the message of a whole compressed `payload`, up to `limit` bytes. The forms
@@ -52,7 +65,8 @@ pub fn inflate(payload: &[u8], limit: usize) -> Result<Inflated, Refusal> {
         reader.align();
         reader.start = reader.bytes.len();
     }
-    Ok(Inflated { bytes: reader.bytes, farthest: reader.farthest })
+    let is_exact = !tail.is_empty() && reader.at > payload.len() * 8;
+    Ok(Inflated { bytes: reader.bytes, farthest: reader.farthest, is_exact })
 }
 
 struct Reader<'a> {
@@ -261,3 +275,7 @@ impl Code {
         Ok(Self { counts, symbols, is_complete })
     }
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
