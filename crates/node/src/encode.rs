@@ -10,10 +10,14 @@ use redcast_broker::Event;
 use redcast_hub::{Compressed, Form, Frames};
 use redcast_protocol::Reply;
 use redcast_wire::{Deflater, Window, event_frame, frame_len, text_frame};
+use tokio::task::yield_now;
 
 use crate::config::DeflateConfig;
 use crate::encodings::Encodings;
 use crate::metrics::NodeMetrics;
+
+/// Compressing more than this takes a millisecond or longer, bytes.
+const LONG_WORK: usize = 64 << 10;
 
 /// Makes frames; belongs to the fan-out's task.
 pub(crate) struct Encoder {
@@ -34,14 +38,19 @@ impl Encoder {
         Self { config, deflater: Deflater::new(config.level), metrics }
     }
 
-    /// Begins with the compressed frames that these members agreed on.
-    pub(crate) fn draft<'a>(&mut self, event: &'a Event, encodings: Encodings) -> Draft<'a> {
+    /// Begins with the compressed frames that these members agreed on. Waits for
+    /// nothing, but lets other tasks have their turn.
+    pub(crate) async fn draft<'a>(&mut self, event: &'a Event, encodings: Encodings) -> Draft<'a> {
         let mut draft =
             Draft { event, envelope: OnceCell::new(), compressed: Compressed::default() };
         for form in [Form::Raw, Form::Envelope] {
             for window in Window::ALL {
                 if encodings.has(form, window) {
                     self.compress(&mut draft, form, window);
+                    // Clients choose forms and windows, and so how often this is done.
+                    if draft.payload(form).len() > LONG_WORK {
+                        yield_now().await;
+                    }
                 }
             }
         }

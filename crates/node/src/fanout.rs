@@ -50,7 +50,7 @@ impl Fanout {
             None => Some(WHOLE_CHANNEL),
         };
         let encodings = entry.members().encodings();
-        let draft = self.encoder.draft(&event, encodings);
+        let draft = self.encoder.draft(&event, encodings).await;
         let bytes = 2 * event.payload.len() + ENVELOPE_BYTES + draft.bytes();
         let places = self.hub.reserve(bytes).await?;
         // From here to the hand-over the members can't change: one who is counted
