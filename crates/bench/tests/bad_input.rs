@@ -4,24 +4,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use support::{PROGRAM, Running, bench, check_fails};
+use support::{PROGRAM, Running, bench, check_fails, script};
 
 #[allow(dead_code, reason = "each file of tests uses some of it")]
 mod support;
-
-/// An executable of that name and content.
-fn script(folder: &Path, name: &str, lines: &str) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-    path
-}
 
 #[test]
 fn a_missing_gateway() {
@@ -51,11 +42,11 @@ fn a_gateway_whose_port_was_taken_meanwhile_is_started_again() {
 fn a_gateway_that_never_gets_ready_and_what_it_said() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = script(folder.path(), "gateway", "echo 'still thinking' >&2; exec sleep 100");
-    let output = bench(&["run", "--only", "h", "--quick", "--ready-within", "1", "--gateway"])
+    let output = bench(&["run", "--only", "h", "--quick", "--ready-within", "5", "--gateway"])
         .arg(gateway)
         .output()
         .unwrap();
-    check_fails(&output, "the gateway was not ready after 1s: still thinking");
+    check_fails(&output, "the gateway was not ready after 5s: still thinking");
 }
 
 #[test]
