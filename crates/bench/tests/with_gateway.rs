@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 
+use redcast_bench::setup::Setup;
 use redcast_e2e::redcast;
 use support::{Running, bench, is_alive, script};
 
@@ -120,4 +121,34 @@ fn five_rounds_of_clients_are_told_in_one_line() {
     let values: Vec<f64> = values.split(", ").map(|value| value.parse().unwrap()).collect();
     assert!(values.len() == 5 && values.iter().all(|&value| value > 1.0), "{line}");
     assert!(stdout.contains("memory last ÷ first"), "{stdout}");
+}
+
+#[test]
+fn deflate_saves_bytes_and_a_silent_client_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bench.json");
+    let mut command = bench(&["run", "--quick", "--only", "deflate,slow", "--json"]);
+    let output = command.arg(&path).arg("--gateway").arg(gateway()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let run = |index: usize, name: &str| json["scenarios"][index]["runs"][name][0].clone();
+    let bytes = |name| run(0, name)["wire_bytes_per_delivery"].as_f64().unwrap();
+    assert!(bytes("on") < bytes("off") * 0.5, "{} and {}", bytes("on"), bytes("off"));
+    let silent = run(1, "with");
+    let waited = silent["silent_backlog_kb"].as_f64().unwrap();
+    assert!(waited > 0.0 || silent["silent_closed"] == true, "{silent}");
+    assert!(run(1, "without")["silent_backlog_kb"].is_null(), "{json}");
+}
+
+#[test]
+fn the_gateway_takes_the_configuration_of_every_setup() {
+    let many = Setup { channels: 5_000, ..Setup::default() };
+    for setup in [many, Setup { deflate: true, ..Setup::default() }] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("redcast.toml");
+        std::fs::write(&path, setup.gateway_config().unwrap()).unwrap();
+        let mut command = std::process::Command::new(gateway());
+        let output = command.args(["check-config", "--config"]).arg(&path).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
