@@ -24,9 +24,12 @@ pub enum Judgement {
     Reached,
     /// Missed.
     Missed,
-    /// There is no bar, or no valid run.
+    /// There is a bar, and no valid run to judge by.
+    #[serde(rename = "not judged")]
+    NotJudged,
+    /// There is no bar.
     #[serde(rename = "-")]
-    Unknown,
+    NoBar,
 }
 
 /// One figure of one contender beside the baseline's.
@@ -129,7 +132,8 @@ fn judge(limit: Limit, value: Option<f64>, baseline: Option<f64>) -> Judgement {
         }
         (Limit::AtMost(most), Some(value), _) => value <= most,
         (Limit::AtLeast(least), Some(value), _) => value >= least,
-        _ => return Judgement::Unknown,
+        (Limit::Shown, ..) => return Judgement::NoBar,
+        _ => return Judgement::NotJudged,
     };
     if reached { Judgement::Reached } else { Judgement::Missed }
 }

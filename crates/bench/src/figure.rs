@@ -30,6 +30,10 @@ pub struct Measurement {
     pub cpu_percent: Option<f64>,
     /// The share of one CPU that the load generator and Redis used, per cent.
     pub load_cpu_percent: Option<f64>,
+    /// Half of the publisher's writes came at most this long after their time, ms.
+    pub publish_late_p50_ms: Option<f64>,
+    /// The latest of the publisher's writes, ms.
+    pub publish_late_max_ms: Option<f64>,
     /// Bytes over the wire per event delivered to one client, frame header included.
     pub wire_bytes_per_delivery: Option<f64>,
     /// What waited at the end for the client that never reads, KB.
@@ -110,7 +114,7 @@ pub enum Figure {
     Unopened,
     /// Clients of a crowd that did not get each event once and in order.
     Unserved,
-    /// By how much the gauges of all instances together were wrong.
+    /// By how much the gauges were wrong, over all instances.
     GaugeError,
 }
 
@@ -134,6 +138,16 @@ impl Figure {
         Self::CpuPerHandshake,
         Self::Connects,
     ];
+
+    /// What only one scenario has, or only a note is about.
+    const OTHERS: [Self; 5] =
+        [Self::LoadShare, Self::Growth, Self::Unopened, Self::Unserved, Self::GaugeError];
+
+    /// The figure with this heading.
+    pub fn headed(heading: &str) -> Option<Self> {
+        let mut figures = Self::ALL.into_iter().chain(Self::OTHERS);
+        figures.find(|figure| figure.heading() == heading)
+    }
 
     /// Its heading, with the unit.
     pub fn heading(self) -> &'static str {
@@ -200,7 +214,11 @@ impl Figure {
             }
             Self::Unopened => of_crowd(|all| all.clients as f64 - all.open as f64),
             Self::Unserved => of_crowd(|all| all.clients as f64 - all.result.served as f64),
-            Self::GaugeError => of_crowd(|all| all.gauge.abs_diff(all.clients as u64) as f64),
+            // One that counts too many does not make up for one that counts too few.
+            Self::GaugeError => {
+                let off = |one: &Instance| one.gauge.abs_diff(one.clients as u64);
+                Some(run.crowd.as_ref()?.instances.iter().map(off).sum::<u64>() as f64)
+            }
         }
     }
 
@@ -244,6 +262,22 @@ mod tests {
     fn run(cpu: f64, lost: u64, short_sends: u64) -> Measurement {
         let cpu_us_per_delivery = Some(cpu);
         Measurement { cpu_us_per_delivery, lost: Some(lost), short_sends, ..Measurement::default() }
+    }
+
+    #[test]
+    fn gauges_that_are_wrong_in_both_ways_are_wrong() {
+        let instance = |gauge| Instance { clients: 10, gauge, ..Instance::default() };
+        let instances = vec![instance(9), instance(11), instance(10)];
+        let crowd = Some(Outcome { connect_seconds: 1.0, instances });
+        let run = Measurement { crowd, ..Measurement::default() };
+        assert_eq!(Figure::GaugeError.of(&run), Some(2.0));
+    }
+
+    #[test]
+    fn every_figure_is_found_by_its_heading() {
+        for figure in Figure::ALL.into_iter().chain(Figure::OTHERS) {
+            assert_eq!(Figure::headed(figure.heading()), Some(figure));
+        }
     }
 
     #[test]

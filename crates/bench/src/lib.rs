@@ -16,7 +16,7 @@
 //! - [`rounds`]: memory over rounds of clients that come and go
 //! - [`once`]: both of these, as scenarios that run once
 //! - [`preflight`], [`limits`]: what may stand in the way, told before the start
-//! - [`figure`], [`report`]: from measurements to the printed table and JSON
+//! - [`figure`], [`report`], [`notes`]: from measurements to the printed table and JSON
 //! - [`plot`]: from that JSON to pictures and a page
 //!
 //! This room stands outside: it knows the gateway only by its public contract.
@@ -40,6 +40,7 @@ pub mod lineup;
 pub mod load;
 pub mod machine;
 pub mod measure;
+pub mod notes;
 pub mod once;
 pub mod payload;
 pub mod peers;

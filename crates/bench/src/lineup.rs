@@ -1,6 +1,6 @@
 //! Who is measured in which scenario, and who is left out for what reason.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::contender::Contender;
 use crate::machine::Interrupted;
@@ -16,16 +16,9 @@ pub type Row = (&'static Scenario, Vec<Contender>);
 /// and what its own settings do.
 const WITH_PACKAGED: [&str; 5] = ["a", "b1", "b2", "e", "f"];
 
-/// Every scenario that somebody is measured in. A pair without the gateway is left out,
-/// or refused if nothing else was asked for.
-pub fn line_up(scenarios: &[&'static Scenario], contenders: &[Contender]) -> Result<Vec<Row>> {
-    let rows = scenarios.iter().map(|&scenario| (scenario, lineup(scenario, contenders)));
-    let rows: Vec<Row> = rows.filter(|(_, lineup)| !lineup.is_empty()).collect();
-    if rows.is_empty() {
-        let keys: Vec<&str> = scenarios.iter().map(|scenario| scenario.key).collect();
-        bail!("({}) compares the gateway with itself: not without it", keys.join(", "));
-    }
-    Ok(rows)
+/// Who of `contenders` is measured in each of `scenarios`.
+pub fn line_up(scenarios: &[&'static Scenario], contenders: &[Contender]) -> Vec<Row> {
+    scenarios.iter().map(|&scenario| (scenario, lineup(scenario, contenders))).collect()
 }
 
 /// Who of `contenders` is measured in `scenario`, the baseline first.
@@ -52,7 +45,7 @@ fn refusal(scenario: &Scenario, contender: &Contender) -> Option<&'static str> {
         None
     } else if contender.is_optional() && !WITH_PACKAGED.contains(&scenario.key) {
         Some("servers from packages are measured in a, b1, b2, e and f")
-    } else if scenario.pair.is_some() || once::is_one(scenario) {
+    } else if scenario.pair.is_some() || once::runs_once(scenario) {
         Some("only the gateway is measured there")
     } else if channels(scenario) > 1 {
         Some("a peer has one channel")
@@ -155,17 +148,13 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_the_gateway_twice_and_needs_one() {
+    fn a_pair_is_the_gateway_twice() {
         let all = everybody();
         let names = |key| measured(key, &all).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
         assert_eq!(names("slow"), ["without", "with"]);
         let deflate = Setup { deflate: true, ..NORMAL };
         let expected = [("off".to_owned(), NORMAL), ("on".to_owned(), deflate)];
         assert_eq!(measured("deflate", &all), expected);
-
-        let [floor, _, peer, _] = all;
-        assert!(measured("deflate", &[floor.clone(), peer.clone()]).is_empty());
-        assert!(line_up(&[scenario("deflate")], &[floor, peer]).is_err());
     }
 
     #[test]

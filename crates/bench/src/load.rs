@@ -17,7 +17,7 @@ use crate::publisher::{Beat, Publisher};
 const PROBE_PATIENCE: Duration = Duration::from_secs(15);
 
 /// After the last publish, how long no event may arrive before the rest is lost.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(1);
+const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the events still under way may take in all.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use crate::load::{self, Outcome, Processes, Timing};
 use crate::machine::{Cpus, wait};
 use crate::process::{CpuSnapshot, resident_kb};
 use crate::publisher::Publisher;
-use crate::scenario::{Scenario, Traffic};
+use crate::scenario::Scenario;
 use crate::server::{self, Server};
 use crate::setup::Setup;
 use crate::silent::{Backlog, SilentClient};
@@ -72,8 +72,13 @@ fn watch(
     let mut clients = connect(server, scenario.clients, setup, &mut measurement)?;
     match &scenario.traffic {
         Some(traffic) => {
-            let outcome = run_traffic(server, &mut clients, traffic, setting)?;
+            let mut publisher = Publisher::open(server.feed.clone(), traffic)?;
+            let processes = Processes { server: server.pid(), redis: setting.redis_pid };
+            let outcome = load::run(&mut clients, &mut publisher, processes, setting.timing)?;
+            let lateness = publisher.lateness();
             note_traffic(&mut measurement, &outcome, &clients);
+            measurement.publish_late_p50_ms = ms(lateness.quantile(0.5));
+            measurement.publish_late_max_ms = ms(lateness.max());
         }
         None => rest(&mut clients, setting.settle)?,
     }
@@ -109,21 +114,9 @@ fn connect(
     Ok(clients)
 }
 
-fn run_traffic(
-    server: &Server,
-    clients: &mut Clients,
-    traffic: &Traffic,
-    setting: &Setting,
-) -> Result<Outcome> {
-    let mut publisher = Publisher::open(server.feed.clone(), traffic)?;
-    let processes = Processes { server: server.pid(), redis: setting.redis_pid };
-    load::run(clients, &mut publisher, processes, setting.timing)
-}
-
 fn note_traffic(measurement: &mut Measurement, outcome: &Outcome, clients: &Clients) {
     let seconds = outcome.window.as_secs_f64();
     let latency = &clients.tally.latency;
-    let ms = |ns: Option<u64>| ns.map(|ns| ns as f64 / 1e6);
     let per_delivery = |sum: f64| (outcome.delivered > 0).then(|| sum / outcome.delivered as f64);
     measurement.cpu_us_per_delivery = per_delivery(micros(outcome.cpu));
     measurement.wire_bytes_per_delivery = per_delivery(outcome.wire_bytes as f64);
@@ -149,6 +142,10 @@ pub(crate) fn rest(clients: &mut Clients, duration: Duration) -> Result<()> {
     let closed = clients.tally.closed;
     ensure!(closed == 0, "the server closed {closed} idle clients");
     Ok(())
+}
+
+fn ms(ns: Option<u64>) -> Option<f64> {
+    ns.map(|ns| ns as f64 / 1e6)
 }
 
 fn micros(duration: Duration) -> f64 {

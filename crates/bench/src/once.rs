@@ -58,8 +58,13 @@ pub fn scenarios(quick: bool) -> [&'static Scenario; 2] {
 }
 
 /// Whether `scenario` is one of [`scenarios`].
-pub fn is_one(scenario: &Scenario) -> bool {
-    matches!(scenario.key, ROUNDS_KEY | CROWD_KEY)
+pub fn runs_once(scenario: &Scenario) -> bool {
+    is_key(scenario.key)
+}
+
+/// Whether `key` is that of one of [`scenarios`].
+pub fn is_key(key: &str) -> bool {
+    matches!(key, ROUNDS_KEY | CROWD_KEY)
 }
 
 /// What `scenario`, one of any kind, asks of the machine.
@@ -117,9 +122,11 @@ fn of_rounds(rounds: &Rounds) -> Measurement {
 
 fn of_crowd(outcome: &Outcome) -> Measurement {
     let all = outcome.all();
-    let deliveries = (crowd::EVENTS * all.clients as u64) as f64;
+    // What a client never got has cost nothing.
+    let deliveries = (crowd::EVENTS * all.clients as u64).saturating_sub(all.result.lost);
+    let cost = || all.publish_cpu_seconds * 1e6 / deliveries as f64;
     Measurement {
-        cpu_us_per_delivery: Some(all.publish_cpu_seconds * 1e6 / deliveries),
+        cpu_us_per_delivery: (deliveries > 0).then(cost),
         lost: Some(all.result.lost),
         duplicated: Some(all.result.duplicated),
         reordered: Some(all.result.reordered),

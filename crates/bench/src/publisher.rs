@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::feed::Feed;
+use crate::histogram::Histogram;
 use crate::machine::check_interrupt;
 use crate::payload::{self, Kind, Stamp};
 use crate::scenario::Traffic;
@@ -58,6 +59,8 @@ pub struct Publisher {
     /// Where in `commands` each one stands.
     ring: Vec<Command>,
     answers: Answers,
+    /// How long after its time each write of numbered events began, ns.
+    lateness: Histogram,
 }
 
 #[derive(Debug, Clone)]
@@ -84,7 +87,8 @@ impl Publisher {
         let (commands, ring) = commands(&feed, traffic)?;
         let (pace, channels) = (traffic.pace, traffic.channels as u64);
         let answers = Answers::new(feed.answer());
-        Ok(Self { feed, socket, pace, channels, commands, ring, answers })
+        let lateness = Histogram::default();
+        Ok(Self { feed, socket, pace, channels, commands, ring, answers, lateness })
     }
 
     /// Publishes what `beat` says, told how many numbered events went out so far,
@@ -99,7 +103,11 @@ impl Publisher {
         loop {
             let (kind, count) = match beat(published) {
                 Beat::Probe => (Kind::Probe, &mut probes),
-                Beat::Event => (Kind::Event, &mut published),
+                Beat::Event => {
+                    let late = Instant::now().saturating_duration_since(due);
+                    self.lateness.record(u64::try_from(late.as_nanos()).unwrap_or(u64::MAX));
+                    (Kind::Event, &mut published)
+                }
                 Beat::End => break,
             };
             self.publish(kind, *count)?;
@@ -109,6 +117,11 @@ impl Publisher {
         }
         self.wait_for_answers().context("the publisher got no answer to its last event")?;
         Ok(published)
+    }
+
+    /// How long after its time each write of numbered events began, ns.
+    pub fn lateness(&self) -> &Histogram {
+        &self.lateness
     }
 
     /// Publishes one burst, its events numbered from `first`.
@@ -262,6 +275,7 @@ mod tests {
         });
         assert_eq!(published.unwrap(), u64::from(burst));
         assert_eq!(publisher.answers.came, u64::from(burst));
+        assert!(publisher.lateness().max().is_some());
         server.join().unwrap();
     }
 

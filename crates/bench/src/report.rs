@@ -8,17 +8,10 @@ use serde_json::{Value, json};
 pub use crate::compare::Series;
 use crate::compare::{Comparison, Judgement, comparisons, ratio};
 use crate::figure::{Figure, Measurement};
+use crate::notes;
 use crate::once;
 use crate::scenario::Scenario;
 use crate::table::{aligned, number};
-
-/// Above this many µs per delivery in scenario (a) the floor itself is not right:
-/// the machine is not quiet, and no figure of the run means much.
-const QUIET_FLOOR: f64 = 7.0;
-
-/// Above this share of its CPU, per cent, the load generator is no longer on time:
-/// what it sees late, and what it sends late, looks like the server's doing.
-const BUSY_LOAD: f64 = 90.0;
 
 /// How the benchmark was run.
 #[derive(Debug, Serialize)]
@@ -27,17 +20,21 @@ pub struct Conditions {
     pub machine: String,
     /// Who ran on which CPU.
     pub placement: String,
+    /// The options that decided what was measured; none of them is the whole benchmark.
+    pub options: String,
     /// Interleaved runs of each contender.
     pub rounds: u32,
     /// Length of each measured window, seconds.
     pub window_seconds: f64,
     /// Who could not take part in what, and why.
     pub left_out: Vec<String>,
+    /// Why the run ended before all was measured.
+    pub ended_early: Option<String>,
 }
 
 /// The whole report as text.
 pub fn text(conditions: &Conditions, all: &[Series]) -> String {
-    let Conditions { machine, placement, rounds, window_seconds, left_out } = conditions;
+    let Conditions { machine, placement, rounds, window_seconds, left_out, .. } = conditions;
     let mut text = format!(
         "\n{machine}\n{placement}; {rounds} interleaved rounds, windows of {window_seconds} s\n"
     );
@@ -50,7 +47,7 @@ pub fn text(conditions: &Conditions, all: &[Series]) -> String {
         text.push_str(&aligned(&ratio_rows(&compared)));
     }
     // The others are told in lines of their own.
-    let often: Vec<_> = all.iter().filter(|series| !once::is_one(series.scenario)).collect();
+    let often: Vec<_> = all.iter().filter(|series| !once::runs_once(series.scenario)).collect();
     if !often.is_empty() {
         text.push_str(
             "\nAll figures (medians; lost, duplicated, reordered and max of the worst run)\n",
@@ -77,7 +74,12 @@ pub fn json(conditions: &Conditions, all: &[Series]) -> Value {
             json!({ "key": key, "title": title, "clients": clients, "runs": runs })
         })
         .collect();
-    json!({ "conditions": conditions, "comparisons": comparisons(all), "scenarios": scenarios })
+    json!({
+        "conditions": conditions,
+        "notes": notes(all),
+        "comparisons": comparisons(all),
+        "scenarios": scenarios,
+    })
 }
 
 fn ratio_rows(compared: &[Comparison]) -> Vec<Vec<String>> {
@@ -88,7 +90,8 @@ fn ratio_rows(compared: &[Comparison]) -> Vec<Vec<String>> {
         let reached = match line.reached {
             Judgement::Reached => "reached",
             Judgement::Missed => "MISSED",
-            Judgement::Unknown => "",
+            Judgement::NotJudged => "NOT JUDGED",
+            Judgement::NoBar => "",
         };
         rows.push(vec![
             line.scenario.to_owned(),
@@ -105,16 +108,22 @@ fn ratio_rows(compared: &[Comparison]) -> Vec<Vec<String>> {
     rows
 }
 
-/// One line for each system, with the cost's ratio to the baseline beside the cost.
+/// One line for each system, with the cost's ratio to the baseline beside the cost where
+/// a bar is about it. In (b2) none is: whoever batches more fills the core, and less CPU
+/// is no merit.
 fn figure_rows(series: &Series) -> Vec<Vec<String>> {
     let columns = columns(series);
+    let has_ratio = |figure: &Figure| {
+        *figure == Figure::CpuPerDelivery
+            && series.scenario.bars.iter().any(|bar| bar.figure == *figure)
+    };
     let baseline = series.contenders.first().map_or("", |(name, _)| name);
     let cost = |runs: &[Measurement]| Figure::CpuPerDelivery.over(&runs.iter().collect::<Vec<_>>());
     let cost_of_baseline = series.contenders.first().and_then(|(_, runs)| cost(runs));
     let mut rows = vec![vec!["system".to_owned()]];
     for figure in &columns {
         rows[0].push(figure.heading().to_owned());
-        if *figure == Figure::CpuPerDelivery {
+        if has_ratio(figure) {
             rows[0].push(format!("÷ {baseline}"));
         }
     }
@@ -123,7 +132,7 @@ fn figure_rows(series: &Series) -> Vec<Vec<String>> {
         let mut row = vec![name.clone()];
         for figure in &columns {
             row.push(number(figure.over(&all), figure.digits()));
-            if *figure == Figure::CpuPerDelivery {
+            if has_ratio(figure) {
                 row.push(number(ratio(cost(runs), cost_of_baseline), 2));
             }
         }
@@ -147,57 +156,11 @@ fn columns(series: &Series) -> Vec<Figure> {
 }
 
 fn notes(all: &[Series]) -> Vec<String> {
-    let mut notes = Vec::new();
-    for series in all {
-        for (name, runs) in &series.contenders {
-            notes_on(name, runs, series.scenario.key, &mut notes);
-        }
-        let baseline = series.contenders.first();
-        let floor: Vec<&Measurement> = baseline.iter().flat_map(|(_, runs)| runs).collect();
-        if series.scenario.key == "a"
-            && let Some(cost) = Figure::CpuPerDelivery.over(&floor)
-            && cost > QUIET_FLOOR
-        {
-            notes.push(format!(
-                "the floor took {cost:.1} µs per delivery in (a), above {QUIET_FLOOR}: the machine \
-                 is not quiet, or something is wrong with the floor."
-            ));
-        }
-    }
-    notes
-}
-
-fn notes_on(name: &str, runs: &[Measurement], key: &str, notes: &mut Vec<String>) {
-    let all = runs.len();
-    let invalid = runs.iter().filter(|run| run.short_sends > 0).count();
-    if invalid > 0 {
-        notes.push(format!(
-            "{invalid} of {all} runs of {name} in ({key}) had short sends and don't count."
-        ));
-    }
-    let closed: usize = runs.iter().map(|run| run.closed).sum();
-    if closed > 0 {
-        notes.push(format!("{name} closed {closed} connections in ({key})."));
-    }
-    let share = Figure::LoadShare.over(&runs.iter().collect::<Vec<_>>());
-    if let Some(share) = share.filter(|&share| share > BUSY_LOAD) {
-        notes.push(format!(
-            "the load generator and Redis used {share:.0} % of their CPU in ({key}) with {name}: \
-             latencies are theirs too, and rates may be their limit."
-        ));
-    }
-    let waited: Vec<f64> = runs.iter().filter_map(|run| run.silent_backlog_kb).collect();
-    if let Some(most) = waited.iter().copied().reduce(f64::max) {
-        let closed = runs.iter().filter(|run| run.silent_closed == Some(true)).count();
-        let others = match closed < all {
-            true => format!("; in the others up to {most:.0} KB waited for it at the end"),
-            false => String::new(),
-        };
-        notes.push(format!(
-            "the client that never reads was closed with 4409 in {closed} of {all} runs of {name} \
-             in ({key}){others}."
-        ));
-    }
+    let of_series = |series: &Series| {
+        let systems = series.contenders.iter().map(|(name, runs)| (name.as_str(), &runs[..]));
+        notes::notes(series.scenario.key, &systems.collect::<Vec<_>>())
+    };
+    all.iter().flat_map(of_series).collect()
 }
 
 #[cfg(test)]

@@ -25,7 +25,15 @@ fn paced(floor: Vec<Measurement>, gateway: Vec<Measurement>) -> Vec<Series> {
 
 fn conditions() -> Conditions {
     let (machine, placement) = ("a machine".to_owned(), "unpinned".to_owned());
-    Conditions { machine, placement, rounds: 3, window_seconds: 1.0, left_out: Vec::new() }
+    Conditions {
+        machine,
+        placement,
+        options: String::new(),
+        rounds: 3,
+        window_seconds: 1.0,
+        left_out: Vec::new(),
+        ended_early: None,
+    }
 }
 
 #[test]
@@ -54,7 +62,8 @@ fn a_missed_bar_says_so() {
 fn runs_with_short_sends_do_not_count_and_are_named() {
     let short = Measurement { short_sends: 2, ..run(1.0, 0) };
     let all = paced(vec![run(4.0, 0), short.clone()], vec![short]);
-    assert_eq!(comparisons(&all)[0].reached, Judgement::Unknown);
+    assert_eq!(comparisons(&all)[0].reached, Judgement::NotJudged);
+    assert!(text(&conditions(), &all).contains("NOT JUDGED"));
     let notes = notes(&all);
     assert_eq!(notes.len(), 2, "{notes:?}");
     assert!(notes[1].starts_with("1 of 1 runs of gateway in (a)"), "{notes:?}");
@@ -67,8 +76,32 @@ fn a_floor_that_is_too_dear_is_named() {
 }
 
 #[test]
+fn a_publisher_that_was_late_is_named() {
+    let late = |p50, max| Measurement {
+        publish_late_p50_ms: Some(p50),
+        publish_late_max_ms: Some(max),
+        ..run(4.0, 0)
+    };
+    assert!(notes(&paced(vec![run(4.0, 0)], vec![late(4.9, 49.0)])).is_empty());
+    for late in [late(5.1, 20.0), late(0.1, 51.0)] {
+        let notes = notes(&paced(vec![run(4.0, 0)], vec![late]));
+        assert!(notes[0].starts_with("the publisher was late in (a) with gateway"), "{notes:?}");
+    }
+}
+
+#[test]
+fn cpu_is_no_ratio_where_no_bar_is_about_it() {
+    let text = |key| {
+        let runs = [vec![run(4.0, 0)], vec![run(4.4, 0)]];
+        text(&conditions(), &[series(key, ["floor", "gateway"], runs)])
+    };
+    assert!(text("b1").contains("÷ floor") && !text("b2").contains("÷ floor"));
+}
+
+#[test]
 fn json_holds_every_run() {
-    let json = json(&conditions(), &paced(vec![run(4.0, 0)], vec![run(4.4, 0)]));
+    let json = json(&conditions(), &paced(vec![run(8.0, 0)], vec![run(4.4, 0)]));
+    assert!(json["notes"][0].as_str().is_some_and(|note| note.contains("not quiet")), "{json}");
     assert_eq!(json["scenarios"][0]["runs"]["gateway"][0]["cpu_us_per_delivery"], 4.4);
     assert_eq!(json["comparisons"][0]["reached"], "reached");
 }

@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<()> {
 
     let (machine, cpus) = (describe(), Cpus::pick()?);
     let placement = place(cpus)?;
-    let redis = RedisServer::start();
+    let redis = RedisServer::try_start(&[]).map_err(|error| anyhow!("redis-server {error}"))?;
     let (rounds, window) = (rounds(options), window(options));
     let setting = Setting {
         redis: format!("127.0.0.1:{}", redis.port()),
@@ -101,20 +101,55 @@ pub fn run(options: &Options) -> Result<()> {
     let mut found = Found::default();
     found.left_out.note_refusals(&scenarios, &contenders);
     let (single, often): (Vec<_>, Vec<_>) =
-        scenarios.into_iter().partition(|scenario| once::is_one(scenario));
+        scenarios.into_iter().partition(|scenario| once::runs_once(scenario));
     let outcome = run_often(&often, &contenders, rounds, &setting, &mut found)
         .and_then(|()| run_once(&single, &contenders, &setting, &mut found))
         .map_err(|error| explain(error, &setting.redis));
     let window_seconds = window.as_secs_f64();
     let Found { all, details, left_out } = found;
     let left_out = left_out.into_notes();
-    let conditions = Conditions { machine, placement, rounds, window_seconds, left_out };
+    let ended_early = outcome.as_ref().err().map(|error| format!("{error:#}"));
+    let conditions = Conditions {
+        machine,
+        placement,
+        options: told(options),
+        rounds,
+        window_seconds,
+        left_out,
+        ended_early,
+    };
     // What was measured before an error is not lost with it.
+    let written = match json {
+        Some(file) if !all.is_empty() => file.write(&report::json(&conditions, &all)),
+        _ => Ok(()),
+    };
     if !all.is_empty() {
         print!("{}{details}", report::text(&conditions, &all));
     }
-    outcome?;
-    json.map_or(Ok(()), |file| file.write(&report::json(&conditions, &all)))
+    outcome.and(written)
+}
+
+/// The options that decide what was measured, as they are written. Of a peer its name
+/// alone: its command holds paths of this machine.
+fn told(options: &Options) -> String {
+    let mut told = Vec::new();
+    if options.quick {
+        told.push("--quick".to_owned());
+    }
+    told.extend(options.rounds.map(|rounds| format!("--rounds {rounds}")));
+    told.extend(options.window.map(|window| format!("--window {window}")));
+    if !options.only.is_empty() {
+        told.push(format!("--only {}", options.only.join(",")));
+    }
+    if options.without_gateway {
+        told.push("--without-gateway".to_owned());
+    }
+    let names = options.peer.iter().map(|peer| peer.split('=').next().unwrap_or_default());
+    told.extend(names.map(|name| format!("--peer {name}=...")));
+    if !options.peers.is_empty() {
+        told.push(format!("--peers {}", options.peers.join(",")));
+    }
+    told.join(" ")
 }
 
 /// `error`, unless Redis is gone: then that, as the reason of it.
@@ -147,17 +182,22 @@ fn choose(options: &Options) -> Result<Vec<&'static Scenario>> {
         }
     }
     let chosen = |scenario: &&Scenario| match &options.only[..] {
-        [] => !(options.without_gateway && once::is_one(scenario)),
+        [] => !(options.without_gateway && needs_gateway(scenario)),
         only => only.iter().any(|key| key == scenario.key),
     };
     let chosen: Vec<_> = all.into_iter().filter(chosen).collect();
-    if let Some(scenario) = chosen.iter().find(|scenario| once::is_one(scenario))
-        && options.without_gateway
+    if options.without_gateway
+        && let Some(scenario) = chosen.iter().find(|scenario| needs_gateway(scenario))
     {
-        let key = scenario.key;
-        bail!("({key}) is about the gateway alone: it can't be run with --without-gateway");
+        let (key, pair) = (scenario.key, scenario.pair.is_some());
+        let why = if pair { "compares the gateway with itself" } else { "is about the gateway" };
+        bail!("({key}) {why}: it can't be run with --without-gateway");
     }
     Ok(chosen)
+}
+
+fn needs_gateway(scenario: &Scenario) -> bool {
+    scenario.pair.is_some() || once::runs_once(scenario)
 }
 
 fn contenders(options: &Options) -> Result<Vec<Contender>> {
@@ -197,7 +237,7 @@ fn run_often(
         let mut gateways = contenders.iter().filter(|contender| contender.is_gateway());
         return gateways.try_for_each(|gateway| try_out(gateway, setting));
     }
-    let mut rows = line_up(scenarios, contenders)?;
+    let mut rows = line_up(scenarios, contenders);
     try_out_all(&mut rows, setting, &mut found.left_out)?;
     run_all(&rows, rounds, setting, found)
 }

@@ -4,24 +4,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use support::{PROGRAM, Running, bench, check_fails};
+use support::{PROGRAM, Running, bench, check_fails, script};
 
 #[allow(dead_code, reason = "each file of tests uses some of it")]
 mod support;
-
-/// An executable of that name and content.
-fn script(folder: &Path, name: &str, lines: &str) -> PathBuf {
-    let path = folder.join(name);
-    std::fs::write(&path, format!("#!/bin/sh\n{lines}\n")).unwrap();
-    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-    path
-}
 
 #[test]
 fn a_missing_gateway() {
@@ -51,11 +42,11 @@ fn a_gateway_whose_port_was_taken_meanwhile_is_started_again() {
 fn a_gateway_that_never_gets_ready_and_what_it_said() {
     let folder = tempfile::tempdir().unwrap();
     let gateway = script(folder.path(), "gateway", "echo 'still thinking' >&2; exec sleep 100");
-    let output = bench(&["run", "--only", "h", "--quick", "--ready-within", "1", "--gateway"])
+    let output = bench(&["run", "--only", "h", "--quick", "--ready-within", "5", "--gateway"])
         .arg(gateway)
         .output()
         .unwrap();
-    check_fails(&output, "the gateway was not ready after 1s: still thinking");
+    check_fails(&output, "the gateway was not ready after 5s: still thinking");
 }
 
 #[test]
@@ -112,6 +103,33 @@ fn a_redis_that_dies_while_events_are_published() {
 }
 
 #[test]
+fn what_was_measured_before_an_error_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (starts, json) = (folder.path().join("starts"), folder.path().join("bench.json"));
+    // Once to be tried out and once for (a).
+    let starts = starts.display();
+    let lines = format!(
+        "echo >> {starts}\n[ $(wc -l < {starts}) -le 2 ] || exit 1\n\
+         exec {PROGRAM} floor --redis $1 --channel $2"
+    );
+    let peer = script(folder.path(), "peer", &lines);
+    let peer = format!("fragile={} {{redis}} {{channel}}", peer.display());
+    let output = bench(&["run", "--without-gateway", "--quick", "--only", "a,g1", "--window", "1"])
+        .args(["--peer", &peer, "--json"])
+        .arg(&json)
+        .output()
+        .unwrap();
+    check_fails(&output, "(g1), fragile: ");
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    assert_eq!(json["scenarios"].as_array().map(Vec::len), Some(1), "{json}");
+    assert!(json["scenarios"][0]["runs"]["fragile"][0].is_object(), "{json}");
+    let conditions = &json["conditions"];
+    assert!(conditions["ended_early"].as_str().unwrap().starts_with("(g1), fragile"), "{json}");
+    let expected = "--quick --window 1 --only a,g1 --without-gateway --peer fragile=...";
+    assert_eq!(conditions["options"], expected);
+}
+
+#[test]
 fn a_missing_redis() {
     let output = bench(&["run", "--without-gateway"]).env("PATH", "/nowhere").output().unwrap();
     check_fails(&output, "redis-server is not installed: apt-get install redis-server");
@@ -120,9 +138,16 @@ fn a_missing_redis() {
 #[test]
 fn a_redis_that_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
-    script(folder.path(), "redis-server", "exit 3");
-    let output = bench(&["run", "--without-gateway"]).env("PATH", folder.path()).output().unwrap();
-    check_fails(&output, "redis-server does not work: exit status: 3");
+    let check = |lines, expected| {
+        script(folder.path(), "redis-server", lines);
+        let mut command = bench(&["run", "--without-gateway", "--only", "a"]);
+        check_fails(&command.env("PATH", folder.path()).output().unwrap(), expected);
+    };
+    check("exit 3", "redis-server does not work: exit status: 3");
+    check(
+        "[ \"$1\" = --version ] || exit 4",
+        "redis-server did not start on any of ten free ports (exit status: 4)",
+    );
 }
 
 #[track_caller]
@@ -166,13 +191,18 @@ fn an_unknown_scenario_names_those_there_are() {
 #[test]
 fn a_pair_without_the_gateway_is_one_clear_sentence() {
     let output = bench(&["run", "--without-gateway", "--only", "deflate"]).output().unwrap();
-    check_fails(&output, "(deflate) compares the gateway with itself: not without it");
+    let expected =
+        "(deflate) compares the gateway with itself: it can't be run with --without-gateway";
+    check_fails(&output, expected);
+    // Nor is it dropped silently beside another.
+    let output = bench(&["run", "--without-gateway", "--only", "a,deflate"]).output().unwrap();
+    check_fails(&output, expected);
 }
 
 #[test]
 fn a_scenario_of_the_gateway_without_the_gateway() {
     let output = bench(&["run", "--without-gateway", "--only", "h"]).output().unwrap();
-    check_fails(&output, "(h) is about the gateway alone");
+    check_fails(&output, "(h) is about the gateway: it can't be run with --without-gateway");
 }
 
 #[test]

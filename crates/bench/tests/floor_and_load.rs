@@ -54,7 +54,7 @@ fn floor_at(channel: &str) -> Floor {
 fn every_event_of_a_burst_arrives_once_and_in_order() {
     let floor = floor();
     let mut clients = Clients::open(&floor.server.target, CLIENTS).unwrap();
-    let pace = Pace { rate: 2_000, burst: 20 };
+    let pace = Pace { rate: 500, burst: 20 };
     let traffic = Traffic { pace, channels: 1, content: Content::Filler(200) };
     let mut publisher = Publisher::connect(&floor.address, &traffic).unwrap();
     let (lead_in, window) = (Duration::from_millis(100), Duration::from_millis(700));
@@ -129,7 +129,7 @@ fn floor_of_many() -> Floor {
 fn each_client_gets_every_event_of_its_channel_and_no_other() {
     let floor = floor_of_many();
     let mut clients = Clients::open_as(&floor.server.target, CLIENTS, MANY).unwrap();
-    let pace = Pace { rate: 2_000, burst: 5 };
+    let pace = Pace { rate: 500, burst: 5 };
     let traffic = Traffic { pace, channels: MANY.channels, content: Content::Filler(200) };
     let mut publisher = Publisher::connect(&floor.address, &traffic).unwrap();
     let window = Duration::from_millis(700);
@@ -272,7 +272,7 @@ fn a_client_that_cannot_take_a_batch_is_a_short_send() {
     // The kernel takes some MB for it, then no more.
     let _silent = SilentClient::connect(target).unwrap();
     let mut clients = Clients::open(target, 1).unwrap();
-    let pace = Pace { rate: 50_000, burst: 500 };
+    let pace = Pace { rate: 5_000, burst: 500 };
     let traffic = Traffic { pace, channels: 1, content: Content::Filler(16 * 1024) };
     let mut publisher = Publisher::connect(&floor.address, &traffic).unwrap();
     let timing = Timing { lead_in: Duration::ZERO, window: Duration::from_secs(1) };

@@ -34,6 +34,13 @@ pub struct Dial {
     pub extensions: Option<&'static str>,
 }
 
+impl Dial {
+    /// For a client that will not read: its kernel soon takes no more for it.
+    pub fn silent() -> Self {
+        Self { receive_buffer: Some(4 << 10), segment: Some(1 << 10), ..Self::default() }
+    }
+}
+
 /// A connected client.
 pub struct RawClient {
     stream: TcpStream,

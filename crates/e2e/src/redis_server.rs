@@ -1,9 +1,9 @@
 //! A real redis-server of the test's own.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -27,16 +27,25 @@ impl RedisServer {
 
     /// Starts a server with more command-line options, e.g. `["--appendonly", "yes"]`.
     pub fn start_with(extra: &[&str]) -> Self {
+        Self::try_start(extra).expect("redis-server starts (apt-get install redis-server)")
+    }
+
+    /// The same for a program that tells its users why there is none; the error's text
+    /// goes on after "redis-server ".
+    pub fn try_start(extra: &[&str]) -> io::Result<Self> {
         let extra: Vec<String> = extra.iter().map(|&option| option.to_owned()).collect();
-        let dir = TempDir::new().expect("a temporary folder for redis-server");
+        let dir = TempDir::new()?;
+        let mut ended = None;
         // Another process may take the port between the look and the bind.
         for _ in 0..10 {
             let port = free_port();
-            if let Some(child) = spawn(port, &extra, &dir) {
-                return Self { port, extra, dir, child: Some(child) };
+            match spawn(port, &extra, &dir)? {
+                Ok(child) => return Ok(Self { port, extra, dir, child: Some(child) }),
+                Err(status) => ended = Some(status),
             }
         }
-        panic!("redis-server did not start on any of ten free ports; is it installed?");
+        let ended = ended.map(|status| status.to_string()).unwrap_or_default();
+        Err(io::Error::other(format!("did not start on any of ten free ports ({ended})")))
     }
 
     /// The port it listens on; the same after a restart.
@@ -92,8 +101,10 @@ impl RedisServer {
     /// Starts it again on the same port, after [`Self::kill`].
     pub fn restart(&mut self) {
         assert!(self.child.is_none(), "redis-server still runs");
-        self.child = spawn(self.port, &self.extra, &self.dir);
-        assert!(self.child.is_some(), "redis-server did not come back on port {}", self.port);
+        let started = spawn(self.port, &self.extra, &self.dir).expect("redis-server starts");
+        self.child = Some(started.unwrap_or_else(|status| {
+            panic!("redis-server did not come back on port {}: {status}", self.port)
+        }));
     }
 
     /// Stops its execution (SIGSTOP): the sockets stay open, nothing answers.
@@ -124,7 +135,8 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("a bound address").port()
 }
 
-fn spawn(port: u16, extra: &[String], dir: &TempDir) -> Option<Child> {
+/// The process once it is ready, or how it ended before.
+fn spawn(port: u16, extra: &[String], dir: &TempDir) -> io::Result<Result<Child, ExitStatus>> {
     let mut child = Command::new("redis-server")
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
         .arg("--dir")
@@ -132,18 +144,16 @@ fn spawn(port: u16, extra: &[String], dir: &TempDir) -> Option<Child> {
         .args(extra)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
-        .spawn()
-        .expect("redis-server is installed (apt-get install redis-server)");
+        .spawn()?;
     let mut log = BufReader::new(child.stdout.take().expect("stdout is piped"));
     let mut line = String::new();
-    while log.read_line(&mut line).expect("redis-server's log is text") > 0 {
+    while log.read_line(&mut line)? > 0 {
         if line.contains("Ready to accept connections") {
             // Nobody reads the rest; a full pipe would stop the server.
             std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-            return Some(child);
+            return Ok(Ok(child));
         }
         line.clear();
     }
-    child.wait().expect("redis-server can be waited for");
-    None
+    Ok(Err(child.wait()?))
 }

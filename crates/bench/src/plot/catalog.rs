@@ -4,6 +4,7 @@ use super::chart::{Bar, Budget, Chart, Colour, Group, Scale};
 use super::results::{Results, Role, Scenario, System};
 use crate::compare::describe;
 use crate::figure::Figure;
+use crate::once;
 use crate::scenario::Limit;
 use crate::table::number;
 
@@ -108,7 +109,8 @@ fn cost_ratio(results: &Results) -> Chart {
 
 fn cost(results: &Results) -> Chart {
     let shown = Shown { unit: " µs", ..Shown::plain(Figure::CpuPerDelivery, 2) };
-    let groups = shown.groups(results, |_| true);
+    // What is measured once and without a floor has tables of its own.
+    let groups = shown.groups(results, |key| !once::is_key(key));
     Chart {
         title: "Cost of a delivery",
         legend: LESS_IS_BETTER,

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::catalog::Plot;
 use super::results::{Comparison, Results, Scenario};
 use crate::figure::Figure;
+use crate::once;
 use crate::table::number;
 
 /// The whole page, with the `plots` that were drawn.
@@ -31,31 +32,36 @@ pub(super) fn markdown(results: &Results, plots: &[&Plot]) -> String {
 }
 
 fn head(results: &Results) -> String {
-    let command = if results.peers().is_empty() { "make bench" } else { "make bench-peers" };
     let conditions = &results.conditions;
+    let options = match conditions.options.as_deref() {
+        Some("") => ", without options,".to_owned(),
+        Some(options) => format!(" with the options `{}`", cell(options)),
+        None => String::new(),
+    };
     let mut head = format!(
         "<!-- Written by redcast-bench plot; what is changed here is lost. -->\n\
          # Benchmarks\n\n\
-         `{command}` measured this and drew it. Every single run is in [bench.json](bench.json); \
+         `redcast-bench run`{} measured this. Every single run is in [bench.json](bench.json); \
          `redcast-bench plot FILE.json` draws such a file again.\n\n\
          - Machine: {}\n- Placement: {}\n- Rounds: {}, each server once per round, every second \
          round in reverse order\n- Measured window: {} s\n",
+        options,
         cell(&conditions.machine),
         cell(&conditions.placement),
         conditions.rounds,
         conditions.window_seconds,
     );
-    for note in &conditions.left_out {
-        let _ = writeln!(head, "- {}", cell(note));
+    let once = results.scenarios.iter().filter(|scenario| once::is_key(&scenario.key));
+    let once: Vec<String> = once.map(|scenario| format!("({})", scenario.key)).collect();
+    if !once.is_empty() {
+        let _ = writeln!(head, "- Once, not in rounds: {}", once.join(", "));
     }
-    for scenario in &results.scenarios {
-        for system in scenario.systems.iter().filter(|system| system.invalid > 0) {
-            let (invalid, key, name) = (system.invalid, &scenario.key, cell(&system.name));
-            let _ = writeln!(
-                head,
-                "- {invalid} runs of {name} in ({key}) had short sends and don't count"
-            );
-        }
+    if let Some(why) = &conditions.ended_early {
+        let _ = writeln!(head, "- The run ended before all was measured: {}", cell(why));
+    }
+    let notes = results.scenarios.iter().flat_map(Scenario::notes);
+    for note in conditions.left_out.iter().cloned().chain(notes) {
+        let _ = writeln!(head, "- {}", cell(&note));
     }
     head
 }
@@ -64,11 +70,11 @@ const COMPARED: [&str; 9] =
     ["scenario", "figure", "system", "ratio", "least", "value", "baseline", "budget", "reached"];
 
 fn compared(line: &Comparison) -> Vec<String> {
-    let known = Figure::ALL.into_iter().find(|figure| figure.heading() == line.figure);
-    let digits = known.map_or(2, Figure::digits);
+    let digits = Figure::headed(&line.figure).map_or(2, Figure::digits);
     let reached = match line.reached.as_str() {
         "reached" => "yes",
         "missed" => "**no**",
+        "not judged" => "**not judged**",
         _ => "-",
     };
     vec![

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::figure::{Figure, Measurement};
+use crate::notes;
 use crate::scenario::{Bar, SCENARIOS};
 
 /// Larger than whatever one machine can yield. It keeps numbers that JSON allows and
@@ -54,10 +55,14 @@ pub(super) struct Results {
 pub(super) struct Conditions {
     pub(super) machine: String,
     pub(super) placement: String,
+    /// The options of the run; none in a file from before they were told.
+    pub(super) options: Option<String>,
     pub(super) rounds: u32,
     pub(super) window_seconds: f64,
     /// Who could not take part in what, and why.
     pub(super) left_out: Vec<String>,
+    /// Why the run ended before all was measured.
+    pub(super) ended_early: Option<String>,
 }
 
 /// One server's figure against its bar.
@@ -91,10 +96,8 @@ pub(super) struct Scenario {
 #[derive(Debug)]
 pub(super) struct System {
     pub(super) name: String,
-    /// Those that count.
-    pub(super) runs: Vec<Measurement>,
-    /// How many had short sends.
-    pub(super) invalid: usize,
+    /// Those that count, and those that don't.
+    all: Vec<Measurement>,
 }
 
 impl Results {
@@ -130,6 +133,12 @@ impl Scenario {
         known.bars.iter().find(|bar| bar.figure == figure).copied()
     }
 
+    /// What the figures don't say of themselves.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let systems = self.systems.iter().map(|system| (system.name.as_str(), &system.all[..]));
+        notes::notes(&self.key, &systems.collect::<Vec<_>>())
+    }
+
     /// What `figure` is compared to.
     pub(super) fn baseline(&self, figure: Figure) -> Option<f64> {
         self.baseline_system()?.median(figure)
@@ -150,13 +159,14 @@ impl System {
     }
 
     pub(super) fn median(&self, figure: Figure) -> Option<f64> {
-        let runs: Vec<&Measurement> = self.runs.iter().collect();
+        let runs: Vec<&Measurement> = self.all.iter().collect();
         figure.over(&runs).filter(|value| plausible(*value))
     }
 
     /// The figure of each run, in the order of the rounds.
     pub(super) fn each(&self, figure: Figure) -> Vec<f64> {
-        let values = self.runs.iter().filter_map(|run| figure.of(run));
+        let valid = self.all.iter().filter(|run| run.short_sends == 0);
+        let values = valid.filter_map(|run| figure.of(run));
         values.filter(|value| plausible(*value)).collect()
     }
 }
@@ -177,17 +187,15 @@ fn plausible(value: f64) -> bool {
 fn systems<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<System>, D::Error> {
     let named = BTreeMap::<String, Vec<Map<String, Value>>>::deserialize(from)?;
     let system = |(name, runs): (String, Vec<Map<String, Value>>)| {
-        let runs: Vec<Measurement> = runs
+        let all = runs
             .into_iter()
             .map(measurement)
             .collect::<Result<_, _>>()
             .map_err(serde::de::Error::custom)?;
-        let (all, mut runs) = (runs.len(), runs);
-        runs.retain(|run| run.short_sends == 0);
-        let invalid = all - runs.len();
-        Ok(System { name, runs, invalid })
+        Ok(System { name, all })
     };
-    named.into_iter().map(system).collect()
+    // Who was not measured there at all, such as the floor of a crowd, has no row.
+    named.into_iter().filter(|(_, runs)| !runs.is_empty()).map(system).collect()
 }
 
 /// JSON has no word for "not a number" but null, which a plain number does not take.

@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::figure::Figure;
 
+mod page;
+
 const COST: Figure = Figure::CpuPerDelivery;
 
 /// Two runs of one server, whose figures grow with `times`.
@@ -173,7 +175,7 @@ fn the_gateway_compared_with_itself_has_a_plot_of_its_own_and_no_peer() {
     check_says(&drawn.texts("deflate"), &["off", "1.00 (5.000 µs)", "on", "1.25 (6.250 µs)"]);
     check_says(&drawn.texts("latency"), &["without", "1.00 / 4.00", "with", "1.25 / 5.00"]);
     assert!(!drawn.files().contains("cost-ratio.svg"));
-    assert!(drawn.read("README.md").contains("`make bench` measured this"));
+    assert!(drawn.read("README.md").contains("`redcast-bench run` measured this"));
 }
 
 #[test]
@@ -217,30 +219,6 @@ fn what_was_not_measured_is_left_out_and_an_old_picture_of_it_removed() {
     let scenarios = ["a", "f"].map(|key| scenario(key, &systems));
     drawn.again(&file(&scenarios).to_string()).unwrap();
     assert_eq!(drawn.files(), expect(&["cost-ratio", "cost"]));
-}
-
-#[test]
-fn the_page_holds_the_tables_and_the_conditions() {
-    let mut file = full();
-    file["scenarios"][0]["runs"]["six"][0]["short_sends"] = 3.into();
-    let drawn = Drawn::of(&file).unwrap();
-    let (page, cost) = (drawn.read("README.md"), COST.heading());
-    for line in [
-        "`make bench-peers` measured this",
-        "- Machine: a machine\n",
-        "- 1 runs of six in (a) had short sends and don't count\n",
-        &format!("| a | {cost} | gateway | 1.10 | 1.11 | 5.500 | 5.000 | ≤ 1.2 × floor | yes |\n"),
-        &format!("\n| scenario | system | {cost} |"),
-        "| a | node &lt;ws> & \"co\" | 25.000 |",
-        "| a | six | 30.500 |",
-        "- (b2) title of b2\n",
-    ] {
-        assert!(page.contains(line), "no {line:?} in {page}");
-    }
-    let two = [("floor", runs(1.0)), ("gateway", runs(1.1))];
-    let alone = Drawn::of(&self::file(&[scenario("a", &two)])).unwrap().read("README.md");
-    assert!(alone.contains("`make bench` measured this"), "{alone}");
-    assert_eq!(drawn.read("bench.json"), file.to_string());
 }
 
 /// One figure of the gateway in every run.
@@ -360,7 +338,15 @@ fn what_run_writes_is_what_plot_reads() {
     let series = Series { scenario: &crate::scenario::SCENARIOS[0], contenders };
     let (machine, placement) = ("it".to_owned(), "there".to_owned());
     let left_out = vec!["nats was left out: <why>".to_owned()];
-    let conditions = Conditions { machine, placement, rounds: 1, window_seconds: 2.0, left_out };
+    let conditions = Conditions {
+        machine,
+        placement,
+        options: String::new(),
+        rounds: 1,
+        window_seconds: 2.0,
+        left_out,
+        ended_early: None,
+    };
     let drawn = Drawn::of(&report::json(&conditions, &[series])).unwrap();
     check_says(&drawn.texts("latency"), &["1.00 / 2.00", "it; 1 round, windows of 2 s"]);
     check_says(&drawn.texts("cost-ratio"), &["1.00"]);

@@ -17,12 +17,6 @@ const OUTBOX: usize = 1 << 20;
 /// What an event may cost while it waits: its frame and the two places it has.
 const EACH: usize = 400;
 const PATIENCE: Duration = Duration::from_secs(120);
-const SILENT: Dial = Dial {
-    receive_buffer: Some(4 << 10),
-    segment: Some(1 << 10),
-    envelope: false,
-    extensions: None,
-};
 
 struct Feed {
     _redis: RedisServer,
@@ -71,7 +65,8 @@ impl Feed {
     }
 
     async fn silent(&self) -> RawClient {
-        let mut client = RawClient::dial(self.gateway.public(), PATH, SILENT).await.unwrap();
+        let mut client =
+            RawClient::dial(self.gateway.public(), PATH, Dial::silent()).await.unwrap();
         client.settled().await;
         client
     }

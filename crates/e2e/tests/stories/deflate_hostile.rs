@@ -98,8 +98,9 @@ async fn a_thousand_bombs_at_once_cost_what_their_senders_may_send() {
     assert_eq!(crowd(&siege, SMALL, &goodbye).await, [1000; CROWD]);
     siege.gateway.until_metric("redcast_connections", 1.0).await;
     for (what, bytes) in [
-        // Refused by what they announce.
+        // Refused by the length that its frame announces.
         ("1,000 × 102 kB at 4 KiB", &hundred_megabytes),
+        // Refused while it inflates.
         ("1,000 × 3 kB that are 3 MiB at 4 KiB", &small),
     ] {
         let vitals = siege.watch();

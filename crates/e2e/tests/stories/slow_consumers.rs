@@ -27,12 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What the kernel holds beyond `unsent_limit`: what fills the client's receive
 /// buffer, and the piece with which the limit was passed.
 const KERNEL: u64 = 64 << 10;
-const SILENT: Dial = Dial {
-    receive_buffer: Some(4 << 10),
-    segment: Some(1 << 10),
-    envelope: false,
-    extensions: None,
-};
 
 struct Feed {
     redis: RedisServer,
@@ -72,7 +66,8 @@ impl Feed {
 
     /// A client that has joined and from now on reads only if the test does.
     async fn silent(&self) -> RawClient {
-        let mut client = RawClient::dial(self.gateway.public(), PATH, SILENT).await.unwrap();
+        let mut client =
+            RawClient::dial(self.gateway.public(), PATH, Dial::silent()).await.unwrap();
         client.settled().await;
         client
     }
@@ -193,7 +188,8 @@ async fn silent_clients_grow_the_process_by_no_more_than_their_outboxes() {
     let mut pacer = RawClient::connect(gateway.public(), "/ws/analytics").await;
     let mut silent = Vec::new();
     for number in 0..CLIENTS {
-        let mut client = RawClient::dial(gateway.public(), "/ws/analytics", SILENT).await.unwrap();
+        let mut client =
+            RawClient::dial(gateway.public(), "/ws/analytics", Dial::silent()).await.unwrap();
         client.say(r#"{"type":"unsubscribe","channel":"analytics"}"#).await;
         client.say(&format!(r#"{{"type":"subscribe","channel":"analytics:{number}"}}"#)).await;
         client.settled().await;
@@ -280,7 +276,7 @@ async fn drop_oldest_gives_the_newest_and_tells_how_many_are_missing() {
 #[tokio::test]
 async fn without_notices_an_envelope_client_is_told_all_the_same() {
     let mut feed = Feed::with_policy("drop_oldest").await;
-    let dial = Dial { envelope: true, ..SILENT };
+    let dial = Dial { envelope: true, ..Dial::silent() };
     let mut silent = RawClient::dial(feed.gateway.public(), QUIET, dial).await.unwrap();
     let Message::Text(welcome) = silent.message().await else { panic!("a welcome comes first") };
     assert!(welcome.contains("welcome"), "{welcome}");
