@@ -12,6 +12,7 @@ mod intake;
 mod memory;
 mod metrics;
 mod redis;
+mod snapshot;
 
 pub use self::redis::{
     BatchError, BrokerConfigError, REDIS_DESCRIPTORS, RedisBroker, RedisConfig, RedisPublisher,
@@ -19,6 +20,7 @@ pub use self::redis::{
 pub use deliveries::{Deliveries, DeliverySender, QueueLimits, SendOutcome, deliveries};
 pub use memory::{MemoryBroker, MemoryConfig};
 pub use metrics::BrokerMetrics;
+pub use snapshot::{SnapshotError, SnapshotStore, Stored};
 
 use std::time::{Duration, Instant};
 

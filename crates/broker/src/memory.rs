@@ -1,6 +1,6 @@
 //! The memory broker: one process, no set-up, gone at its end.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,8 +11,8 @@ use redcast_protocol::Channel;
 
 use crate::intake::Intake;
 use crate::{
-    Broker, BrokerMetrics, Deliveries, Health, PublishError, QueueLimits, SubscribeError,
-    Subscribed, deliveries,
+    Broker, BrokerMetrics, Deliveries, Health, PublishError, QueueLimits, SnapshotError,
+    SnapshotStore, Stored, SubscribeError, Subscribed, deliveries,
 };
 
 /// The memory broker's bounds.
@@ -37,6 +37,7 @@ pub struct MemoryBroker {
     intake: Intake,
     metrics: BrokerMetrics,
     subscribed: Mutex<HashSet<Channel>>,
+    snapshots: Mutex<HashMap<String, Stored>>,
 }
 
 impl MemoryBroker {
@@ -51,8 +52,14 @@ impl MemoryBroker {
             intake: Intake::new(sender, metrics.clone(), config.max_event_size),
             metrics,
             subscribed: Mutex::default(),
+            snapshots: Mutex::default(),
         };
         (Arc::new(broker), receiver)
+    }
+
+    /// Stores a snapshot, as a producer does in Redis.
+    pub fn store(&self, key: &str, stored: Stored) {
+        self.snapshots.lock().insert(key.to_owned(), stored);
     }
 
     fn count_channels(&self, channels: usize) {
@@ -95,5 +102,17 @@ impl Broker for MemoryBroker {
     fn health(&self) -> Health {
         let channels = self.subscribed.lock().len();
         Health { connected: true, wanted: channels, confirmed: channels, ..Health::default() }
+    }
+}
+
+#[async_trait]
+impl SnapshotStore for MemoryBroker {
+    async fn read(&self, key: &str) -> Result<Option<Stored>, SnapshotError> {
+        Ok(self.snapshots.lock().get(key).cloned())
+    }
+
+    async fn share(&self, _: &str, _: &str, count: u64) -> Result<u64, SnapshotError> {
+        // This process is the only instance.
+        Ok(count)
     }
 }

@@ -44,13 +44,14 @@ async fn publish_forever(sink: &dyn Sink, config: &DemoConfig) {
     let mut start = Instant::now();
     let mut sink_works = true;
     loop {
-        let (due, view) = traffic.next_view();
+        let (due, mut view) = traffic.next_view();
         let late = start.elapsed().saturating_sub(due);
         if late > MAX_LATE {
             start += late;
         }
         tokio::time::sleep_until(start + due).await;
-        let published = match view.encode(SystemTime::now()) {
+        view.at = SystemTime::now();
+        let published = match view.encode() {
             Ok(payload) => {
                 sink.publish(&config.channel, payload).await.map_err(|error| error.to_string())
             }

@@ -11,7 +11,10 @@ mod demo;
 mod page_view;
 mod sink;
 mod site;
+mod store;
 mod traffic;
 
 pub use demo::{DemoConfig, run};
+pub use page_view::PageView;
 pub use sink::{Sink, SinkError};
+pub use store::{Store, StoreError};

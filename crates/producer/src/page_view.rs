@@ -1,22 +1,27 @@
 //! One page view, as a browser's beacon would report it.
 
+use std::borrow::Cow;
 use std::time::SystemTime;
 
 use serde::Serialize;
 
 /// What a visitor's browser says when a page opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct PageView {
-    /// A version 4 UUID, the same for every page of one visit.
-    pub(crate) visitor_id: String,
-    /// The page's path on the site.
-    pub(crate) path: &'static str,
-    /// The page that linked here; none when the address was typed in.
-    pub(crate) referrer: Option<String>,
-    /// ISO 3166 country code.
-    pub(crate) country: &'static str,
+pub struct PageView {
+    /// Who looks, as far as that may be known: 1 to 64 characters that are the same for
+    /// every page this visitor opens on one day, and tell nothing else.
+    pub visitor_id: String,
+    /// When it was opened.
+    pub at: SystemTime,
+    /// The page's path on the site, without the query; at most 512 bytes.
+    pub path: Cow<'static, str>,
+    /// The page that linked here, or only its origin; none when the address was typed
+    /// in. At most 512 bytes.
+    pub referrer: Option<Cow<'static, str>>,
+    /// ISO 3166 country code, where it is known.
+    pub country: Option<Cow<'static, str>>,
     /// `desktop`, `mobile` or `tablet`.
-    pub(crate) device: &'static str,
+    pub device: &'static str,
 }
 
 #[derive(Serialize)]
@@ -31,22 +36,21 @@ struct Event<'a> {
 struct Data<'a> {
     path: &'a str,
     referrer: Option<&'a str>,
-    country: &'a str,
+    country: Option<&'a str>,
     device: &'a str,
 }
 
 impl PageView {
-    /// The event as JSON; `at` becomes its timestamp, RFC 3339 in UTC with
-    /// milliseconds.
-    pub(crate) fn encode(&self, at: SystemTime) -> Result<Vec<u8>, serde_json::Error> {
+    /// The event as JSON; its timestamp is RFC 3339 in UTC with milliseconds.
+    pub fn encode(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(&Event {
             r#type: "page_view",
             visitor_id: &self.visitor_id,
-            timestamp: humantime::format_rfc3339_millis(at).to_string(),
+            timestamp: humantime::format_rfc3339_millis(self.at).to_string(),
             data: Data {
-                path: self.path,
+                path: &self.path,
                 referrer: self.referrer.as_deref(),
-                country: self.country,
+                country: self.country.as_deref(),
                 device: self.device,
             },
         })
@@ -62,13 +66,13 @@ mod tests {
     fn encodes_as_the_event_that_the_documents_show() {
         let view = PageView {
             visitor_id: "0a1b2c3d-0000-4000-8000-000000000000".to_owned(),
-            path: "/pricing",
+            at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_733_683_200_007),
+            path: "/pricing".into(),
             referrer: None,
-            country: "NO",
+            country: Some("NO".into()),
             device: "mobile",
         };
-        let at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_733_683_200_007);
-        let text = String::from_utf8(view.encode(at).unwrap()).unwrap();
+        let text = String::from_utf8(view.encode().unwrap()).unwrap();
         assert_eq!(
             text,
             r#"{"type":"page_view","visitor_id":"0a1b2c3d-0000-4000-8000-000000000000","timestamp":"2024-12-08T18:40:00.007Z","data":{"path":"/pricing","referrer":null,"country":"NO","device":"mobile"}}"#

@@ -5,7 +5,7 @@
 //! since the beginning, at which it is due. The same seed gives the same views.
 
 use std::f64::consts::TAU;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::page_view::PageView;
 use crate::site;
@@ -89,17 +89,19 @@ impl Traffic {
     fn visitor(&mut self) -> PageView {
         PageView {
             visitor_id: self.uuid(),
-            path: self.pick(&site::ENTRANCES),
-            referrer: self.pick(&site::REFERRERS).map(str::to_owned),
-            country: self.pick(&site::COUNTRIES),
+            // Whoever publishes it knows when.
+            at: SystemTime::UNIX_EPOCH,
+            path: self.pick(&site::ENTRANCES).into(),
+            referrer: self.pick(&site::REFERRERS).map(Into::into),
+            country: Some(self.pick(&site::COUNTRIES).into()),
             device: self.pick(&site::DEVICES),
         }
     }
 
     fn follow_a_link(&mut self, view: &PageView) -> PageView {
-        let path = self.random.choice(site::links(view.path)).copied().unwrap_or("/");
-        let referrer = Some(format!("{}{}", site::ORIGIN, view.path));
-        PageView { path, referrer, ..view.clone() }
+        let path = self.random.choice(site::links(&view.path)).copied().unwrap_or("/");
+        let referrer = Some(format!("{}{}", site::ORIGIN, view.path).into());
+        PageView { path: path.into(), referrer, ..view.clone() }
     }
 
     /// An exponentially distributed wait, in seconds.

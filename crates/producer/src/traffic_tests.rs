@@ -48,10 +48,10 @@ fn a_visitor_keeps_country_and_device_and_follows_links_of_the_page_before() {
     for (_, view) in views(3, 5_000) {
         if let Some(before) = last.get(&view.visitor_id) {
             followed += 1;
-            assert_eq!((view.country, view.device), (before.country, before.device));
-            assert!(site::links(before.path).contains(&view.path));
+            assert_eq!((&view.country, view.device), (&before.country, before.device));
+            assert!(site::links(&before.path).contains(&&*view.path));
             let linked_from = format!("{}{}", site::ORIGIN, before.path);
-            assert_eq!(view.referrer, Some(linked_from));
+            assert_eq!(view.referrer, Some(linked_from.into()));
         }
         last.insert(view.visitor_id.clone(), view);
     }
