@@ -9,6 +9,7 @@ mod connect;
 mod heartbeat;
 mod link;
 mod names;
+mod pool;
 mod publisher;
 mod server;
 mod status;
@@ -30,6 +31,7 @@ pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
 
 use self::connect::with_socket_options;
 use self::names::Names;
+use self::pool::Pool;
 use self::publisher::Publisher;
 use self::server::Server;
 use self::status::Status;
@@ -63,7 +65,8 @@ impl RedisBroker {
         cancel: CancellationToken,
     ) -> Result<(Arc<Self>, Deliveries), BrokerConfigError> {
         let info = with_socket_options(config.connection_info()?);
-        let publisher = Publisher::new(info.clone(), &config)?;
+        let pool = Pool::new(info.clone(), &config)?;
+        let publisher = Publisher::new(pool, &config);
         let (sender, receiver) = deliveries(config.queue);
         let config = Arc::new(config);
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
