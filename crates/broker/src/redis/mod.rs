@@ -1,5 +1,5 @@
 //! The Redis broker: a subscriber task that owns one connection, and a pool that
-//! publishes.
+//! publishes, reads snapshots and shares counts.
 
 mod backoff;
 mod batch;
@@ -12,6 +12,8 @@ mod names;
 mod pool;
 mod publisher;
 mod server;
+mod share;
+mod snapshot;
 mod status;
 mod subscriber;
 mod wish;
@@ -34,6 +36,8 @@ use self::names::Names;
 use self::pool::Pool;
 use self::publisher::Publisher;
 use self::server::Server;
+use self::share::Shares;
+use self::snapshot::Snapshots;
 use self::status::Status;
 use self::subscriber::Subscriber;
 use self::wishes::{Answer, Wishes};
@@ -49,6 +53,8 @@ pub struct RedisBroker {
     wishes: Arc<Wishes>,
     status: Arc<Status>,
     publisher: Publisher,
+    snapshots: Snapshots,
+    shares: Shares,
 }
 
 impl RedisBroker {
@@ -66,7 +72,9 @@ impl RedisBroker {
     ) -> Result<(Arc<Self>, Deliveries), BrokerConfigError> {
         let info = with_socket_options(config.connection_info()?);
         let pool = Pool::new(info.clone(), &config)?;
-        let publisher = Publisher::new(pool, &config);
+        let publisher = Publisher::new(pool.clone(), &config);
+        let snapshots = Snapshots::new(pool.clone(), &config);
+        let shares = Shares::new(pool, &config);
         let (sender, receiver) = deliveries(config.queue);
         let config = Arc::new(config);
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
@@ -81,7 +89,7 @@ impl RedisBroker {
             intake: Intake::new(sender, metrics, config.max_event_size),
         };
         tracker.spawn(subscriber.run(cancel));
-        Ok((Arc::new(Self { config, wishes, status, publisher }), receiver))
+        Ok((Arc::new(Self { config, wishes, status, publisher, snapshots, shares }), receiver))
     }
 }
 
@@ -134,11 +142,11 @@ impl Broker for RedisBroker {
 
 #[async_trait]
 impl SnapshotStore for RedisBroker {
-    async fn read(&self, _: &str) -> Result<Option<Stored>, SnapshotError> {
-        Err(SnapshotError::Unavailable("not read yet".to_owned()))
+    async fn read(&self, key: &str) -> Result<Option<Stored>, SnapshotError> {
+        self.snapshots.read(key).await
     }
 
-    async fn share(&self, _: &str, _: &str, _: u64) -> Result<u64, SnapshotError> {
-        Err(SnapshotError::Unavailable("not shared yet".to_owned()))
+    async fn share(&self, name: &str, instance: &str, count: u64) -> Result<u64, SnapshotError> {
+        self.shares.share(name, instance, count).await
     }
 }
