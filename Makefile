@@ -33,6 +33,7 @@ test: ## Install what the tests need, then run every check and every test
 	@$(STAGE) clippy $(CLIPPY)
 	@$(STAGE) clippy-2 $(CLIPPY_TESTS)
 	@$(STAGE) deny $(CHECK_DENY)
+	@$(STAGE) web scripts/web --check
 	@# All targets at once, so that each dependency is compiled with one set of features.
 	@$(STAGE) build cargo build --workspace --all-targets --locked
 	@# Before the tests: it leaves the ordinary gateway behind for them.
@@ -41,6 +42,10 @@ test: ## Install what the tests need, then run every check and every test
 	@$(STAGE) autobahn scripts/autobahn --quick
 	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \
 		$(STAGE) tests cargo test --workspace --locked --no-fail-fast
+
+.PHONY: web
+web: ## Build the dashboard from crates/edge/web into crates/edge/assets
+	@scripts/web
 
 .PHONY: autobahn
 autobahn: ## Run the conformance suite of RFC 6455 and 7692 against the gateway, and name what differs
