@@ -7,7 +7,6 @@
 
 #![forbid(unsafe_code)]
 
-mod address;
 mod admin;
 mod api;
 mod client_io;

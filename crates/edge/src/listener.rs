@@ -3,11 +3,13 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::ConnectInfo;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -23,7 +25,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use crate::address::Peer;
 use crate::client_io::{ClientIo, poll_discard};
 use crate::error::NO_ROOM_FOR_SOCKET;
 use crate::seldom::Seldom;
@@ -93,7 +94,7 @@ impl Drop for Counted {
 /// A socket that there is room for.
 struct Accepted {
     stream: TcpStream,
-    peer: Peer,
+    peer: SocketAddr,
     counted: Counted,
 }
 
@@ -109,10 +110,10 @@ pub async fn serve(
     let failures = Seldom::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, address)) if config.sockets.have_room() => {
+            Ok((stream, peer)) if config.sockets.have_room() => {
                 // Counted before the next accept, or a burst would pass the limit.
                 let counted = Counted::new(&config.sockets.http);
-                let socket = Accepted { stream, peer: Peer(address.ip()), counted };
+                let socket = Accepted { stream, peer, counted };
                 let serving = serve_socket(socket, router.clone(), config.clone(), stop.clone());
                 tasks.spawn(serving);
             }
@@ -158,7 +159,7 @@ async fn serve_socket(
         return;
     }
     let service = router.map_request(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(ConnectInfo(peer));
         request.map(Body::new)
     });
     let serving = http1::Builder::new()

@@ -1,10 +1,10 @@
 //! From a request to a session: the checks before 101, and the hand-over of the
 //! socket after it.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use http::header::HOST;
 use http::request::Parts;
@@ -15,7 +15,7 @@ use redcast_protocol::{Channel, Cursor};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::address::{Peer, client_address};
+use redcast_address::client_address;
 use crate::client_io::ClientIo;
 use crate::config::Endpoint;
 use crate::error::Refusal;
@@ -114,7 +114,8 @@ async fn decide(
 
 /// Whose handshake it is. Without an accept loop of ours there is no peer.
 fn address(edge: &Edge, request: &Parts) -> IpAddr {
-    let peer = request.extensions.get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0);
+    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
     client_address(peer, &request.headers, &edge.config.trusted_proxies)
 }
 

@@ -24,7 +24,8 @@ use crate::cli::ServeFlags;
 use crate::settings::{BrokerSettings, RESERVED_DESCRIPTORS, Settings};
 use crate::shutdown::{Drain, EXIT_INTERRUPTED, Signals};
 use crate::version::{COMMIT, VERSION};
-use crate::{banner, demo, telemetry};
+use crate::demo::{Counts, Demo, check_paths};
+use crate::{banner, telemetry};
 
 /// Scrapers and probes are few.
 const ADMIN_SOCKETS: usize = 32;
@@ -67,6 +68,7 @@ pub(crate) struct App {
     background: TaskTracker,
     stop: CancellationToken,
     draining: IntGauge,
+    demo: Option<Demo>,
     /// What was started with.
     flags: ServeFlags,
 }
@@ -83,7 +85,7 @@ impl App {
         let registry = telemetry::registry()?;
         let background = TaskTracker::new();
         let stop = CancellationToken::new();
-        let (broker, store) = build_broker(&settings, &registry, (&background, &stop))?;
+        let (broker, store, counts) = build_broker(&settings, &registry, (&background, &stop))?;
         let (hub, shards) = Hub::new(settings.hub(), HubMetrics::register(&registry)?);
         let descriptors = rlimit::increase_nofile_limit(u64::MAX).context("descriptor limit")?;
         let identity = identity();
@@ -94,6 +96,13 @@ impl App {
         let edge_config = settings.edge(flags.demo).map_err(|error| BadConfig(error.into()))?;
         let edge_metrics = EdgeMetrics::register(&registry)?;
         let edge = Edge::new(node.clone(), edge_config, edge_metrics, identity, sessions.clone());
+        let demo = match flags.demo {
+            true => {
+                check_paths(edge.endpoint_paths()).map_err(BadConfig)?;
+                Some(Demo::new(counts, node.clone())?)
+            }
+            false => None,
+        };
         let vital = vital_tasks(shards, node_tasks);
         let draining = telemetry::draining_gauge(&registry)?;
         Ok(Self {
@@ -107,6 +116,7 @@ impl App {
             background,
             stop,
             draining,
+            demo,
             flags,
         })
     }
@@ -118,9 +128,8 @@ impl App {
         let (public, admin) = (doors.public.local_addr()?, doors.admin.local_addr()?);
         let stop_accepting = CancellationToken::new();
         self.serve(doors, &stop_accepting)?;
-        if self.flags.demo {
-            let traffic = demo::traffic(self.node.clone(), self.stop.clone());
-            self.background.spawn(traffic);
+        if let Some(demo) = self.demo.take() {
+            self.background.spawn(demo.traffic(self.stop.clone()));
         }
         self.announce(public, admin);
         let patience = tokio::select! {
@@ -153,9 +162,13 @@ impl App {
         let descriptors = usize::try_from(self.descriptors).unwrap_or(usize::MAX);
         let sockets = self.edge.socket_limits(descriptors.saturating_sub(INTERNAL_DESCRIPTORS));
         let config = ListenerConfig { head_timeout, unsent_limit, sockets };
+        let mut routes = public_router(&self.edge);
+        if let Some(demo) = &self.demo {
+            routes = routes.merge(demo.collector.routes());
+        }
         let public = serve(
             doors.public,
-            public_router(&self.edge),
+            routes,
             config,
             self.sessions.clone(),
             stop_accepting.clone(),
@@ -218,8 +231,9 @@ fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
     listening().with_context(|| format!("{key}: can't listen on {address}"))
 }
 
-/// The world outside, as the node wants it: events, and where snapshots are read.
-type Outside = ((Arc<dyn Broker>, Deliveries), Arc<dyn SnapshotStore>);
+/// The world outside, as the node wants it: events, and where snapshots are read; and as a
+/// demo does.
+type Outside = ((Arc<dyn Broker>, Deliveries), Arc<dyn SnapshotStore>, Counts);
 
 fn build_broker(
     settings: &Settings,
@@ -230,12 +244,14 @@ fn build_broker(
     match settings.broker() {
         BrokerSettings::Memory(config) => {
             let (broker, deliveries) = MemoryBroker::new(&config, metrics);
-            Ok(((broker.clone(), deliveries), broker))
+            Ok(((broker.clone(), deliveries), broker.clone(), Counts::InMemory(broker)))
         }
         BrokerSettings::Redis(config) => {
+            let (url, prefix) = (config.url.clone(), config.prefix.clone());
             let started = RedisBroker::start(*config, metrics, tracker, stop.clone());
             let (broker, deliveries) = started.map_err(|error| BadConfig(error.into()))?;
-            Ok(((broker.clone(), deliveries), broker))
+            let counts = Counts::InRedis { url, prefix };
+            Ok(((broker.clone(), deliveries), broker, counts))
         }
     }
 }

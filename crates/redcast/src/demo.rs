@@ -1,26 +1,94 @@
-//! The demo: synthetic page views, published like any other event.
+//! The demo: a collector and synthetic visitors inside the gateway's own process.
+//!
+//! They go the way that a site's own collector goes: page views are counted and published
+//! in Redis where there is one, else in memory.
 
 use std::sync::Arc;
 
+use anyhow::{Result, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
+use redcast_broker::{MemoryBroker, Stored};
 use redcast_node::Node;
-use redcast_producer::{DemoConfig, Sink, SinkError};
+use redcast_producer::collect::{CollectConfig, Collector};
+use redcast_producer::{
+    DemoConfig, MemoryStore, MemoryStoreConfig, Outlet, RedisStore, RedisStoreConfig, SinkError,
+    Store,
+};
 use redcast_protocol::Channel;
 use tokio_util::sync::CancellationToken;
 
-struct NodeSink(Arc<Node>);
+/// The configuration whose endpoint and snapshot the demo shows.
+pub(crate) const EXAMPLE: &str = include_str!("../../../deploy/config/analytics.toml");
+
+/// Paths of the public port that the demo takes.
+const PATHS: [&str; 2] = ["/r.js", "/collect"];
+
+/// Where the demo counts and publishes.
+pub(crate) enum Counts {
+    InMemory(Arc<MemoryBroker>),
+    InRedis {
+        url: String,
+        prefix: String,
+    },
+}
+
+/// The demo, built and not yet running.
+pub(crate) struct Demo {
+    store: Arc<dyn Store>,
+    /// Takes what the page's visitors do; its routes belong on the public port.
+    pub(crate) collector: Collector,
+}
+
+/// The memory broker, to a producer in the same process.
+struct Inside {
+    node: Arc<Node>,
+    broker: Arc<MemoryBroker>,
+}
 
 #[async_trait]
-impl Sink for NodeSink {
+impl Outlet for Inside {
     async fn publish(&self, channel: &str, payload: Vec<u8>) -> Result<(), SinkError> {
         let channel = Channel::parse(channel).map_err(|error| SinkError(error.to_string()))?;
-        let published = self.0.publish(&channel, Bytes::from(payload)).await;
+        let published = self.node.publish(&channel, Bytes::from(payload)).await;
         published.map_err(|error| SinkError(error.to_string()))
+    }
+
+    async fn store(&self, key: &str, fields: Vec<(String, String)>) {
+        let fields = fields.into_iter().map(|(field, value)| (field.into(), value.into()));
+        self.broker.store(key, Stored::Hash(fields.collect()));
     }
 }
 
-/// Publishes page views until `stop`.
-pub(crate) async fn traffic(node: Arc<Node>, stop: CancellationToken) {
-    redcast_producer::run(Arc::new(NodeSink(node)), DemoConfig::default(), stop).await;
+impl Demo {
+    /// Builds it. Must be called inside a tokio runtime.
+    pub(crate) fn new(counts: Counts, node: Arc<Node>) -> Result<Self> {
+        let store: Arc<dyn Store> = match counts {
+            Counts::InMemory(broker) => {
+                let inside = Arc::new(Inside { node, broker });
+                Arc::new(MemoryStore::new(MemoryStoreConfig::default(), inside))
+            }
+            Counts::InRedis { url, prefix } => {
+                let config = RedisStoreConfig { url, prefix, ..RedisStoreConfig::default() };
+                Arc::new(RedisStore::connect(config)?)
+            }
+        };
+        // Whatever name the page was opened by, it is this site's.
+        let config = CollectConfig { sites: vec!["*".to_owned()], ..CollectConfig::default() };
+        let collector = Collector::start(store.clone(), config)?;
+        Ok(Self { store, collector })
+    }
+
+    /// Publishes page views until `stop`.
+    pub(crate) async fn traffic(self, stop: CancellationToken) {
+        redcast_producer::run(self.store, DemoConfig::default(), stop).await;
+    }
+}
+
+/// Refuses endpoints where the demo's own paths are.
+pub(crate) fn check_paths<'a>(mut endpoints: impl Iterator<Item = &'a str>) -> Result<()> {
+    if let Some(path) = endpoints.find(|path| PATHS.contains(path)) {
+        bail!("--demo serves {path} itself; give the endpoint another path, or leave --demo out");
+    }
+    Ok(())
 }

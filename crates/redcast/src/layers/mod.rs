@@ -24,6 +24,7 @@ pub(crate) use self::problem::{Problem, Problems};
 pub(crate) use self::variables::variable_of;
 use self::variables::{CONFIG_VARIABLE, Variables};
 use crate::cli::ServeFlags;
+use crate::demo::EXAMPLE;
 use crate::settings::{DEFAULTS, Finding, Settings, schema};
 
 const FILE_IN_PLACE: &str = "redcast.toml";
@@ -105,6 +106,9 @@ fn from_layers(
 ) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
     let mut layers = vec![defaults()?];
+    if flags.demo {
+        layers.push(demo()?);
+    }
     if let Some((path, named_by)) = &file {
         let name = path.display().to_string();
         match file::read_text(path) {
@@ -149,6 +153,18 @@ impl Layer {
 fn defaults() -> Result<Layer, Problems> {
     let read = file::parse("defaults", DEFAULTS).map_err(|problem| Problems(vec![problem]))?;
     Ok(Layer(read.into_iter().map(|(key, value)| (key, without_origin(value))).collect()))
+}
+
+/// What the demo shows, a little stronger than the defaults: the endpoint and the snapshot
+/// of the example that is shipped, and a page that counts its own visitors.
+fn demo() -> Result<Layer, Problems> {
+    let read = file::parse("demo", EXAMPLE).map_err(|problem| Problems(vec![problem]))?;
+    let lists = ["endpoints", "snapshots"];
+    let shown = read.into_iter().filter(|(key, _)| lists.contains(&key.as_str()));
+    let mut layer: Map<_, _> = shown.map(|(key, value)| (key, without_origin(value))).collect();
+    let collector = Map::from([("collector".to_owned(), Value::new(None, "/"))]);
+    layer.insert("page".to_owned(), Value::new(None, ValueKind::Table(collector)));
+    Ok(Layer(layer))
 }
 
 fn without_origin(value: Value) -> Value {
