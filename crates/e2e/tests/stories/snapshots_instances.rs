@@ -39,8 +39,9 @@ async fn connections_of_all_instances_are_summed_and_those_of_a_dead_one_forgott
     let _no_watcher = first.connect("/none").await;
     until(&mut here, 2, 2, soon).await;
     let mut there = second.connect("/ws").await;
-    // The greeting itself knows of the others.
-    assert_eq!(there.json().await["data"]["all"], 3);
+    // The greeting itself knows of the others: of one or of two, as the second has just come.
+    let known = there.json().await["data"]["all"].as_u64();
+    assert!(known.is_some_and(|known| (2..=3).contains(&known)), "{known:?}");
     let mut elsewhere = Vec::new();
     for _ in 0..4 {
         elsewhere.push(third.connect("/ws").await);
