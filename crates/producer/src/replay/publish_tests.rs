@@ -46,6 +46,14 @@ impl List {
         taken.iter().flat_map(|(_, views)| views).map(|view| view.path.to_string()).collect()
     }
 
+    fn lines_in_state(&self) -> Vec<u64> {
+        let states = self.states.lock().unwrap();
+        let lines = |state: &String| {
+            serde_json::from_str::<serde_json::Value>(state).unwrap()["lines"].as_u64().unwrap()
+        };
+        states.iter().map(lines).collect()
+    }
+
     fn sizes(&self) -> Vec<usize> {
         self.taken.lock().unwrap().iter().map(|(_, views)| views.len()).collect()
     }
@@ -145,17 +153,11 @@ async fn a_store_that_stays_away_ends_the_run_and_the_state_knows_where() {
     let store = Arc::new(List { state: Some(state), ..List::default() });
     let replayed = run(config.clone(), &store).await;
     assert_eq!((replayed.summary.resumed_behind, store.paths()), (0, expected(700)));
-    let states = store.states.lock().unwrap();
     // Each call sees a state in which all that was acknowledged before stands.
-    let lines: Vec<_> = states.iter().map(|state| lines_of(state)).collect();
-    assert_eq!((lines[0], lines[1]), (0, 500));
+    assert_eq!(store.lines_in_state()[..2], [0, 500]);
     let replayed = run(config, &Arc::new(List::default())).await;
     assert_eq!((replayed.summary.resumed_behind, replayed.summary.lines), (700, 0));
     assert!(replayed.end.unwrap());
-}
-
-fn lines_of(state: &str) -> u64 {
-    serde_json::from_str::<serde_json::Value>(state).unwrap()["lines"].as_u64().unwrap()
 }
 
 #[tokio::test]
