@@ -1,12 +1,11 @@
 //! An access log, published as page views.
 //!
 //! Flow: `input.rs` opens the log and `lines.rs` cuts it → `line.rs` and `log_time.rs` read
-//! a line → `rules.rs` says whether it is a page view (`agent.rs`: of a person) and
+//! a line → `rules.rs` says whether it is a page view and
 //! `visitor.rs` whose → `reader.rs` does all of that ahead, in a thread → `pace.rs` says
 //! when a view is due → `publish.rs` gives it to the store and `state.rs` keeps how far
 //! that went.
 
-mod agent;
 mod error;
 mod input;
 mod line;

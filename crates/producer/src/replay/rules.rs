@@ -5,8 +5,8 @@
 
 use serde::Serialize;
 
-use super::agent;
 use super::line::LogLine;
+use crate::collect::agent::{Agent, shorten};
 
 /// The longest path and referrer of a page view, bytes.
 const MAX_TEXT: usize = 512;
@@ -140,7 +140,7 @@ pub(super) fn page_view(line: &LogLine<'_>, all: bool) -> Result<Opened, Skip> {
         return Err(Skip::Method);
     }
     let path = path(&request.target).ok_or(Skip::NoRequest)?;
-    let agent = line.browser.as_ref().map(|browser| &*browser.agent);
+    let agent = line.browser.as_ref().map(|browser| Agent::new(shorten(&browser.agent)));
     if !all {
         if !(200..300).contains(&line.status) && line.status != 304 {
             return Err(Skip::Status);
@@ -149,7 +149,7 @@ pub(super) fn page_view(line: &LogLine<'_>, all: bool) -> Result<Opened, Skip> {
             return Err(Skip::Asset);
         }
         // A log in the common format does not say who looked.
-        if agent.is_some_and(agent::is_bot) {
+        if agent.as_ref().is_some_and(Agent::is_robot) {
             return Err(Skip::Bot);
         }
     }
@@ -157,7 +157,7 @@ pub(super) fn page_view(line: &LogLine<'_>, all: bool) -> Result<Opened, Skip> {
     Ok(Opened {
         path: shortened(path).to_owned(),
         referrer: referrer.filter(|text| !text.is_empty()).map(|text| shortened(text).to_owned()),
-        device: agent.map_or("desktop", agent::device),
+        device: agent.map_or("desktop", |agent| agent.device()),
     })
 }
 
