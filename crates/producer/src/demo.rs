@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub use crate::site::HOST;
 use crate::store::Store;
 use crate::traffic::Traffic;
 
