@@ -4,7 +4,7 @@
 // Usage: node browser.mjs PAGE-URL PAYLOAD-FILE FILE PICTURE
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { launch } from "../chromium.mjs";
+import { launch } from "../browser/chromium.mjs";
 
 const [url, payload, file, picture] = process.argv.slice(2);
 const published = JSON.parse(readFileSync(payload, "utf8"));
