@@ -86,8 +86,9 @@ export class Screen {
     return this.page.locator(`${list} > li`).evaluateAll((items) => items.map((item) => item.dataset.key));
   }
 
+  // What the rows are about: the paths of page views.
   ticker() {
-    return this.page.locator("#ticker > li").evaluateAll((items) => items.map((item) => item.textContent));
+    return this.page.locator("#ticker > li > .what").evaluateAll((cells) => cells.map((cell) => cell.textContent));
   }
 
   inState(name) {
@@ -106,10 +107,10 @@ export class Screen {
     return told.jsonValue();
   }
 
-  // Waits for a row of the ticker that has these words in it.
-  shows(words, timeout = PATIENCE_MS) {
+  // Waits for a row of the ticker that is about this.
+  shows(what, timeout = PATIENCE_MS) {
     return this.page.waitForFunction((wanted) =>
-      [...document.querySelectorAll("#ticker > li")].some((row) => row.textContent.includes(wanted)), words, { timeout });
+      [...document.querySelectorAll("#ticker > li > .what")].some((cell) => cell.textContent === wanted), what, { timeout });
   }
 
   // Waits for a notice that matches; empty when none comes.
@@ -135,6 +136,8 @@ export class Screen {
     for (let tries = 0; tries < 3; tries += 1) {
       if ((await this.page.locator("html").getAttribute("data-theme")) === wanted) return;
       await this.page.locator("#theme").click();
+      // Under the pointer the ticker would stand still.
+      await this.page.mouse.move(0, 0);
     }
     throw new Error(`the page can't be made ${wanted}`);
   }

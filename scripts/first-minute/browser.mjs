@@ -15,11 +15,11 @@ try {
   page.setDefaultTimeout(60_000);
   page.on("pageerror", (error) => console.error(error.message));
   await page.goto(url);
-  await page.waitForSelector('#state[data-state="live"]');
+  await page.waitForSelector('#connection[data-state="live"]');
   console.log("ready");
   // The page shows a view's path; as text, whatever characters are in it.
   const shown = await page.waitForFunction((path) => {
-    const rows = [...document.querySelectorAll("#events .what")];
+    const rows = [...document.querySelectorAll("#ticker .what")];
     return rows.map((row) => row.textContent).find((text) => text === path);
   }, published.data.path);
   writeFileSync(file, await shown.jsonValue());

@@ -38,11 +38,12 @@ export async function keyboard(stage) {
     "/ goes to the filter, where letters are letters", `${focused}, ${typed}`);
   await page.locator("#filter").fill("");
   await page.evaluate(() => document.activeElement.blur());
-  const before = await page.locator("html").getAttribute("data-theme");
-  await page.keyboard.press("d");
-  const after = await page.locator("html").getAttribute("data-theme");
-  check(`${before},${after}` === "light,dark", "d turns the lights off", `${before}, ${after}`);
-  await page.keyboard.press("d");
+  const themes = [];
+  for (let press = 0; press < 3; press += 1) {
+    await page.keyboard.press("d");
+    themes.push(await page.locator("html").getAttribute("data-theme"));
+  }
+  check(themes.includes("light") && themes.includes("dark"), "d turns the lights off and on", themes.join(", "));
   await help(screen);
 }
 
@@ -85,19 +86,17 @@ export async function pause(stage) {
   for (let n = 1; n <= 3; n += 1) await world.publish(view(`/paused/${n}`));
   await screen.page.waitForFunction(() => /3/.test(document.getElementById("held").textContent));
   const shown = await screen.ticker();
-  check(shown.map(paths).join() === stood.map(paths).join(), "paused: the list stands still", shown.map(paths).join(", "));
+  check(shown.join() === stood.join(), "paused: the list stands still", shown.join(", "));
   check(true, "paused: what waits is counted", await screen.text("#held"));
   await screen.judgedTwice("paused");
   await screen.page.locator("#pause").focus();
   await screen.page.keyboard.press("Enter");
   await screen.shows("/paused/3");
-  const order = (await screen.ticker()).map(paths).slice(0, 4).join();
+  const order = (await screen.ticker()).slice(0, 4).join();
   check(order === "/paused/3,/paused/2,/paused/1,/before/4", "resumed: what came meanwhile is shown, in order", order);
   const held = await screen.text("#held");
   check(!/\d/.test(held), "resumed: nothing is held any more", held);
 }
-
-const paths = (row) => /\/[a-z]+\/\d+/.exec(row)?.[0] ?? row;
 
 export async function filter(stage) {
   const { world, screen } = await opened(stage);
@@ -105,23 +104,23 @@ export async function filter(stage) {
   await screen.shows("/pears/5");
   await screen.page.locator("#filter").fill("PEARS");
   const only = await shownPaths(screen, "/pears/5,/pears/3,/pears/1");
-  check(only, "filter: only what matches is shown", (await screen.ticker()).map(paths).join(", "));
+  check(only, "filter: only what matches is shown", (await screen.ticker()).join(", "));
   await world.publish(view("/apples/6"));
   await world.publish(view("/pears/7"));
   await screen.shows("/pears/7");
   const still = await shownPaths(screen, "/pears/7,/pears/5,/pears/3,/pears/1");
-  check(still, "filter: what comes is filtered as well", (await screen.ticker()).map(paths).join(", "));
+  check(still, "filter: what comes is filtered as well", (await screen.ticker()).join(", "));
   await screen.page.locator("#filter").fill("nothing is called so");
   await until("nothing matches", async () => (await screen.rows()) === 0).catch(() => {});
   check((await screen.rows()) === 0, "filter: nothing matches, nothing is shown");
   await screen.judgedTwice("filtered");
   await screen.page.locator("#filter").fill("");
   const all = await shownPaths(screen, "/pears/7,/apples/6,/pears/5,/apples/4,/pears/3,/apples/2,/pears/1,/apples/0");
-  check(all, "filter: without it all is there again", (await screen.ticker()).map(paths).join(", "));
+  check(all, "filter: without it all is there again", (await screen.ticker()).join(", "));
 }
 
 function shownPaths(screen, wanted) {
-  return until("the filter has worked", async () => (await screen.ticker()).map(paths).join() === wanted)
+  return until("the filter has worked", async () => (await screen.ticker()).join() === wanted)
     .then(() => true, () => false);
 }
 

@@ -94,7 +94,7 @@ async function inOrder(screen, last) {
   const { disorder, seen } = await screen.probe();
   check(disorder.length === 0, "load: what shows is in order, each time",
     disorder.join("; ") || `${Object.keys(seen).length} rows were seen`);
-  const numbers = (await screen.ticker()).map((row) => Number(/\/mark\/(\d+)/.exec(row)?.[1]));
+  const numbers = (await screen.ticker()).map((row) => Number(/^\/mark\/(\d+)$/.exec(row)?.[1]));
   const wanted = numbers.map((_, place) => last - place);
   check(numbers.length >= 5 && numbers.join() === wanted.join(), "load: in the end the newest events show, none left out",
     `${numbers.length} rows, from ${numbers[0]} to ${numbers.at(-1)}`);
