@@ -30,10 +30,12 @@ test: ## Install what the tests need, then run every check and every test
 	@scripts/install-test-tools
 	@scripts/install-page-tools
 	@$(STAGE) tools scripts/install-cargo-tool cargo-deny 0.20.2
+	@$(STAGE) tools-2 scripts/install-web-tools
 	@$(STAGE) format cargo fmt --all --check
 	@$(STAGE) clippy $(CLIPPY)
 	@$(STAGE) clippy-2 $(CLIPPY_TESTS)
 	@$(STAGE) deny $(CHECK_DENY)
+	@$(STAGE) web scripts/web --check
 	@# All targets at once, so that each dependency is compiled with one set of features.
 	@$(STAGE) build cargo build --workspace --all-targets --locked
 	@# Before the tests: it leaves the ordinary gateway behind for them.
@@ -44,6 +46,11 @@ test: ## Install what the tests need, then run every check and every test
 	@$(STAGE) autobahn scripts/autobahn --quick
 	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \
 		$(STAGE) tests cargo test --workspace --locked --no-fail-fast
+
+.PHONY: web
+web: ## Build the dashboard from crates/edge/web into crates/edge/assets
+	@scripts/install-web-tools
+	@scripts/web
 
 .PHONY: autobahn
 autobahn: ## Run the conformance suite of RFC 6455 and 7692 against the gateway, and name what differs

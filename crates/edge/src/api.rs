@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::time::timeout;
 
-use crate::config::ApiConfig;
+use crate::config::{ApiConfig, Collector, EdgeConfig};
 use crate::error::Refusal;
 use crate::router::Edge;
 
@@ -105,8 +105,20 @@ pub(crate) async fn info(
         "publish_open": matches!(edge.config.api, ApiConfig::Open),
         "channel": edge.first_channel(),
         "endpoints": endpoints,
+        "dashboard": dashboard(&edge.config),
+        "collector": edge.config.page.collector.as_ref().map(Collector::base),
     });
     ([(CONNECTION, "close")], Json(info))
+}
+
+/// What the page shows: the first endpoint with a snapshot, else the first of all.
+fn dashboard(config: &EdgeConfig) -> Value {
+    let Some(endpoint) = config.endpoints.first() else { return Value::Null };
+    json!({
+        "endpoint": endpoint.path,
+        "channel": endpoint.access.join.first().map(Channel::as_str),
+        "snapshot": Value::Null,
+    })
 }
 
 #[cfg(test)]

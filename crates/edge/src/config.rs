@@ -32,6 +32,41 @@ pub struct EdgeConfig {
     pub commands_per_second: u32,
     /// Who is asked whether to admit a handshake; none means that all are admitted.
     pub forward_auth: Option<ForwardAuthConfig>,
+    /// The dashboard.
+    pub page: PageConfig,
+}
+
+/// Settings of the dashboard at `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PageConfig {
+    /// Whether the page and what it asks, `/api/info`, are served. Default yes.
+    pub enabled: bool,
+    /// Where the page's own visits are counted; none means nowhere.
+    pub collector: Option<Collector>,
+}
+
+/// Where a collector answers `/r.js` and `/collect`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Collector {
+    /// At the gateway's own address.
+    Here,
+    /// At another origin, such as `http://127.0.0.1:8090`: scheme, host and port alone.
+    Elsewhere(String),
+}
+
+impl Collector {
+    /// What the page puts `/r.js` behind.
+    pub(crate) fn base(&self) -> &str {
+        self.origin().unwrap_or("/")
+    }
+
+    /// The origin, where it is not the page's own.
+    pub(crate) fn origin(&self) -> Option<&str> {
+        match self {
+            Self::Here => None,
+            Self::Elsewhere(origin) => Some(origin),
+        }
+    }
 }
 
 /// An HTTP path that accepts WebSocket connections.
@@ -89,7 +124,8 @@ pub enum ConfigError {
 impl EdgeConfig {
     /// Checks what the types can't: the paths together.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let mut seen: HashSet<&str> = FILES.iter().map(|(path, ..)| *path).collect();
+        let files = FILES.iter().filter(|_| self.page.enabled);
+        let mut seen: HashSet<&str> = files.map(|file| file.path).collect();
         for Endpoint { path, .. } in &self.endpoints {
             let fits = |c: char| c.is_ascii_alphanumeric() || "_.-/~".contains(c);
             if !path.starts_with('/') || !path.chars().all(fits) {

@@ -38,7 +38,7 @@ mod socket;
 mod upgrade;
 
 pub use admin::admin_router;
-pub use config::{ApiConfig, ApiKey, ConfigError, EdgeConfig, Endpoint};
+pub use config::{ApiConfig, ApiKey, Collector, ConfigError, EdgeConfig, Endpoint, PageConfig};
 pub use forward_auth::{FORWARD_AUTH_DESCRIPTORS, ForwardAuthConfig, ForwardAuthConfigError};
 pub use listener::{LINGERING_DESCRIPTORS, ListenerConfig, SocketLimits, serve};
 pub use metrics::EdgeMetrics;

@@ -1,41 +1,162 @@
-//! The live page at `/`, embedded in the binary.
+//! The dashboard at `/`, embedded in the binary, plain and compressed.
+//!
+//! Its files have fixed names and are asked for again at each visit: two instances of
+//! different versions may answer one visitor, and neither must serve half a page. What
+//! the browser has already costs a 304.
+
+use std::sync::Arc;
 
 use axum::Router;
-use axum::http::HeaderValue;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
+    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-/// Nothing but our own files, and WebSockets to where the page came from.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+use crate::config::PageConfig;
 
-/// Path, content type and content of every file of the page.
-pub(crate) const FILES: [(&str, &str, &str); 7] = [
-    ("/", "text/html; charset=utf-8", include_str!("../assets/index.html")),
-    ("/app.js", "text/javascript; charset=utf-8", include_str!("../assets/app.js")),
-    ("/connection.js", "text/javascript; charset=utf-8", include_str!("../assets/connection.js")),
-    ("/notices.js", "text/javascript; charset=utf-8", include_str!("../assets/notices.js")),
-    ("/text.js", "text/javascript; charset=utf-8", include_str!("../assets/text.js")),
-    ("/style.css", "text/css; charset=utf-8", include_str!("../assets/style.css")),
-    ("/icon.svg", "image/svg+xml", include_str!("../assets/icon.svg")),
+/// One file of the page; `gzip` is the same, compressed (RFC 1952).
+pub(crate) struct File {
+    pub(crate) path: &'static str,
+    content_type: &'static str,
+    plain: &'static [u8],
+    gzip: &'static [u8],
+}
+
+macro_rules! file {
+    ($path:literal, $content_type:literal, $name:literal) => {
+        File {
+            path: $path,
+            content_type: $content_type,
+            plain: include_bytes!(concat!("../assets/", $name)),
+            gzip: include_bytes!(concat!("../assets/", $name, ".gz")),
+        }
+    };
+}
+
+/// Every file of the page. `scripts/web` makes them from crates/edge/web.
+pub(crate) const FILES: [File; 4] = [
+    file!("/", "text/html; charset=utf-8", "index.html"),
+    file!("/app.js", "text/javascript; charset=utf-8", "app.js"),
+    file!("/app.css", "text/css; charset=utf-8", "app.css"),
+    file!("/icon.svg", "image/svg+xml", "icon.svg"),
 ];
 
-/// Adds the page's files to a router.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(mut router: Router<S>) -> Router<S> {
-    for (path, content_type, body) in FILES {
-        router = router.route(path, get(move || async move { file(content_type, body) }));
+/// Adds the page's files to a router, if they are to be served.
+pub(crate) fn routes<S>(mut router: Router<S>, config: &PageConfig) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    if !config.enabled {
+        return router;
+    }
+    let policy = policy(config);
+    for file in &FILES {
+        let served = Arc::new(Served::new(file, &policy));
+        router = router.route(
+            file.path,
+            get(move |headers: HeaderMap| async move { served.answer(&headers) }),
+        );
     }
     router
 }
 
-fn file(content_type: &'static str, body: &'static str) -> impl IntoResponse {
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static(content_type)),
-        (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
-        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-        // A page of an older version would talk to a newer instance.
-        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-    ];
-    (headers, body)
+/// What the page may load and whom it may ask: its own files, WebSockets to where it
+/// came from, and the collector that counts its visitors.
+fn policy(config: &PageConfig) -> HeaderValue {
+    let collector = config.collector.as_ref().and_then(|collector| collector.origin());
+    let also = collector.map(|origin| format!(" {origin}")).unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; script-src 'self'{also}; style-src 'self'; img-src 'self'; \
+         connect-src 'self'{also}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    // An origin that was checked has nothing that a header may not hold.
+    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
 }
+
+/// A file with the headers that do not depend on who asks.
+struct Served {
+    plain: Body,
+    gzip: Body,
+    headers: [(HeaderName, HeaderValue); 6],
+}
+
+/// One form of a file. Each has a tag of its own, as RFC 9110 section 8.8.3.3 wants it.
+struct Body {
+    bytes: &'static [u8],
+    tag: String,
+}
+
+impl Served {
+    fn new(file: &'static File, policy: &HeaderValue) -> Self {
+        let tag = fingerprint(file.plain);
+        let headers = [
+            (CONTENT_TYPE, HeaderValue::from_static(file.content_type)),
+            (CONTENT_SECURITY_POLICY, policy.clone()),
+            (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+            (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (VARY, HeaderValue::from_static("accept-encoding")),
+        ];
+        Self {
+            plain: Body { bytes: file.plain, tag: format!("\"{tag:016x}\"") },
+            gzip: Body { bytes: file.gzip, tag: format!("\"{tag:016x}-gzip\"") },
+            headers,
+        }
+    }
+
+    fn answer(&self, asked: &HeaderMap) -> Response {
+        let compressed = accepts_gzip(asked);
+        let body = if compressed { &self.gzip } else { &self.plain };
+        let mut response = if has_already(asked, &body.tag) {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            Bytes::from_static(body.bytes).into_response()
+        };
+        let headers = response.headers_mut();
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
+        if compressed {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        if let Ok(tag) = HeaderValue::try_from(&body.tag) {
+            headers.insert(ETAG, tag);
+        }
+        response
+    }
+}
+
+/// Whether a client takes gzip: it says so, and does not say `q=0` (RFC 9110 section
+/// 12.5.3).
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|all| all.to_str().ok());
+    let mut codings = values.flat_map(|all| all.split(',')).map(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
+        (name.trim(), weight.unwrap_or(0.0) > 0.0)
+    });
+    codings.any(|(name, wanted)| name.eq_ignore_ascii_case("gzip") && wanted)
+}
+
+/// Whether a client has this form of the file (RFC 9110 section 13.1.2).
+fn has_already(headers: &HeaderMap, tag: &str) -> bool {
+    let values = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|all| all.to_str().ok());
+    let mut tags = values.flat_map(|all| all.split(',')).map(str::trim);
+    tags.any(|one| one == "*" || one.trim_start_matches("W/") == tag)
+}
+
+/// FNV-1a with 64 bits: tells versions of a file of ours apart, which nobody else can
+/// choose, so that it need not resist anybody.
+fn fingerprint(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+#[path = "page_tests.rs"]
+mod tests;

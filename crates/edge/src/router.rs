@@ -107,9 +107,11 @@ impl Edge {
 
 /// Everything the public listener serves.
 pub fn public_router(edge: &Arc<Edge>) -> Router {
-    let mut router = page::routes(Router::new())
-        .route("/api/info", get(api::info))
+    let mut router = page::routes(Router::new(), &edge.config.page)
         .route("/api/publish/{channel}", post(api::publish));
+    if edge.config.page.enabled {
+        router = router.route("/api/info", get(api::info));
+    }
     for (index, endpoint) in edge.config.endpoints.iter().enumerate() {
         let edge = edge.clone();
         let connect = move |request| async move { upgrade::connect(&edge, index, request).await };

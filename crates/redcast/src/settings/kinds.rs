@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use redcast_edge::{ForwardAuthConfig, ForwardAuthConfigError};
+use redcast_edge::{Collector, ForwardAuthConfig, ForwardAuthConfigError};
 use redcast_node::ItemPointer;
 use redcast_protocol::{Channel, Pattern};
 use tracing::level_filters::LevelFilter;
@@ -19,6 +19,10 @@ const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 /// A page's origin, or `*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Origin(String);
+
+/// Where the dashboard's own visits are counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CollectorUrl(pub(super) Collector);
 
 /// The name of an HTTP header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,6 +246,33 @@ impl Written for Origin {
 
     fn write(&self) -> String {
         self.0.clone()
+    }
+}
+
+impl Written for CollectorUrl {
+    const NAME: &'static str = "collector";
+    const EXPECTED: &'static str =
+        "\"/\" (the gateway's own address) or an origin such as \"https://collect.example\"";
+
+    fn read(text: &str) -> Result<Self, String> {
+        if text == "/" {
+            return Ok(Self(Collector::Here));
+        }
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        match scheme.as_deref() {
+            Some("http" | "https") => {}
+            Some(other) => return Err(format!("{other:?} is neither http nor https")),
+            None => return Err(format!("the scheme is missing: write \"https://{text}\"")),
+        }
+        let origin = Origin::read(text)?;
+        Ok(Self(Collector::Elsewhere(origin.0.to_ascii_lowercase())))
+    }
+
+    fn write(&self) -> String {
+        match &self.0 {
+            Collector::Here => "/".to_owned(),
+            Collector::Elsewhere(origin) => origin.clone(),
+        }
     }
 }
 

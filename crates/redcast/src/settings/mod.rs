@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::catalogue::{Section, catalogue};
 pub(crate) use self::checks::Finding;
-use self::kinds::{HeaderName, LogFilter, Origin};
+use self::kinds::{CollectorUrl, HeaderName, LogFilter, Origin};
 pub(crate) use self::parsed::{Kind, Parsed, Written};
 pub(crate) use self::rooms::{BrokerSettings, RESERVED_DESCRIPTORS};
 pub(crate) use self::schema::schema;
@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) redis: Redis,
     pub(crate) auth: Auth,
     pub(crate) api: Api,
+    page: Page,
     limits: Limits,
     keepalive: Keepalive,
     interest: Interest,
@@ -88,6 +89,13 @@ pub(crate) struct Auth {
 pub(crate) struct Api {
     pub(crate) key: Option<Parsed<ApiKeyText>>,
     pub(crate) key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    enabled: bool,
+    collector: Option<Parsed<CollectorUrl>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

@@ -4,7 +4,7 @@ use bytesize::ByteSize;
 use redcast_broker::{MemoryConfig, RedisConfig};
 use redcast_edge::{
     AllowedOrigins, ApiConfig, ApiKey, ConfigError, EdgeConfig, Endpoint, ForwardAuthConfig,
-    ForwardAuthConfigError,
+    ForwardAuthConfigError, PageConfig,
 };
 use redcast_hub::{HubConfig, SlowConsumer};
 use redcast_node::{ChannelAccess, ChannelRule, DeflateConfig, NodeConfig};
@@ -124,6 +124,7 @@ impl Settings {
             max_http_connections: count(self.limits.max_http_connections),
             commands_per_second: self.limits.commands_per_second,
             forward_auth: None,
+            page: self.page(),
         }
     }
 
@@ -132,6 +133,11 @@ impl Settings {
         let headers = self.auth.forward_headers.iter().map(|name| name.as_str().to_owned());
         let headers: Vec<String> = headers.collect();
         ForwardAuthConfig::new(url.0.as_str(), *self.auth.forward_timeout, &headers).map(Some)
+    }
+
+    fn page(&self) -> PageConfig {
+        let collector = self.page.collector.as_ref().map(|collector| collector.0.0.clone());
+        PageConfig { enabled: self.page.enabled, collector }
     }
 
     fn api(&self, demo: bool) -> ApiConfig {

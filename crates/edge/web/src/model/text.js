@@ -6,10 +6,11 @@ const LONGEST_TEXT = 400;
 const LONGEST_KIND = 40;
 
 // Page views get words of their own, all else is shown as it came.
-export function describe({ channel, data, encoding }) {
+export function describe({ channel, data, encoding, size }) {
+  if (size !== undefined) return say(channel, data, `${Math.round(size / 1024)} KiB`);
   if (encoding === "base64") return say(channel, data, "binary");
   if (typeof data !== "object" || data === null) return say(channel, String(data), "");
-  const kind = typeof data.type === "string" ? data.type.replaceAll("_", " ") : channel;
+  const kind = typeof data.type === "string" ? data.type.slice(0, LONGEST_TEXT).replaceAll("_", " ") : channel;
   const view = data.data;
   if (data.type !== "page_view" || typeof view?.path !== "string") {
     return say(kind, preview(data, LONGEST_TEXT + 1), "");
@@ -50,11 +51,25 @@ function preview(value, room) {
 
 function referrer(address) {
   if (typeof address !== "string" || address === "") return "direct";
+  return `from ${hostAndPath(address)}`;
+}
+
+function hostAndPath(address) {
   try {
     const { host, pathname } = new URL(address);
-    return `from ${host}${pathname === "/" ? "" : pathname}`;
+    return `${host}${pathname === "/" ? "" : pathname}` || address;
   } catch {
-    return `from ${address}`;
+    return address;
+  }
+}
+
+// The host that a view was referred by; none where it came by itself.
+export function referrerHost(address) {
+  if (typeof address !== "string" || address === "") return null;
+  try {
+    return shorten(new URL(address).host, LONGEST_TEXT) || null;
+  } catch {
+    return shorten(address, LONGEST_TEXT);
   }
 }
 

@@ -4,16 +4,18 @@
 // arrives, and after any end wait and begin again. The wait is random ("full
 // jitter"), so that the clients of a restarted instance do not all return at once.
 
-const PING_EVERY_MS = 20_000;
-const SILENT_FOR_MS = 45_000;
-// A ping gets this long to be answered before silence counts: the timers of a
-// hidden tab fire late, and its own delay must not look like a dead link.
-const ANSWER_WITHIN_MS = 5_000;
+import { explain, unreachable } from "./reasons.js";
+
+const PING_EVERY_MS = 5_000;
+// Counted from a ping that was sent: the timers of a hidden tab fire late, and their
+// delay must not look like a dead link.
+const ANSWER_WITHIN_MS = 10_000;
 const OPEN_WITHIN_MS = 10_000;
-const FIRST_WAIT_MS = 1_000;
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 30_000;
 // How often the gateway is asked how it fares itself while we are connected.
 const ASK_EVERY_MS = 5_000;
-const LONGEST_WAIT_MS = 30_000;
+const REFRESH_EVERY_MS = 1_000;
 // A connection that lasted this long was a good one: the next wait is short again.
 const GOOD_AFTER_MS = 10_000;
 
@@ -27,9 +29,10 @@ export class Connection {
   #pingedAt = 0;
   #retryAt = null;
   #askedAt = 0;
-  #refreshing = false;
+  #asking = false;
+  #refresh = null;
 
-  // handlers: state(name, detail), info(info) and message(object).
+  // handlers: state(name, detail), info(info), frame(text) and latency(ms).
   constructor(handlers) {
     this.#handlers = handlers;
   }
@@ -43,6 +46,25 @@ export class Connection {
     this.#open();
   }
 
+  // The gateway greeted us.
+  welcomed() {
+    this.#liveSince = performance.now();
+    this.#handlers.state("live");
+    this.#ping();
+  }
+
+  ponged() {
+    this.#handlers.latency(performance.now() - this.#pingedAt);
+  }
+
+  // Asks for the statistics anew; of many calls at a time one is sent.
+  refresh() {
+    this.#refresh ??= setTimeout(() => {
+      this.#refresh = null;
+      this.#send('{"type":"refresh_stats"}');
+    }, Math.random() * REFRESH_EVERY_MS);
+  }
+
   async #open() {
     this.#retryAt = null;
     this.#handlers.state("connecting");
@@ -54,13 +76,13 @@ export class Connection {
       return;
     }
     this.#handlers.info(info);
-    const url = new URL(info.endpoints[0], location.href);
+    const url = new URL(info.dashboard?.endpoint ?? info.endpoints[0], location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     this.#listen(new WebSocket(url, ["redcast.v1"]));
   }
 
   async #ask() {
-    this.#askedAt = Date.now();
+    this.#askedAt = performance.now();
     const response = await fetch("api/info", {
       cache: "no-store",
       signal: AbortSignal.timeout(OPEN_WITHIN_MS),
@@ -71,30 +93,25 @@ export class Connection {
 
   // One at a time, and what comes after the connection's end is dropped: a late answer
   // must not paint over a newer one.
-  async #refresh() {
+  async #askAgain() {
     const socket = this.#socket;
-    this.#refreshing = true;
+    this.#asking = true;
     try {
       const info = await this.#ask();
       if (this.#socket === socket) this.#handlers.info(info);
     } catch {
       // No news: the WebSocket itself tells when the gateway is gone.
     } finally {
-      this.#refreshing = false;
+      this.#asking = false;
     }
   }
 
   #listen(socket) {
     this.#socket = socket;
-    this.#openedAt = this.#heardAt = this.#pingedAt = Date.now();
+    this.#openedAt = this.#heardAt = this.#pingedAt = performance.now();
     socket.onmessage = ({ data }) => {
-      this.#heardAt = Date.now();
-      const message = read(data);
-      if (message.type === "welcome") {
-        this.#liveSince = Date.now();
-        this.#handlers.state("live");
-      }
-      this.#handlers.message(message);
+      this.#heardAt = performance.now();
+      this.#handlers.frame(data);
     };
     socket.onclose = ({ code, reason }) => this.#ended(code, reason);
   }
@@ -105,10 +122,8 @@ export class Connection {
     this.#socket = null;
     socket.onmessage = socket.onclose = null;
     socket.close();
-    if (this.#liveSince !== null && Date.now() - this.#liveSince > GOOD_AFTER_MS) {
-      this.#attempts = 0;
-    }
     const opened = this.#liveSince !== null;
+    if (opened && performance.now() - this.#liveSince > GOOD_AFTER_MS) this.#attempts = 0;
     this.#liveSince = null;
     this.#wait(...explain(code, reason, opened));
   }
@@ -117,15 +132,13 @@ export class Connection {
   #wait(why, atLeast = null) {
     const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempts);
     this.#attempts += 1;
-    const wait = atLeast === null
-      ? Math.random() * longest
-      : atLeast + Math.random() * FIRST_WAIT_MS;
-    this.#retryAt = Date.now() + wait;
+    const wait = (atLeast ?? 0) + Math.random() * (atLeast === null ? longest : FIRST_WAIT_MS);
+    this.#retryAt = performance.now() + wait;
     this.#handlers.state("waiting", { why, until: this.#retryAt });
   }
 
   #tick() {
-    const now = Date.now();
+    const now = performance.now();
     if (this.#retryAt !== null && now >= this.#retryAt) {
       this.#open();
     } else if (this.#socket !== null && this.#liveSince === null) {
@@ -137,47 +150,21 @@ export class Connection {
 
   // A browser is not told of the protocol's own pings, so we send ones we can see.
   #watch(now) {
-    if (!this.#refreshing && now - this.#askedAt >= ASK_EVERY_MS) this.#refresh();
-    const unanswered = this.#pingedAt > this.#heardAt && now - this.#pingedAt > ANSWER_WITHIN_MS;
-    if (unanswered && now - this.#heardAt > SILENT_FOR_MS) {
-      this.#ended(0, "nothing was heard for 45 seconds");
-    } else if (now - this.#pingedAt >= PING_EVERY_MS) {
-      this.#pingedAt = now;
-      this.#socket.send('{"type":"ping"}');
+    if (!this.#asking && now - this.#askedAt >= ASK_EVERY_MS) this.#askAgain();
+    const unanswered = this.#pingedAt > this.#heardAt;
+    if (unanswered && now - this.#pingedAt > ANSWER_WITHIN_MS) {
+      this.#ended(0, "nothing was heard for 10 seconds");
+    } else if (!unanswered && now - this.#pingedAt >= PING_EVERY_MS) {
+      this.#ping();
     }
   }
-}
 
-// A browser may be unable to parse what is valid, such as very deep nesting.
-function read(data) {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return { type: "error", message: "an event came that this browser can't read" };
+  #ping() {
+    this.#pingedAt = performance.now();
+    this.#send('{"type":"ping"}');
   }
-}
 
-// Why the gateway could not be asked, in words that don't depend on the browser.
-function unreachable(error) {
-  if (error instanceof TypeError) return "the gateway does not answer";
-  if (error.name === "TimeoutError") return "the gateway does not answer in time";
-  if (error instanceof SyntaxError) return "what answers is not the gateway";
-  return error.message;
-}
-
-// What a close means for a person, and how long the gateway asks us to wait.
-function explain(code, reason, opened) {
-  if (code === 1012) {
-    try {
-      const after = Number(JSON.parse(reason).reconnect_after_ms);
-      if (after >= 0) return ["the gateway is restarting", Math.min(after, 600_000)];
-    } catch {
-      // A proxy may close with 1012 and words of its own.
-    }
-    return ["the gateway is restarting"];
+  #send(text) {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(text);
   }
-  if (code === 0) return [reason];
-  if (code === 1006 && opened) return ["the connection was lost"];
-  if (code === 1006) return ["the gateway took no connection from this page: allowed_origins or forward auth may refuse it"];
-  return [`closed with ${code}${reason ? `: ${reason}` : ""}`];
 }

@@ -1,18 +1,15 @@
 // What the page has to say beside the events: holes in them, and the gateway's errors.
 //
-// An outage can cause hundreds of these. What is alike is merged into one notice, few
-// are kept, and they are painted once a second at most, because a screen reader speaks
-// each change.
+// An outage can cause hundreds of these. What is alike is merged into one notice, and
+// few are kept; who shows them does so once a second at most, because a screen reader
+// speaks each change.
 
+import { clock, count } from "../numbers.js";
 import { shorten } from "./text.js";
 
-const SHOWN = 5;
-const PAINT_EVERY_MS = 1_000;
+const KEPT = 5;
 // Holes that lie closer together are told as one.
 const MERGED_WITHIN_MS = 60_000;
-
-const clock = new Intl.DateTimeFormat([], { timeStyle: "medium", hourCycle: "h23" });
-const number = new Intl.NumberFormat();
 
 const REASONS = {
   redis_disconnected: "the link to Redis was down",
@@ -24,45 +21,25 @@ const REASONS = {
 };
 
 export class Notices {
-  #list;
-  // The newest first: { key, message, item }.
+  // The newest first: { id, key, message }.
   #notices = [];
-  #changed = false;
-  #paintedAt = -Infinity;
-
-  constructor(list) {
-    this.#list = list;
-  }
+  #count = 0;
 
   // message: a gap, reset or error of the gateway, or our own { type: "away", from, to }.
   add(message) {
     const key = JSON.stringify([message.type, message.channel, message.reason, message.message]);
     const alike = this.#notices.find((notice) => notice.key === key && near(notice.message, message));
-    if (alike === undefined) {
-      this.#notices.unshift({ key, message, item: document.createElement("li") });
-      this.#notices.splice(SHOWN);
-    } else {
+    if (alike !== undefined) {
       alike.message = merged(alike.message, message);
+      return;
     }
-    this.#changed = true;
+    this.#count += 1;
+    this.#notices.unshift({ id: this.#count, key, message });
+    this.#notices.splice(KEPT);
   }
 
-  // Called often; paints when there is something new and the last time is long enough ago.
-  paint(now) {
-    if (!this.#changed || now - this.#paintedAt < PAINT_EVERY_MS) return;
-    this.#changed = false;
-    this.#paintedAt = now;
-    for (const { message, item } of this.#notices) {
-      const text = shorten(words(message));
-      item.className = "notice";
-      if (item.textContent !== text) item.textContent = text;
-    }
-    const kept = new Set(this.#notices.map(({ item }) => item));
-    for (const item of [...this.#list.children]) {
-      if (!kept.has(item)) item.remove();
-    }
-    // Only new ones are put in: one that is moved would be spoken again.
-    this.#list.prepend(...[...kept].filter((item) => !item.isConnected));
+  list() {
+    return this.#notices.map(({ id, message }) => ({ id, type: message.type, text: shorten(words(message)) }));
   }
 }
 
@@ -85,7 +62,7 @@ function words(message) {
   const reason = REASONS[message.reason] ?? message.reason;
   switch (message.type) {
     case "gap": {
-      const dropped = message.dropped ? ` ${number.format(message.dropped)} are known to be lost.` : "";
+      const dropped = message.dropped ? ` ${count(message.dropped)} are known to be lost.` : "";
       return `${span(message)}, events of ${message.channel} may have been missed: ${reason}.${dropped}`;
     }
     case "away":
@@ -100,6 +77,6 @@ function words(message) {
 }
 
 function span({ from, to }) {
-  const [first, last] = [from, to].map((ms) => clock.format(new Date(ms)));
+  const [first, last] = [from, to].map((ms) => clock(new Date(ms)));
   return first === last ? `At ${first}` : `Between ${first} and ${last}`;
 }

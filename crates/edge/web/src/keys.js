@@ -1,0 +1,22 @@
+// Keyboard shortcuts: single letters, off while somebody types, and switched off for
+// good by whoever speaks to their computer instead (WCAG 2.1.4).
+
+import { shortcuts, tv } from "./preferences.js";
+
+// actions: { letter: function }.
+export function listen(actions) {
+  addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (event.key === "Escape" && tv.value) return actions.t();
+    if (!shortcuts.value || types(event.target) || document.querySelector("dialog[open]")) return;
+    const action = actions[event.key.toLowerCase()];
+    if (action === undefined) return;
+    // The slash would open the browser's own search, or be typed into the filter.
+    event.preventDefault();
+    action();
+  });
+}
+
+function types(target) {
+  return target instanceof HTMLElement && target.matches("input, textarea, select, [contenteditable]");
+}

@@ -1,0 +1,43 @@
+// How many people are here now, and how that went over the last minutes.
+
+import { condition, crowd, figures } from "../state.js";
+import { count } from "../numbers.js";
+
+const WIDTH = 300;
+const HEIGHT = 48;
+// Room for the line's own thickness.
+const INSET = 3;
+
+export function People() {
+  const { people = 0, peopleByServer = true } = figures.value ?? {};
+  return (
+    <section class="people" aria-labelledby="people-title">
+      <h2 id="people-title">
+        <span class="pulse" data-on={condition.value === "live" && people > 0} aria-hidden="true" />
+        {peopleByServer ? "People here now" : "Visitors seen in 5 minutes"}
+      </h2>
+      <p id="people" class="hero">{count(people)}</p>
+      <Spark />
+      <p class="scale"><span>{peopleByServer ? "seen in the last 5 minutes" : "counted by this page: there are no statistics"}</span></p>
+    </section>
+  );
+}
+
+function Spark() {
+  const points = crowd.value;
+  const highest = Math.max(1, ...points);
+  const lowest = Math.min(...points);
+  const range = Math.max(1, highest - lowest, highest * 0.1);
+  const drawn = points.map((people, at) => {
+    const x = WIDTH - points.length + 1 + at;
+    const y = HEIGHT - INSET - ((people - lowest) / range) * (HEIGHT - 2 * INSET);
+    return `${x},${y.toFixed(1)}`;
+  });
+  const line = drawn.length === 0 ? "" : `M${drawn.join("L")}`;
+  return (
+    <svg id="people-spark" class="spark" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label="People over the last 5 minutes">
+      {drawn.length > 1 && <path class="area" d={`${line}L${WIDTH},${HEIGHT}L${WIDTH - points.length + 1},${HEIGHT}Z`} />}
+      {drawn.length > 1 && <path class="line" d={line} />}
+    </svg>
+  );
+}
