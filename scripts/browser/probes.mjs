@@ -3,9 +3,12 @@
 
 // Installed before the page's own script: blocks of the main thread, when each new row
 // of the ticker could be seen and whether the rows are in order, what a screen reader
-// would be told, and what the content security policy refused.
+// would be told, all that the badge of the connection said, and what the content
+// security policy refused.
 export function install() {
-  const probe = { longestTask: 0, longestFrame: 0, frames: 0, spoken: [], refused: [], seen: {}, disorder: [] };
+  const probe = {
+    longestTask: 0, longestFrame: 0, frames: 0, spoken: [], refused: [], seen: {}, disorder: [], badge: [],
+  };
   window.redcastProbe = probe;
   new PerformanceObserver((list) => {
     for (const { duration } of list.getEntries()) {
@@ -38,17 +41,24 @@ export function install() {
       for (const at of fresh) probe.seen[at] = now;
     }));
   };
+  const hear = (badge) => {
+    const text = ["connection-text", "countdown"].map((id) => document.getElementById(id)?.textContent.trim() ?? "").join(" ");
+    const said = `${badge.dataset.state}: ${text.trim()}`;
+    if (probe.badge.at(-1) !== said && probe.badge.length < 1_000) probe.badge.push(said);
+  };
   const spoken = '[role="status"], [role="alert"], [role="log"], [aria-live]';
   // The page makes its parts when it likes, so that all of it is observed.
   new MutationObserver((changes) => {
     const elements = changes.map(({ target }) => (target.nodeType === Node.TEXT_NODE ? target.parentElement : target));
     const ticker = document.getElementById("ticker");
     if (ticker !== null && elements.some((element) => ticker.contains(element))) look(ticker);
+    const badge = document.getElementById("connection");
+    if (badge !== null && elements.some((element) => badge.contains(element))) hear(badge);
     for (const region of new Set(elements.map((element) => element?.closest?.(spoken)))) {
       if (!region || region.getAttribute("aria-live") === "off") continue;
       probe.spoken.push({ at: performance.now(), region: region.id, text: region.textContent });
     }
-  }).observe(document, { childList: true, characterData: true, subtree: true });
+  }).observe(document, { attributeFilter: ["data-state"], childList: true, characterData: true, subtree: true });
 }
 
 // The lowest contrast of any text that shows, as WCAG 2.1 computes it, and where.
@@ -107,7 +117,7 @@ export function stickingOut() {
     const { left, right, width } = element.getBoundingClientRect();
     const name = `${element.localName}${element.id ? `#${element.id}` : `.${element.className}`}`;
     if (right > widest + 0.5 || left < -0.5) names.push(`${name} ends at ${Math.round(right)} px`);
-    if (element.matches("li > *") && element.textContent !== "" && width < 24) {
+    if (element.matches("#ticker > li > .what") && element.textContent !== "" && width < 24) {
       names.push(`${name} is ${Math.round(width)} px wide`);
     }
   }

@@ -11,7 +11,7 @@ export const TELEVISION = { width: 1920, height: 1080 };
 const PICTURE_HEIGHT = 1_600;
 // WCAG 2.1 AA for text of any size.
 const CONTRAST = 4.5;
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 20_000;
 
 export class Screen {
   // Exceptions in the page; and all that a browser's console would show in red.
@@ -95,16 +95,12 @@ export class Screen {
     return this.page.waitForSelector(`#connection[data-state="${name}"]`, { state: "attached" });
   }
 
-  // Waits for the words about the connection; to be called before they are there, as the
-  // next try comes soon and changes them.
-  async told(state, { countdown = false } = {}) {
-    const told = await this.page.waitForFunction(([wanted, counted]) => {
-      const connection = document.querySelector(`#connection[data-state="${wanted}"]`);
-      const left = document.getElementById("countdown")?.textContent.trim() ?? "";
-      if (connection === null || (counted && !/\d/.test(left))) return false;
-      return `${document.getElementById("connection-text").textContent.trim()}${left === "" ? "" : ` (${left})`}`;
-    }, [state, countdown]);
-    return told.jsonValue();
+  // Waits until the badge has said this, however shortly.
+  async badge(pattern) {
+    const said = await this.page.waitForFunction(([source]) =>
+      window.redcastProbe.badge.find((text) => new RegExp(source).test(text)), [pattern.source], { timeout: 10_000 })
+      .catch(() => null);
+    return said === null ? "" : said.jsonValue();
   }
 
   // Waits for a row of the ticker that is about this.
@@ -153,10 +149,15 @@ export class Screen {
   // picture for what can't.
   async judged(state) {
     await this.page.evaluate(AXE);
+    // A colour that is on its way to another is neither.
+    await this.page.evaluate(() => {
+      const passing = document.getAnimations().filter(({ effect }) => effect.getComputedTiming().endTime < Infinity);
+      for (const animation of passing) animation.finish();
+    });
     const { violations, passes } = await this.page.evaluate(() => window.axe.run(document, {
       resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
     }));
-    const found = violations.map(({ id, nodes }) => `${id} at ${nodes.slice(0, 2).map((node) => node.target).join(" ")}`);
+    const found = violations.map(({ id, nodes }) => `${id} at ${nodes.slice(0, 2).map((node) => `${node.target} (${node.any[0]?.message ?? ""})`).join(" ")}`);
     check(found.length === 0 && passes.length > 10, `${state}: axe finds nothing`, found.join("; ") || `${passes.length} rules pass`);
     const { ratio, where, texts } = await this.page.evaluate(lowestContrast);
     check(ratio >= CONTRAST && texts > 10, `${state}: legible`, `lowest contrast ${ratio.toFixed(2)} of ${texts} texts, ${where}`);

@@ -55,7 +55,7 @@ async function help(screen) {
   const open = await dialog.isVisible();
   check(open, "? explains the keys");
   if (!open) return;
-  await screen.judgedTwice("help");
+  await screen.judged("help");
   await page.keyboard.press("Escape");
   check(!(await dialog.isVisible()), "Escape closes the explanation");
 }

@@ -56,13 +56,19 @@ async function tell(name) {
     await chapter(stage);
     for (const screen of screens) await unharmed(name, screen, OUTAGES.includes(chapter));
   } catch (error) {
-    check(false, `${name}: ended early`, error.stack);
+    check(false, `${name}: ended early`, told(error));
     await screens[0]?.picture(`failed ${name}`).catch(() => {});
   } finally {
     for (const context of new Set(screens.map((screen) => screen.context))) await context.close();
     for (const world of worlds) await world.stop();
   }
   console.log(`        ${name} took ${((performance.now() - begun) / 1_000).toFixed(1)} s`);
+}
+
+// Where it was, without what the driver tried meanwhile.
+function told(error) {
+  const where = error.stack.split("\n").find((line) => line.includes("/scripts/")) ?? "";
+  return `${error.message.split("\n")[0]} ${where.trim()}`;
 }
 
 async function unharmed(name, screen, outage) {
