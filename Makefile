@@ -30,7 +30,6 @@ test: ## Install what the tests need, then run every check and every test
 	@scripts/install-test-tools
 	@scripts/install-page-tools
 	@$(STAGE) tools scripts/install-cargo-tool cargo-deny 0.20.2
-	@$(STAGE) tools-2 scripts/install-web-tools
 	@$(STAGE) format cargo fmt --all --check
 	@$(STAGE) clippy $(CLIPPY)
 	@$(STAGE) clippy-2 $(CLIPPY_TESTS)
@@ -49,7 +48,6 @@ test: ## Install what the tests need, then run every check and every test
 
 .PHONY: web
 web: ## Build the dashboard from crates/edge/web into crates/edge/assets
-	@scripts/install-web-tools
 	@scripts/web
 
 .PHONY: autobahn

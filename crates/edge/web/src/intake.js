@@ -14,8 +14,9 @@ import { Ticker } from "./model/ticker.js";
 import { Window } from "./model/windows.js";
 import * as state from "./state.js";
 
-// Nobody reads a list that changes with each frame; a lone event is shown at once.
-const LIST_EVERY_MS = 250;
+// A lone event is shown at once; nobody reads a list that changes with each frame.
+const LIST_EVERY_MS = 60;
+const RANK_EVERY_MS = 1_000;
 const CALM_LIST_EVERY_MS = 1_000;
 const NOTICES_EVERY_MS = 1_000;
 // A snapshot may be so many beats late before it is called old.
@@ -28,12 +29,13 @@ export class Intake {
   #figures = new Figures(Date.now());
   #ticker = new Ticker();
   #notices = new Notices();
-  #seconds = new Window(61, 1_000, performance.now());
+  #seconds = new Window(61, 1_000, performance.now(), null);
   #othersSeen = false;
   #crowd = [];
   #painting = false;
   #listedAt = -Infinity;
   #listTimer = null;
+  #rankedAt = -Infinity;
   #noticedAt = -Infinity;
   #noticeTimer = null;
   #snapshotAt = null;
@@ -153,13 +155,20 @@ export class Intake {
   #list() {
     clearTimeout(this.#listTimer);
     this.#listTimer = null;
-    this.#listedAt = performance.now();
+    const now = performance.now();
+    this.#listedAt = now;
     batch(() => {
       state.rows.value = this.#ticker.rows();
       state.waiting.value = this.#ticker.waiting;
       state.anything.value = this.#ticker.any;
-      state.tops.value = this.#figures.tops();
+      if (now - this.#rankedAt >= RANK_EVERY_MS) this.#rank(now);
     });
+  }
+
+  // Seldom, so that rows have the time to travel.
+  #rank(now) {
+    this.#rankedAt = now;
+    state.tops.value = this.#figures.tops();
   }
 
   #second() {
@@ -169,15 +178,20 @@ export class Intake {
     // Three seconds even out single events; a longer mean would lag behind.
     const rate = seconds.slice(-3).reduce((sum, events) => sum + events, 0) / 3;
     const figures = this.#figures.read(Date.now());
-    this.#crowd.push(figures.people);
-    if (this.#crowd.length > CROWD_SECONDS) this.#crowd.shift();
+    const live = state.link.value.name === "live";
+    if (!live) this.#seconds.unknown();
+    // Until the server has spoken, nobody knows who is here.
+    if (live && (figures.measured || !state.info.value?.dashboard?.snapshot)) {
+      this.#crowd.push(figures.people);
+      if (this.#crowd.length > CROWD_SECONDS) this.#crowd.shift();
+    }
     batch(() => {
       state.figures.value = figures;
       state.pace.value = { rate, seconds, views: !this.#othersSeen };
       state.crowd.value = this.#crowd.slice();
       state.stale.value = this.#isStale(now);
+      if (now - this.#rankedAt >= RANK_EVERY_MS / 2) this.#rank(now);
     });
-    this.#list();
   }
 
   #isStale(now) {

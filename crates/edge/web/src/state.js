@@ -19,7 +19,7 @@ export const tops = signal({ pages: [], referrers: [] });
 export const crowd = signal([]);
 // { rate, seconds, views }: the mean of the last seconds, the last 60 of them, and
 // whether all of the events were page views.
-export const pace = signal({ rate: 0, seconds: new Array(60).fill(0), views: true });
+export const pace = signal({ rate: 0, seconds: new Array(60).fill(null), views: true });
 
 export const rows = signal([]);
 export const paused = signal(false);

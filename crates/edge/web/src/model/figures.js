@@ -79,6 +79,7 @@ export class Figures {
     const minutes = this.#minutes.counts;
     return {
       people: this.#people ?? this.#visitors.here(now),
+      measured: this.measured,
       peopleByServer: this.#people !== null,
       unique: this.#unique ?? this.#visitors.seen,
       uniqueByServer: this.#unique !== null,

@@ -1,14 +1,15 @@
 // Counts per stretch of time, for the last so many of them.
 
-// The last entry is the stretch that runs now.
+// The last entry is the stretch that runs now. What is not known is null, which is not
+// the same as nothing.
 export class Window {
   counts;
   #length;
   #stretch;
 
   // size: how many stretches are kept; length: of each, in milliseconds.
-  constructor(size, length, now) {
-    this.counts = new Array(size).fill(0);
+  constructor(size, length, now, known = 0) {
+    this.counts = [...new Array(size - 1).fill(known), 0];
     this.#length = length;
     this.#stretch = Math.floor(now / length);
   }
@@ -29,6 +30,11 @@ export class Window {
     }
     this.#stretch = Math.max(stretch, this.#stretch);
     return begun;
+  }
+
+  // Nobody was there to count in the stretch that ended last.
+  unknown() {
+    this.counts[this.counts.length - 2] ||= null;
   }
 
   // Takes counts over, the newest last.

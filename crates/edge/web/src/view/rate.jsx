@@ -18,8 +18,8 @@ export function Rate() {
     <section class="rate" aria-labelledby="rate-title">
       <h2 id="rate-title">{title}</h2>
       <p id="rate" class="figure">{rate(now)}</p>
-      <Chart title={title} />
-      <p class="scale">
+      <Chart title={title} key={tv.value} />
+      <p class="scale beside">
         <span>1 min ago</span>
         <span id="rate-peak">{peak > 0 ? `peak ${compact(peak)}` : ""}</span>
         <span>now</span>
@@ -44,7 +44,7 @@ function Chart({ title }) {
   const { seconds } = pace.value;
   useEffect(() => chart.current.setData([SECONDS, seconds]), [seconds]);
   // The canvas keeps the colours it was drawn with.
-  useEffect(() => chart.current.redraw(), [resolvedTheme.value, tv.value]);
+  useEffect(() => chart.current.redraw(), [resolvedTheme.value]);
   return <div id="rate-chart" class="chart" ref={holder} role="img" aria-label={`${title} over the last minute`} />;
 }
 
@@ -53,6 +53,8 @@ function size({ clientWidth, clientHeight }) {
 }
 
 function options(holder) {
+  // Read from across a room, there is a place for few and large words.
+  const [wide, apart, words] = tv.peek() ? [64, 90, "20px"] : [36, 34, "12px"];
   const colour = (name) => () => getComputedStyle(holder).getPropertyValue(name);
   return {
     ...size(holder),
@@ -69,13 +71,14 @@ function options(holder) {
       { show: false },
       {
         side: 1,
-        size: 36,
+        size: wide,
         gap: 6,
         stroke: colour("color"),
-        font: "12px system-ui, sans-serif",
-        space: 34,
+        font: `${words} system-ui, sans-serif`,
+        space: apart,
         incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 5e4, 1e5],
-        values: (_, ticks) => ticks.map(compact),
+        // The bottom line is nothing, which needs no word.
+        values: (_, ticks) => ticks.map((tick) => (tick === 0 ? "" : compact(tick))),
         grid: { stroke: colour("outline-color"), width: 1 },
         ticks: { show: false },
       },

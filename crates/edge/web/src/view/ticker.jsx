@@ -6,8 +6,8 @@ import { anything, filter, hovered, paused, rows, waiting } from "../state.js";
 import { clock, count } from "../numbers.js";
 import { moves } from "./motion.js";
 
-// As many new rows can be followed by eye; a glow for each of more would be a flicker.
-const FEW = 3;
+// A row that comes alone glows; where many come, that would be a flicker.
+const ALONE_FOR_MS = 900;
 const GLOW_MS = 1_600;
 
 export function Ticker({ intake }) {
@@ -43,14 +43,18 @@ function emptiness() {
 function Rows({ intake }) {
   const list = useRef(null);
   const newest = useRef(0);
+  const cameAt = useRef(-Infinity);
   const shown = rows.value;
   useLayoutEffect(() => {
     const fresh = shown.filter(({ id }) => id > newest.current).length;
-    newest.current = shown[0]?.id ?? newest.current;
-    if (fresh > FEW || !moves()) return;
-    for (const row of [...list.current.children].slice(0, fresh)) {
-      row.animate({ backgroundColor: [getComputedStyle(row).fill, "transparent"] }, GLOW_MS);
-    }
+    if (fresh === 0) return;
+    const now = performance.now();
+    const alone = fresh === 1 && now - cameAt.current > ALONE_FOR_MS;
+    cameAt.current = now;
+    newest.current = shown[0].id;
+    if (!alone || !moves()) return;
+    const row = list.current.firstElementChild;
+    row.animate({ backgroundColor: [getComputedStyle(row).fill, "transparent"] }, GLOW_MS);
   }, [shown]);
   return (
     <ol
