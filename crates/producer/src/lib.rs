@@ -1,20 +1,28 @@
 //! A producer: somebody who publishes events and knows nothing of the gateway.
 //!
-//! It stands for the back-end services that Redcast serves, so it imports none of
-//! the gateway's rooms: where its events go is behind the trait [`Sink`], and the
-//! binary joins the two. Flow: `traffic.rs` invents what visitors do →
-//! `page_view.rs` is the event they cause → `demo.rs` publishes it when it is due.
+//! It stands for the back-end services that Redcast serves, so it imports none of the
+//! gateway's rooms. What visitors do comes from `collect` (an HTTP beacon), or from
+//! `traffic.rs`, which invents it; `page_view.rs` is the event they cause; a [`Store`]
+//! counts and publishes it: `redis_store` in Redis, `memory_store` in the same process.
 
 #![forbid(unsafe_code)]
 
+mod batch;
+pub mod collect;
 mod demo;
+mod memory_store;
 mod page_view;
+mod redis_store;
+mod salts;
 mod sink;
 mod site;
 mod store;
 mod traffic;
 
 pub use demo::{DemoConfig, run};
+pub use memory_store::{MemoryStore, MemoryStoreConfig, Outlet};
 pub use page_view::PageView;
+pub use redis_store::{RedisStore, RedisStoreConfig};
+pub use salts::{Day, Salt};
 pub use sink::{Sink, SinkError};
 pub use store::{Store, StoreError};

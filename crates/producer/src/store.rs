@@ -3,14 +3,31 @@
 use async_trait::async_trait;
 
 use crate::page_view::PageView;
+use crate::salts::{self, Day, Salt};
 
 /// Counts page views, publishes each, and keeps the statistics that the gateway reads as
 /// a snapshot: all of it, or none.
+///
+/// A view counts for the moment at which it is recorded; its own time stands in the
+/// event alone. So a log of last week that is replayed now shows up now.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Takes in these views, in this order. Returns once they are counted and published;
     /// after an error none of them is, unless it is [`StoreError::Unknown`].
     async fn record(&self, views: &[PageView]) -> Result<(), StoreError>;
+
+    /// Brings the statistics up to date while nobody comes: visitors leave the figures by
+    /// the clock, not by a view. To be called about once a second by whoever records for
+    /// a longer time; it costs little where another process has just done it.
+    async fn refresh(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// The salt of visitors' ids on this day, the same for all who share the store; a
+    /// store that shares nothing has that of this process.
+    async fn salt(&self, day: Day) -> Result<Salt, StoreError> {
+        salts::of_this_process(day)
+    }
 }
 
 /// Why views were not taken in.

@@ -1,0 +1,156 @@
+//! The connection to Redis: opened when it is needed, given up when it fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
+    RedisError, ServerErrorKind,
+};
+use tokio::sync::Mutex;
+
+use super::call::RECORD;
+use crate::store::StoreError;
+
+/// One connection that all callers share, or none just now.
+pub(super) struct Link {
+    info: ConnectionInfo,
+    /// `host:port` or the path of a socket, for messages.
+    place: String,
+    timeout: Duration,
+    // Tokio's own lock: whoever comes while it is being opened waits for that attempt
+    // instead of making one more.
+    current: Mutex<Current>,
+}
+
+#[derive(Default)]
+struct Current {
+    /// Counts connections, so that a caller gives up none but the one it used.
+    number: u64,
+    lent: Option<Lent>,
+}
+
+/// A connection in use; clones share it.
+#[derive(Clone)]
+pub(super) struct Lent {
+    number: u64,
+    pub(super) connection: MultiplexedConnection,
+    /// What Redis calls the script.
+    pub(super) script: Arc<str>,
+}
+
+impl Link {
+    /// Reads the URL; connects to nothing yet.
+    pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, StoreError> {
+        let info = url.into_connection_info();
+        let info = info.map_err(|error| StoreError::Refused(format!("the Redis URL: {error}")))?;
+        let place = match info.addr() {
+            // A password with one of these signs in it ends the host too early, and part
+            // of it is then taken for one.
+            ConnectionAddr::Tcp(..) if has_odd_password(url) => "the given URL".to_owned(),
+            address => address.to_string(),
+        };
+        // To tell the library's name takes a right that nothing else needs.
+        let settings = info.redis_settings().clone().set_skip_set_lib_name();
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
+        Ok(Self { info, place, timeout, current: Mutex::default() })
+    }
+
+    /// The connection, opened if there is none.
+    pub(super) async fn get(&self) -> Result<Lent, RedisError> {
+        let mut current = self.current.lock().await;
+        if let Some(lent) = &current.lent {
+            return Ok(lent.clone());
+        }
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.timeout))
+            .set_response_timeout(Some(self.timeout));
+        let client = Client::open(self.info.clone())?;
+        let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
+        let load = redis::cmd("SCRIPT").arg("LOAD").arg(RECORD).to_owned();
+        let script: String = load.query_async(&mut connection).await?;
+        current.number += 1;
+        let lent = Lent { number: current.number, connection, script: script.into() };
+        current.lent = Some(lent.clone());
+        Ok(lent)
+    }
+
+    /// The next caller opens a new connection; this one failed or fell silent.
+    pub(super) async fn give_up(&self, lent: u64) {
+        let mut current = self.current.lock().await;
+        if current.number == lent {
+            current.lent = None;
+        }
+    }
+
+    /// The error of a Redis that can't be used now.
+    pub(super) fn away(&self, why: &str) -> StoreError {
+        StoreError::Unavailable(format!("Redis at {} is not available: {why}", self.place))
+    }
+
+    /// The error of a Redis of which nobody knows what it did.
+    pub(super) fn silent(&self) -> StoreError {
+        StoreError::Unknown(format!(
+            "Redis at {} did not answer in time; what was sent may have been counted",
+            self.place
+        ))
+    }
+
+    /// What Redis said no to, and whether it may say yes later.
+    pub(super) fn said_no(&self, error: &RedisError) -> StoreError {
+        if may_pass(error) {
+            return self.away(&words(error));
+        }
+        StoreError::Refused(format!("Redis at {} refused the views: {}", self.place, words(error)))
+    }
+}
+
+impl Lent {
+    /// Which connection this is, for [`Link::give_up`].
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// Whether Redis itself answered, so that it is known that the call did nothing.
+pub(super) fn is_answer(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
+}
+
+/// Errors that end by themselves: Redis starts, fails over, is full, or can't write to
+/// its disk.
+fn may_pass(error: &RedisError) -> bool {
+    use ServerErrorKind as Server;
+    match error.kind() {
+        ErrorKind::Server(kind) => matches!(
+            kind,
+            Server::BusyLoading
+                | Server::MasterDown
+                | Server::ClusterDown
+                | Server::ReadOnly
+                | Server::TryAgain
+                | Server::Moved
+                | Server::Ask
+        ),
+        ErrorKind::Extension => matches!(error.code(), Some("OOM" | "MISCONF" | "BUSY")),
+        _ => true,
+    }
+}
+
+/// Redis's own words where it spoke, else the client library's.
+fn words(error: &RedisError) -> String {
+    if let (Some(code), Some(detail)) = (error.code(), error.detail()) {
+        return format!("{code} {detail}");
+    }
+    let text = error.to_string().replacen(&format!(" - {:?}", error.kind()), "", 1);
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    text.lines().collect::<Vec<_>>().join(" ")
+}
+
+fn has_odd_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+    rest.rsplit_once('@').is_some_and(|(user, _)| user.contains(['/', '?', '#']))
+}
