@@ -257,7 +257,7 @@ async fn the_page_is_served_with_all_it_asks_for_and_nothing_else_may_run_in_it(
         .filter(|file| !file.contains("://") && !file.starts_with('#'))
         .collect();
     assert!(files.len() >= 3, "{files:?}");
-    for file in files.iter().chain(&["/", "/connection.js"]) {
+    for file in files.iter().chain(&["/"]) {
         let path = format!("/{}", file.trim_start_matches(['.', '/']));
         let response = get(gateway.public(), &path).await;
         assert_eq!(response.status, 200, "{path}");

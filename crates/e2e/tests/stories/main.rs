@@ -34,6 +34,7 @@ mod logs;
 mod metrics_doc;
 mod netns;
 mod order;
+mod page;
 mod panics;
 mod protocol_doc;
 mod raw_and_envelope;

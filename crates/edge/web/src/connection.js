@@ -7,6 +7,7 @@
 import { explain, unreachable } from "./reasons.js";
 
 const PING_EVERY_MS = 5_000;
+const FIRST_PING_AFTER_MS = 750;
 // Counted from a ping that was sent: the timers of a hidden tab fire late, and their
 // delay must not look like a dead link.
 const ANSWER_WITHIN_MS = 10_000;
@@ -49,8 +50,9 @@ export class Connection {
   // The gateway greeted us.
   welcomed() {
     this.#liveSince = performance.now();
+    // Soon, but not while the page draws itself for the first time: that would count.
+    this.#pingedAt = this.#liveSince - PING_EVERY_MS + FIRST_PING_AFTER_MS;
     this.#handlers.state("live");
-    this.#ping();
   }
 
   ponged() {

@@ -29,6 +29,11 @@ export function toggleTv() {
   else if (document.fullscreenElement !== null) document.exitFullscreen().catch(() => {});
 }
 
+// Browsers keep Esc to themselves where the page fills the screen.
+addEventListener("fullscreenchange", () => {
+  if (document.fullscreenElement === null && tv.value) toggleTv();
+});
+
 effect(() => {
   document.documentElement.dataset.theme = resolvedTheme.value;
   remember("theme", theme.value);

@@ -111,6 +111,20 @@ const WRONG_FILES: &[(&str, &str)] = &[
     ("[[endpoints]]\npath = \"/api/info\"", "\"/api/info\" is Redcast's own: leave out /api/"),
     ("[[endpoints]]\npath = \"/\"", "\"/\" is Redcast's own page"),
     (
+        "[page]\ncollector = \"collect.example\"",
+        "FILE:2:1: page.collector: \"collect.example\" is not \"/\" (the gateway's own address) or an origin such as \"https://collect.example\": the scheme is missing: write \"https://collect.example\"",
+    ),
+    (
+        "[page]\ncollector = \"wss://collect.example\"",
+        "page.collector: \"wss://collect.example\" is not",
+    ),
+    (
+        "[page]\ncollector = \"https://collect.example/r.js\"",
+        "leave out the path: write \"https://collect.example\"",
+    ),
+    ("[page]\ncollector = \"https://*.a.example\"", "it is one address, without a wildcard"),
+    ("[page]\ncollector = \"https://a.example; script-src b\"", "no host has"),
+    (
         "[[endpoints]]\npath = \"/a\"\n[[endpoints]]\npath = \"/a\"",
         "FILE:4:1: endpoints[1].path: \"/a\" is the path of endpoints[0] already",
     ),

@@ -264,6 +264,9 @@ impl Written for CollectorUrl {
             Some(other) => return Err(format!("{other:?} is neither http nor https")),
             None => return Err(format!("the scheme is missing: write \"https://{text}\"")),
         }
+        if text.contains('*') {
+            return Err("it is one address, without a wildcard".to_owned());
+        }
         let origin = Origin::read(text)?;
         Ok(Self(Collector::Elsewhere(origin.0.to_ascii_lowercase())))
     }

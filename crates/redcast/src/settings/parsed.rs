@@ -14,7 +14,7 @@ use redcast_protocol::{Channel, Pattern};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::kinds::{HeaderName, LogFilter, Origin};
+use super::kinds::{CollectorUrl, HeaderName, LogFilter, Origin};
 use super::secret::{ApiKeyText, ForwardUrl, HIDDEN, RedisUrl};
 
 /// Something that a configuration writes as text.
@@ -57,6 +57,7 @@ const KINDS: &[Kind] = &[
     kind::<Pattern>(),
     kind::<ItemPointer>(),
     kind::<Origin>(),
+    kind::<CollectorUrl>(),
     kind::<HeaderName>(),
     kind::<LogFilter>(),
     kind::<RedisUrl>(),

@@ -26,8 +26,10 @@ export function People() {
 function Spark() {
   const points = crowd.value;
   const highest = Math.max(1, ...points);
-  const lowest = Math.min(...points);
-  const range = Math.max(1, highest - lowest, highest * 0.1);
+  // Not from nothing, or no change would be seen; not from the lowest, or each would be
+  // a cliff.
+  const lowest = Math.min(highest * 0.6, ...points);
+  const range = highest - lowest;
   const drawn = points.map((people, at) => {
     const x = WIDTH - points.length + 1 + at;
     const y = HEIGHT - INSET - ((people - lowest) / range) * (HEIGHT - 2 * INSET);

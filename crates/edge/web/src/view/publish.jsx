@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { trackerUrl } from "../collector.js";
 import { info } from "../state.js";
 
-const EVENT = '{"type":"page_view","data":{"path":"/hello"}}';
+const EVENT = '{"type":"page_view","visitor_id":"me","data":{"path":"/hello"}}';
 const SAID_FOR_MS = 1_500;
 
 export function Publish() {

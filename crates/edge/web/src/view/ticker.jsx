@@ -58,7 +58,7 @@ function Rows({ intake }) {
   }, [shown]);
   return (
     <ol
-      id="ticker" ref={list}
+      id="ticker" ref={list} tabIndex={0} aria-labelledby="ticker-title"
       onPointerEnter={(event) => event.pointerType === "mouse" && intake.hover(true)}
       onPointerLeave={() => hovered.value && intake.hover(false)}
     >
