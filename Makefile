@@ -28,6 +28,7 @@ run: ## Build and start a gateway with demo traffic (REDCAST_REDIS__URL=... for 
 .PHONY: test
 test: ## Install what the tests need, then run every check and every test
 	@scripts/install-test-tools
+	@scripts/install-page-tools
 	@$(STAGE) tools scripts/install-cargo-tool cargo-deny 0.20.2
 	@$(STAGE) format cargo fmt --all --check
 	@$(STAGE) clippy $(CLIPPY)
@@ -38,6 +39,8 @@ test: ## Install what the tests need, then run every check and every test
 	@$(STAGE) build cargo build --workspace --all-targets --locked
 	@# Before the tests: it leaves the ordinary gateway behind for them.
 	@$(STAGE) build-2 scripts/build-test-gateway
+	@# Alone, as it holds the page to deadlines; `make page` runs it too.
+	@$(STAGE) page scripts/page/run
 	@# Without the slowest cases; `make autobahn` runs them all.
 	@$(STAGE) autobahn scripts/autobahn --quick
 	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \
@@ -59,10 +62,10 @@ first-minute: ## Prove that Python, Node and a browser receive what redis-cli pu
 	@scripts/first-minute/run
 
 .PHONY: page
-page: ## Prove the page in a browser: silent, under load, attacked, without gateway or Redis
-	@scripts/install-first-minute-tools
-	@cargo build --locked -p redcast
-	@scripts/page/run
+page: ## Prove the page in a browser (CHAPTERS="load hostile" for some of it)
+	@scripts/install-page-tools
+	@cargo build --locked -p redcast -p redcast-producer
+	@scripts/page/run $(CHAPTERS)
 
 .PHONY: bench
 bench: ## Measure cost per delivery, throughput and memory against the floor; draw docs/benchmarks
@@ -70,6 +73,12 @@ bench: ## Measure cost per delivery, throughput and memory against the floor; dr
 	@mkdir -p target/bench
 	@target/release/redcast-bench run --json target/bench/bench.json
 	@target/release/redcast-bench plot target/bench/bench.json --into docs/benchmarks
+
+.PHONY: bench-browser
+bench-browser: ## Measure the page in a browser: from PUBLISH to pixels, and its longest task at 1,000 events a second
+	@scripts/install-page-tools
+	@cargo build --release --locked -p redcast
+	@scripts/bench-browser/run
 
 .PHONY: bench-peers
 bench-peers: ## Measure other servers that a package brings beside the gateway and the floor; draw docs/benchmarks/peers

@@ -4,7 +4,7 @@
 // Usage: node browser.mjs PAGE-URL PAYLOAD-FILE FILE PICTURE
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { launch } from "../chromium.mjs";
+import { launch } from "../browser/chromium.mjs";
 
 const [url, payload, file, picture] = process.argv.slice(2);
 const published = JSON.parse(readFileSync(payload, "utf8"));
@@ -15,11 +15,11 @@ try {
   page.setDefaultTimeout(60_000);
   page.on("pageerror", (error) => console.error(error.message));
   await page.goto(url);
-  await page.waitForSelector('#state[data-state="live"]');
+  await page.waitForSelector('#connection[data-state="live"]');
   console.log("ready");
   // The page shows a view's path; as text, whatever characters are in it.
   const shown = await page.waitForFunction((path) => {
-    const rows = [...document.querySelectorAll("#events .what")];
+    const rows = [...document.querySelectorAll("#ticker .what")];
     return rows.map((row) => row.textContent).find((text) => text === path);
   }, published.data.path);
   writeFileSync(file, await shown.jsonValue());

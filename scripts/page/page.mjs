@@ -1,76 +1,87 @@
-// The gateway's page in a real browser: silent, under load, attacked, and through the
-// loss of the gateway and of Redis. Prints a line for each thing it checks, and takes a
-// picture of each state for human eyes.
+// The gateway's page in a real browser: empty, full, under load, attacked, and through
+// the loss of the gateway and of Redis; and the script that counts views on other sites.
+// Prints a line for each thing it checks, and takes a picture of each state for human
+// eyes.
 //
-// Usage: node page.mjs GATEWAY-BINARY FOLDER
+// Usage: node page.mjs GATEWAY PRODUCER FOLDER [CHAPTER...]
 
-import { writeFileSync } from "node:fs";
+import { launch } from "../browser/chromium.mjs";
+import { check, failed } from "../browser/report.mjs";
+import { Screen } from "../browser/screen.mjs";
+import { World } from "../browser/world.mjs";
+import { empty, figures, live, people } from "./first.mjs";
+import { filter, keyboard, motion, pause, television } from "./hands.mjs";
+import { hostile } from "./attacked.mjs";
+import { load } from "./load.mjs";
+import { gatewayAway, gatewayDies, noticeFlood, redisDies } from "./outages.mjs";
+import { tracker } from "./tracker.mjs";
 
-import { gatewayDies, gatewayStops, noticeFlood, redisDies } from "./outages.mjs";
-import { check, failed } from "./report.mjs";
-import { Screen } from "./screen.mjs";
-import { Program, Publisher, freePorts } from "./servers.mjs";
-import { copying, hostile, keyboard, load, motion, pause, silence } from "./steady.mjs";
+const CHAPTERS = {
+  empty, live, people, figures, keyboard, pause, filter, television, motion, hostile, load,
+  gatewayAway, gatewayDies, redisDies, noticeFlood, tracker,
+};
+// There the browser itself complains, about connections that are refused.
+const OUTAGES = [gatewayAway, gatewayDies, redisDies];
 
-const [binary, folder] = process.argv.slice(2);
-const MAX_EVENT_BYTES = 128 << 10;
-const config = `${folder}/redcast.toml`;
-writeFileSync(config, "");
+const [gateway, producer, folder, ...names] = process.argv.slice(2);
+const unknown = names.filter((name) => !(name in CHAPTERS));
+if (unknown.length > 0) {
+  console.log(`no chapter ${unknown.join(", ")}; there are: ${Object.keys(CHAPTERS).join(", ")}`);
+  process.exit(2);
+}
+const wanted = names.length === 0 ? Object.keys(CHAPTERS) : names;
 
-const [redisPort, httpPort, adminPort] = await freePorts(3);
+const browser = await launch();
 
-const redis = new Program({
-  command: ["redis-server", "--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", "", "--dir", folder],
-  log: `${folder}/redis.log`,
-  ready: async () => (await Publisher.open(redisPort)).close(),
-});
-
-const gateway = new Program({
-  // A file of its own, or a ./redcast.toml of somebody's would be read.
-  command: [binary, "serve", "--config", config],
-  env: {
-    REDCAST_REDIS__URL: `redis://127.0.0.1:${redisPort}`,
-    REDCAST_HTTP__LISTEN: `127.0.0.1:${httpPort}`,
-    REDCAST_ADMIN__LISTEN: `127.0.0.1:${adminPort}`,
-    REDCAST_LIMITS__MAX_EVENT_SIZE: `${MAX_EVENT_BYTES >> 10}KiB`,
-    REDCAST_SHUTDOWN__ACCEPT_FOR: "0s",
-    REDCAST_SHUTDOWN__WINDOW: "1s",
-  },
-  log: `${folder}/gateway.log`,
-  ready: async () => (await fetch(`http://127.0.0.1:${adminPort}/readyz`)).ok,
-});
-
-async function story(screen) {
-  const publisher = await Publisher.open(redisPort);
-  await silence(screen, `http://127.0.0.1:${httpPort}/`);
-  await keyboard(screen);
-  await copying(screen);
-  await load(screen, publisher);
-  await pause(screen, publisher);
-  await hostile(screen, publisher);
-  await motion(screen);
-  await gatewayStops(screen, publisher, gateway);
-  await gatewayDies(screen, gateway);
-  const another = await redisDies(screen, redis, redisPort);
-  await noticeFlood(screen, another, MAX_EVENT_BYTES);
-  another.close();
-  check(screen.thrown.length === 0, "the whole run: no exception in the page", screen.thrown.join("; "));
-  const { refused } = await screen.probe();
-  check(refused.length === 0, "the whole run: nothing that the security policy refuses", refused.join("; "));
+// Each chapter has a gateway and a Redis of its own, so that none depends on another.
+async function tell(name) {
+  const chapter = CHAPTERS[name];
+  const begun = performance.now();
+  const screens = [];
+  const worlds = [];
+  const stage = {
+    world: async (options) => {
+      const world = await World.open({ gateway, producer }, `${folder}/${name}`, options);
+      worlds.push(world);
+      await world.start();
+      return world;
+    },
+    screen: async (options) => {
+      const screen = await Screen.open(browser, folder, options);
+      screens.push(screen);
+      return screen;
+    },
+  };
+  try {
+    await chapter(stage);
+    for (const screen of screens) await unharmed(name, screen, OUTAGES.includes(chapter));
+  } catch (error) {
+    check(false, `${name}: ended early`, told(error));
+    await screens[0]?.picture(`failed ${name}`).catch(() => {});
+  } finally {
+    for (const context of new Set(screens.map((screen) => screen.context))) await context.close();
+    for (const world of worlds) await world.stop();
+  }
+  console.log(`        ${name} took ${((performance.now() - begun) / 1_000).toFixed(1)} s`);
 }
 
-await redis.start();
-await gateway.start();
-const screen = await Screen.open(folder);
+// Where it was, without what the driver tried meanwhile.
+function told(error) {
+  const where = error.stack.split("\n").find((line) => line.includes("/scripts/")) ?? "";
+  return `${error.message.split("\n")[0]} ${where.trim()}`;
+}
+
+async function unharmed(name, screen, outage) {
+  const refused = screen.page.isClosed() ? [] : (await screen.probe()).refused;
+  const bad = [...screen.thrown, ...refused, ...(outage ? [] : screen.complaints)];
+  check(bad.length === 0, `${name}: the console stays clean`, [...new Set(bad)].slice(0, 4).join("; "));
+}
+
 try {
-  await story(screen);
-} catch (error) {
-  check(false, "the run ended early", error.stack);
-  await screen.picture("failed").catch(() => {});
+  for (const name of wanted) await tell(name);
 } finally {
-  await screen.close();
-  await gateway.stop("SIGKILL");
-  await redis.stop("SIGKILL");
+  await browser.close();
 }
 console.log(`pictures of each state: ${folder}/*.png`);
-process.exit(failed() ? 1 : 0);
+for (const line of failed()) console.log(`FAILED  ${line}`);
+process.exit(failed().length > 0 ? 1 : 0);

@@ -1,11 +1,14 @@
 // Starts the browser that a user of Debian has, for scripts that look at the page. It
-// asks nobody but the gateway.
+// asks nobody but the programs of the run.
 
 import { createRequire } from "node:module";
 
-// The library lives with the other tools, outside the sources.
-const require = createRequire(`${process.cwd()}/.tools/first-minute/`);
+// The libraries live with the other tools, outside the sources.
+const require = createRequire(`${process.cwd()}/.tools/browser/`);
 const { chromium } = require("playwright-core");
+
+// The source of axe, to be run inside a page.
+export const AXE = require("axe-core").source;
 
 export function launch() {
   return chromium.launch({
