@@ -10,6 +10,7 @@ mod clock;
 mod deliveries;
 mod intake;
 mod memory;
+mod memory_snapshots;
 mod metrics;
 mod redis;
 mod snapshot;

@@ -1,8 +1,8 @@
 //! The memory broker: one process, no set-up, gone at its end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use redcast_protocol::Channel;
 
 use crate::intake::Intake;
+use crate::memory_snapshots::MemorySnapshots;
 use crate::{
     Broker, BrokerMetrics, Deliveries, Health, PublishError, QueueLimits, SnapshotError,
-    SnapshotStore, Stored, SubscribeError, Subscribed, deliveries,
+    SnapshotStore, Stored, SubscribeError, Subscribed, deliveries, snapshot,
 };
 
 /// The memory broker's bounds.
@@ -22,11 +23,23 @@ pub struct MemoryConfig {
     pub max_event_size: usize,
     /// How much may wait for the fan-out.
     pub queue: QueueLimits,
+    /// The largest snapshot that can be read, bytes; 1 MiB by default.
+    pub max_snapshot_size: usize,
+    /// How many snapshots are kept; 64 by default.
+    pub max_snapshots: usize,
+    /// How long what an instance told is remembered; 8 s by default.
+    pub share_lifetime: Duration,
 }
 
 impl Default for MemoryConfig {
     fn default() -> Self {
-        Self { max_event_size: 1 << 20, queue: QueueLimits::default() }
+        Self {
+            max_event_size: 1 << 20,
+            queue: QueueLimits::default(),
+            max_snapshot_size: snapshot::MAX_SIZE,
+            max_snapshots: 64,
+            share_lifetime: snapshot::SHARE_LIFETIME,
+        }
     }
 }
 
@@ -37,7 +50,7 @@ pub struct MemoryBroker {
     intake: Intake,
     metrics: BrokerMetrics,
     subscribed: Mutex<HashSet<Channel>>,
-    snapshots: Mutex<HashMap<String, Stored>>,
+    snapshots: MemorySnapshots,
 }
 
 impl MemoryBroker {
@@ -52,14 +65,16 @@ impl MemoryBroker {
             intake: Intake::new(sender, metrics.clone(), config.max_event_size),
             metrics,
             subscribed: Mutex::default(),
-            snapshots: Mutex::default(),
+            snapshots: MemorySnapshots::new(config),
         };
         (Arc::new(broker), receiver)
     }
 
-    /// Stores a snapshot, as a producer does in Redis.
+    /// Stores a snapshot, as a producer does in Redis: it replaces what was stored, and
+    /// a hash without fields removes it. One that is too large is told to whoever reads
+    /// it; of more than `max_snapshots`, the one that was stored longest ago goes.
     pub fn store(&self, key: &str, stored: Stored) {
-        self.snapshots.lock().insert(key.to_owned(), stored);
+        self.snapshots.store(key, stored);
     }
 
     fn count_channels(&self, channels: usize) {
@@ -108,11 +123,10 @@ impl Broker for MemoryBroker {
 #[async_trait]
 impl SnapshotStore for MemoryBroker {
     async fn read(&self, key: &str) -> Result<Option<Stored>, SnapshotError> {
-        Ok(self.snapshots.lock().get(key).cloned())
+        self.snapshots.read(key)
     }
 
-    async fn share(&self, _: &str, _: &str, count: u64) -> Result<u64, SnapshotError> {
-        // This process is the only instance.
-        Ok(count)
+    async fn share(&self, name: &str, instance: &str, count: u64) -> Result<u64, SnapshotError> {
+        Ok(self.snapshots.share(name, instance, count))
     }
 }

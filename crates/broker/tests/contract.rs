@@ -151,7 +151,9 @@ async fn what_arrives_is_counted(mut rig: Rig) {
 const QUEUE: QueueLimits = QueueLimits { events: 32_768, bytes: 64 << 20 };
 
 async fn memory() -> (Rig, ()) {
-    (Rig::memory(&MemoryConfig { max_event_size: MAX_EVENT_SIZE, queue: QUEUE }), ())
+    let config =
+        MemoryConfig { max_event_size: MAX_EVENT_SIZE, queue: QUEUE, ..MemoryConfig::default() };
+    (Rig::memory(&config), ())
 }
 
 async fn redis_server() -> (Rig, RedisServer) {

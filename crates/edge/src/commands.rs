@@ -20,7 +20,8 @@ struct Desk<'a> {
     participant: &'a mut Participant<ClientSocket>,
 }
 
-/// Welcomes an envelope connection, and joins the endpoint's channels.
+/// Welcomes an envelope connection, greets with the endpoint's snapshot, and joins the
+/// endpoint's channels: the state comes before whatever changes it.
 pub(crate) async fn greet(
     life: &Life,
     participant: &mut Participant<ClientSocket>,
@@ -31,6 +32,13 @@ pub(crate) async fn greet(
         let identity = &life.edge.identity;
         let welcome = Reply::Welcome { instance: &identity.instance, version: identity.version };
         participant.connection().send(&text_frame(&welcome.encode()));
+    }
+    if let Some(name) = &endpoint.snapshot
+        && let Some(snapshot) = life.edge.node.snapshots().find(name)
+        && participant.watch(snapshot).await.is_err()
+    {
+        let close = CloseCode::Internal;
+        return participant.connection().close_after_flush(close, close.reason());
     }
     let mut desk = Desk { life, participant };
     for (stranger, _) in since.iter().filter(|(named, _)| !endpoint.access.join.contains(named)) {
@@ -72,12 +80,10 @@ pub(crate) async fn obey(life: &Life, participant: &mut Participant<ClientSocket
         Command::Unsubscribe(channel) => desk.unsubscribe(&channel, id).await,
         Command::Ping => {
             desk.reply(Reply::Pong);
-            if let Some(frame) = desk.acknowledgement(id) {
-                desk.participant.connection().send(&frame);
-            }
+            desk.acknowledge(id);
             Ok(())
         }
-        Command::RefreshStats => Err(unsupported("this endpoint has no snapshot")),
+        Command::RefreshStats => desk.refresh_stats(id).await,
         Command::Publish => Err(unsupported("clients can't publish here")),
     };
     if let Err((code, message)) = done {
@@ -121,6 +127,16 @@ impl Desk<'_> {
         }
     }
 
+    async fn refresh_stats(&self, id: Option<&CommandId>) -> Result<(), Refused> {
+        let Some(snapshot) = self.participant.snapshot() else {
+            return Err(unsupported("this endpoint has no snapshot"));
+        };
+        let answer = snapshot.answer().await;
+        self.participant.connection().send(&answer);
+        self.acknowledge(id);
+        Ok(())
+    }
+
     // What follows the joins: the acknowledgement, and for each place that can't
     // be resumed a reset. A pub/sub channel keeps no history to resume from.
     fn after_join(&self, wanted: &[Subscription], id: Option<&CommandId>) -> Option<Bytes> {
@@ -144,6 +160,12 @@ impl Desk<'_> {
     fn acknowledgement(&self, id: Option<&CommandId>) -> Option<Bytes> {
         let id = id.filter(|_| self.acknowledges())?;
         Some(text_frame(&Reply::Ack { id }.encode()))
+    }
+
+    fn acknowledge(&self, id: Option<&CommandId>) {
+        if let Some(frame) = self.acknowledgement(id) {
+            self.participant.connection().send(&frame);
+        }
     }
 
     fn refuse(&self, code: ErrorCode, message: &str, id: Option<&CommandId>) {

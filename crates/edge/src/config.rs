@@ -49,6 +49,8 @@ pub struct Endpoint {
     pub notices: bool,
     /// Whether clients that offer permessage-deflate (RFC 7692) get it. Default no.
     pub deflate: bool,
+    /// The snapshot that greets clients and beats; one of the node's. Default none.
+    pub snapshot: Option<String>,
 }
 
 /// Who may publish over HTTP.

@@ -35,6 +35,7 @@ mod router;
 mod seldom;
 mod session;
 mod socket;
+mod state;
 mod upgrade;
 
 pub use admin::admin_router;

@@ -25,6 +25,11 @@ impl AllowedOrigins {
         Self::Only(origins.iter().map(|origin| origin.to_ascii_lowercase()).collect())
     }
 
+    /// Whether any page may connect.
+    pub(crate) fn permits_all(&self) -> bool {
+        *self == Self::Any
+    }
+
     /// Whether a handshake with this `Origin` header may go on. A program that sends
     /// no origin is no page of somebody else's; no browser sends two, and which of
     /// them a proxy in front has judged is not known.

@@ -14,7 +14,7 @@ use crate::forward_auth::ForwardAuth;
 use crate::listener::SocketLimits;
 use crate::metrics::{EdgeMetrics, Rejected};
 use crate::pace::Rates;
-use crate::{api, page, upgrade};
+use crate::{api, page, state, upgrade};
 
 /// What every handler of the public listener can reach.
 pub struct Edge {
@@ -109,7 +109,9 @@ impl Edge {
 pub fn public_router(edge: &Arc<Edge>) -> Router {
     let mut router = page::routes(Router::new())
         .route("/api/info", get(api::info))
-        .route("/api/publish/{channel}", post(api::publish));
+        .route("/api/publish/{channel}", post(api::publish))
+        .route("/api/state", get(state::all))
+        .route("/api/state/{snapshot}", get(state::one));
     for (index, endpoint) in edge.config.endpoints.iter().enumerate() {
         let edge = edge.clone();
         let connect = move |request| async move { upgrade::connect(&edge, index, request).await };

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
-use crate::broadcast::{Broadcast, ChannelKey, SlowConsumer};
+use crate::broadcast::{Broadcast, ChannelKey, SlowConsumer, WHOLE_CHANNEL};
 use crate::metrics::HubMetrics;
 use crate::waiting::{Waiting, cost};
 
@@ -45,19 +45,23 @@ pub(crate) enum Kind {
     Event(ChannelKey, SlowConsumer),
     /// An event of a `keep_latest` channel about this item of it.
     Latest(ChannelKey, u64),
+    /// The state of something as a whole: an unsent older one is no longer needed, and
+    /// as the next one says all of it again, losing one is no loss to tell of.
+    Beat(ChannelKey),
 }
 
 impl Kind {
     /// What a channel's message is on a connection.
     pub(crate) fn of(message: &Broadcast) -> Self {
         match (message.received, message.policy, message.item) {
+            (None, SlowConsumer::KeepLatest, Some(WHOLE_CHANNEL)) => Self::Beat(message.channel),
             (None, ..) => Self::Reply,
             (_, SlowConsumer::KeepLatest, Some(item)) => Self::Latest(message.channel, item),
             (_, policy, _) => Self::Event(message.channel, policy),
         }
     }
 
-    /// How many deliveries it counts for: a reply is none.
+    /// How many deliveries of events it counts for: a reply and a beat are none.
     pub(crate) fn events(self) -> u64 {
         u64::from(matches!(self, Self::Event(..) | Self::Latest(..)))
     }
@@ -66,22 +70,18 @@ impl Kind {
     pub(crate) fn item(self) -> Option<(ChannelKey, u64)> {
         match self {
             Self::Latest(channel, item) => Some((channel, item)),
+            Self::Beat(channel) => Some((channel, WHOLE_CHANNEL)),
             Self::Pong | Self::Ping | Self::Reply | Self::Event(..) => None,
         }
     }
 
-    /// The channel, if its policy gives the event up when there is no room.
-    fn droppable(self) -> Option<ChannelKey> {
-        match self {
-            Self::Event(_, SlowConsumer::Disconnect) => None,
-            Self::Event(channel, _) | Self::Latest(channel, _) => Some(channel),
-            Self::Pong | Self::Ping | Self::Reply => None,
-        }
-    }
-
-    /// Whether a policy may give it up.
+    /// Whether it is given up when there is no room.
     pub(crate) fn is_droppable(self) -> bool {
-        self.droppable().is_some()
+        match self {
+            Self::Event(_, policy) => policy != SlowConsumer::Disconnect,
+            Self::Latest(..) | Self::Beat(_) => true,
+            Self::Pong | Self::Ping | Self::Reply => false,
+        }
     }
 }
 
@@ -133,7 +133,7 @@ impl Backlog {
         match kind {
             Kind::Pong => self.pong = Some(frame),
             Kind::Ping => self.ping = Some(frame),
-            Kind::Reply | Kind::Event(..) | Kind::Latest(..) => {
+            Kind::Reply | Kind::Event(..) | Kind::Latest(..) | Kind::Beat(_) => {
                 return self.queue(frame, kind, limit);
             }
         }
@@ -157,8 +157,10 @@ impl Backlog {
             if self.drop_oldest() {
                 continue;
             }
-            let channel = kind.droppable().ok_or(Full)?;
-            self.count_loss(channel);
+            if !kind.is_droppable() {
+                return Err(Full);
+            }
+            self.count_loss(kind);
             return Ok(());
         }
         self.change_waiting(0, cost);
@@ -257,13 +259,14 @@ impl Backlog {
         let Some(place) = self.queue.oldest_droppable() else { return false };
         let oldest = self.queue.remove(place);
         self.no_longer_waits(oldest.as_ref());
-        if let Some(channel) = oldest.and_then(|(_, kind)| kind.droppable()) {
-            self.count_loss(channel);
+        if let Some((_, kind)) = oldest {
+            self.count_loss(kind);
         }
         true
     }
 
-    fn count_loss(&mut self, channel: ChannelKey) {
+    fn count_loss(&mut self, kind: Kind) {
+        let (Kind::Event(channel, _) | Kind::Latest(channel, _)) = kind else { return };
         self.metrics.dropped_oldest.inc();
         let now = unix_ms();
         if let Some(loss) = self.losses.iter_mut().find(|loss| loss.channel == channel) {

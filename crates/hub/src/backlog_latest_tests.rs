@@ -149,3 +149,23 @@ fn a_latest_that_grew_keeps_its_place_up_to_the_limit_and_no_further() {
     assert_eq!(texts(&mut hopeless), ["c1"]);
     assert_eq!(hopeless.take_losses().len(), 2);
 }
+
+#[test]
+fn the_newest_beat_waits_alone_and_its_loss_is_none() {
+    let mut backlog = Backlog::new(metrics());
+    for number in 0..50 {
+        backlog.push(text(&format!("s{number:02}")), Kind::Beat(A), NO_LIMIT).unwrap();
+        backlog.push(text(&format!("t{number:02}")), Kind::Beat(B), NO_LIMIT).unwrap();
+    }
+    assert_eq!(backlog.metrics.conflated.get(), 2 * 49);
+    let limit = backlog.waiting_bytes;
+    // What can't wait as well takes the place of a beat, and nobody is told of that.
+    backlog.push(text("event"), disconnect(ChannelKey(3)), limit).unwrap();
+    assert_eq!(backlog.queue.iter().map(|(_, kind)| kind.events()).sum::<u64>(), 1);
+    assert_eq!(texts(&mut backlog), ["t49", "event"]);
+    backlog.push(text("another"), disconnect(A), NO_LIMIT).unwrap();
+    backlog.push(text("too much"), Kind::Beat(A), 0).unwrap();
+    assert_eq!(texts(&mut backlog), ["another"]);
+    assert!(backlog.take_losses().is_empty());
+    assert_eq!(backlog.metrics.dropped_oldest.get(), 0);
+}

@@ -61,7 +61,8 @@ pub struct Broadcast {
     pub item: Option<u64>,
     /// Over how long its channel's messages are gathered; the same for all of them.
     pub flush_every: Option<Duration>,
-    /// When this instance read the event it carries; none for a notice.
+    /// When this instance read the event it carries; none for a notice, and for a beat:
+    /// a message of [`SlowConsumer::KeepLatest`] about [`WHOLE_CHANNEL`] that is no event.
     pub received: Option<Instant>,
 }
 
@@ -141,6 +142,11 @@ impl Frames {
         self
     }
 
+    /// What every member gets alike, whatever its form.
+    pub fn same(frame: Bytes) -> Self {
+        Self::event(Some(frame.clone()), Some(frame))
+    }
+
     /// Something Redcast says, the same in both modes; quiet members don't get it.
     pub fn notice(frame: Bytes) -> Self {
         Self { raw: Some(frame.clone()), quiet: None, envelope: Some(frame), compressed: None }
@@ -196,6 +202,9 @@ mod tests {
         assert_eq!(notice.get(Form::Raw.into()), Some(&raw));
         assert_eq!(notice.get(Form::Quiet.into()), None);
         assert_eq!(notice.get(Form::Envelope.into()), Some(&raw));
+        for form in [Form::Raw, Form::Quiet, Form::Envelope] {
+            assert_eq!(Frames::same(raw.clone()).get(form.into()), Some(&raw));
+        }
     }
 
     fn encoding(form: Form, window: Window) -> Encoding {
@@ -250,6 +259,7 @@ mod tests {
         assert_eq!(Frames::event(None, bytes(4)).held_bytes(), 4);
         assert_eq!(Frames::event(bytes(3), bytes(4)).held_bytes(), 7);
         assert_eq!(Frames::notice(Bytes::from(vec![0; 5])).held_bytes(), 5);
+        assert_eq!(Frames::same(Bytes::from(vec![0; 6])).held_bytes(), 6);
         let mut compressed = Compressed::default();
         for (form, window, len) in [
             (Form::Raw, Window::Narrow, 10),

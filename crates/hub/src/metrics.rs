@@ -25,7 +25,8 @@ pub struct HubMetrics {
     pub delivery_latency: Histogram,
     /// Deliveries a `drop_oldest` channel gave up for a slow client.
     pub dropped_oldest: IntCounter,
-    /// Deliveries replaced by a newer one of the same item of a `keep_latest` channel.
+    /// Deliveries replaced by a newer one of the same item of a `keep_latest` channel, and
+    /// beats replaced by the next.
     pub conflated: IntCounter,
     /// Deliveries given up because the connection was closed as a slow consumer.
     pub dropped_slow: IntCounter,

@@ -3,7 +3,7 @@
 use super::*;
 use crate::broadcast::Form;
 use crate::broadcast::SlowConsumer::{Disconnect, DropOldest, KeepLatest};
-use crate::testing::{Call, Sent, TestSocket, event, frame_of, metrics, notice};
+use crate::testing::{Call, Sent, TestSocket, beat, event, frame_of, metrics, notice};
 use redcast_wire::{ping_frame, pong_frame, text_frame};
 
 const LIMIT: usize = 1000;
@@ -381,4 +381,19 @@ fn a_flush_that_fails_keeps_what_waits() {
     let mut idle = Rig::new(0);
     assert_eq!(idle.outbox.flush(&idle.socket, &idle.metrics).unwrap(), (true, Vec::new()));
     assert!(idle.socket.calls().is_empty());
+}
+
+#[test]
+fn a_beat_is_no_event_and_only_the_newest_waits() {
+    let mut rig = Rig::new(usize::MAX);
+    assert_eq!(rig.deliver(&[beat(1, "at once")]).events, 0);
+    rig.socket.set_room(1);
+    for text in ["begun", "old", "new"] {
+        assert_eq!(rig.deliver(&[beat(1, text)]).events, 0);
+    }
+    rig.send("pong");
+    rig.deliver(&[beat(1, "newer"), beat(1, "newest")]);
+    assert_eq!(rig.texts(), ["at once", "begun", "new", "pong", "newest"]);
+    assert_eq!(rig.metrics.conflated.get(), 2);
+    assert_eq!(rig.metrics.delivered.get() + rig.metrics.dropped_oldest.get(), 0);
 }

@@ -235,6 +235,15 @@ pub(crate) fn notice(channel: u64, text: &str) -> Broadcast {
     }
 }
 
+/// The state of something, of which the newest is all that counts.
+pub(crate) fn beat(channel: u64, text: &str) -> Broadcast {
+    Broadcast {
+        frames: Frames::same(text_frame(text.as_bytes())),
+        received: None,
+        ..event(channel, "", SlowConsumer::KeepLatest)
+    }
+}
+
 /// A text frame of exactly `len` bytes, header included.
 pub(crate) fn frame_of(len: usize, letter: char) -> Bytes {
     let header = if len < 128 { 2 } else { 4 };

@@ -6,6 +6,7 @@ use redcast_hub::SlowConsumer;
 use redcast_protocol::{Channel, Pattern};
 
 use crate::item::ItemPointer;
+use crate::snapshot::SnapshotConfig;
 
 /// Settings of the node.
 #[derive(Clone, Debug)]
@@ -26,6 +27,10 @@ pub struct NodeConfig {
     pub rules: Vec<ChannelRule>,
     /// How events are compressed for connections that agreed on it.
     pub deflate: DeflateConfig,
+    /// Documents that greet clients and beat; each has a name of its own.
+    pub snapshots: Vec<SnapshotConfig>,
+    /// By what other instances know this one: different for each.
+    pub instance: String,
 }
 
 /// How events are compressed (RFC 7692).
@@ -69,6 +74,8 @@ impl Default for NodeConfig {
             linger: Duration::from_secs(5),
             rules: Vec::new(),
             deflate: DeflateConfig::default(),
+            snapshots: Vec::new(),
+            instance: String::new(),
         }
     }
 }

@@ -148,10 +148,20 @@ impl Interest {
         Hold { interest: self.clone(), entry }
     }
 
+    /// A name within the hub, for a channel or for whatever else it carries.
+    pub(crate) fn next_key(&self) -> ChannelKey {
+        ChannelKey(self.next_key.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// How many channels one connection may be in.
+    pub(crate) fn max_subscriptions(&self) -> usize {
+        self.config.max_subscriptions
+    }
+
     fn entry(&self, channel: &Channel) -> Arc<Entry> {
         let rule = self.config.rule(channel);
         Arc::new(Entry {
-            key: ChannelKey(self.next_key.fetch_add(1, Ordering::Relaxed)),
+            key: self.next_key(),
             channel: channel.clone(),
             policy: rule.map_or_else(SlowConsumer::default, |rule| rule.slow_consumer),
             flush_every: rule.and_then(|rule| rule.flush_every),

@@ -60,6 +60,11 @@ impl ItemPointer {
         &self.text
     }
 
+    /// The names on the way.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tokens.iter().map(|token| token.name.as_str())
+    }
+
     /// The item that an event is about. None if the payload is not JSON, has nothing at
     /// this place, or has `null` there: such an event is like no other.
     pub(crate) fn item_of(&self, payload: &[u8]) -> Option<u64> {

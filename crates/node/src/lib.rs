@@ -4,7 +4,8 @@
 //! The node joins the two rooms that never meet: the broker (where events come
 //! from) and the hub (who gets them). It knows no HTTP and no Redis.
 //! `node.rs` has the product's verbs; `interest.rs` decides when to subscribe and
-//! unsubscribe; `fanout.rs` is an event's way through, `item.rs` finds what it is about.
+//! unsubscribe; `fanout.rs` is an event's way through, `item.rs` finds what it is about;
+//! `snapshot/` has the documents that greet clients and beat.
 
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,7 @@ mod metrics;
 mod node;
 mod participant;
 mod rate;
+mod snapshot;
 #[cfg(test)]
 mod testing;
 
@@ -34,3 +36,7 @@ pub use node::{Node, NodeTasks};
 pub use participant::{JoinError, Participant};
 pub use rate::{Bucket, Rate};
 pub use redcast_broker::{Health, PublishError};
+pub use snapshot::{
+    Merge, MergePointer, MergePointerError, MergeValue, Snapshot, SnapshotConfig, SnapshotName,
+    SnapshotNameError, SnapshotState, SnapshotTasks, Snapshots,
+};

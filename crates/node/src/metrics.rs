@@ -19,6 +19,23 @@ pub struct NodeMetrics {
     /// Bytes of the frames that were sent instead: the plain ones where nothing smaller
     /// was made.
     pub deflate_after: IntCounter,
+    /// Looks at the keys of snapshots, by what was found.
+    pub snapshot_reads: SnapshotReads,
+    /// Snapshots of which the last look found nothing that could be taken.
+    pub snapshots_stale: IntGauge,
+}
+
+/// Looks at the keys of snapshots, by what was found.
+#[derive(Clone, Debug)]
+pub struct SnapshotReads {
+    /// A document.
+    pub ok: IntCounter,
+    /// No such key.
+    pub missing: IntCounter,
+    /// Something that can't be taken for a document, or that the broker refused.
+    pub malformed: IntCounter,
+    /// Nothing: the broker is away.
+    pub unavailable: IntCounter,
 }
 
 impl NodeMetrics {
@@ -30,6 +47,13 @@ impl NodeMetrics {
                 "Bytes of events' frames before and after compression, once per form and window.",
             ),
             &["side"],
+        )?;
+        let reads = IntCounterVec::new(
+            Opts::new(
+                "redcast_snapshot_reads_total",
+                "Looks at the keys of snapshots, by what was found.",
+            ),
+            &["outcome"],
         )?;
         let metrics = Self {
             connections: IntGauge::new("redcast_connections", "Open client connections.")?,
@@ -47,12 +71,24 @@ impl NodeMetrics {
             )?,
             deflate_before: deflated.with_label_values(&["before"]),
             deflate_after: deflated.with_label_values(&["after"]),
+            snapshot_reads: SnapshotReads {
+                ok: reads.with_label_values(&["ok"]),
+                missing: reads.with_label_values(&["missing"]),
+                malformed: reads.with_label_values(&["malformed"]),
+                unavailable: reads.with_label_values(&["unavailable"]),
+            },
+            snapshots_stale: IntGauge::new(
+                "redcast_snapshot_stale",
+                "Snapshots of which the last look found nothing that could be taken.",
+            )?,
         };
         registry.register(Box::new(metrics.connections.clone()))?;
         registry.register(Box::new(metrics.connections_limit.clone()))?;
         registry.register(Box::new(metrics.channels.clone()))?;
         registry.register(Box::new(metrics.subscriptions_refused.clone()))?;
         registry.register(Box::new(deflated))?;
+        registry.register(Box::new(reads))?;
+        registry.register(Box::new(metrics.snapshots_stale.clone()))?;
         Ok(metrics)
     }
 }

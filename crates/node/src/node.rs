@@ -1,12 +1,13 @@
 //! The product's verbs: admit, connect, publish; joining and leaving are verbs of
 //! the [`Participant`] that connecting gives.
 
+use std::mem::take;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use prometheus::IntGauge;
-use redcast_broker::{Broker, Deliveries, Health, PublishError};
+use redcast_broker::{Broker, Deliveries, Health, PublishError, SnapshotStore};
 use redcast_hub::{Encoding, Hub, HubClosed, Socket};
 use redcast_protocol::Channel;
 
@@ -17,6 +18,7 @@ use crate::interest::{Interest, Reaper};
 use crate::limits::{ConnectionPermit, Connections, NotAdmitted};
 use crate::metrics::NodeMetrics;
 use crate::participant::Participant;
+use crate::snapshot::{SnapshotTasks, Snapshots};
 
 /// One instance's rules over its hub and its broker.
 pub struct Node {
@@ -24,7 +26,7 @@ pub struct Node {
     hub: Hub,
     pub(crate) interest: Arc<Interest>,
     connections: Arc<Connections>,
-    max_subscriptions: usize,
+    snapshots: Arc<Snapshots>,
 }
 
 /// The tasks a node needs; run each to the end of the process.
@@ -33,26 +35,32 @@ pub struct NodeTasks {
     pub fanout: Fanout,
     /// Unsubscribes what nobody wants any more.
     pub reaper: Reaper,
+    /// Reads snapshots and sends them.
+    pub snapshots: SnapshotTasks,
 }
 
 impl Node {
-    /// Joins a broker and a hub.
+    /// Joins a broker and a hub. Snapshots are read from `store`.
     pub fn new(
-        config: NodeConfig,
-        metrics: NodeMetrics,
+        mut config: NodeConfig,
+        metrics: &NodeMetrics,
         (broker, deliveries): (Arc<dyn Broker>, Deliveries),
+        store: &Arc<dyn SnapshotStore>,
         hub: Hub,
     ) -> (Arc<Self>, NodeTasks) {
         let limit = i64::try_from(config.max_connections).unwrap_or(i64::MAX);
         metrics.connections_limit.set(limit);
         let connections = Connections::new(&config, metrics.connections.clone());
-        let max_subscriptions = config.max_subscriptions;
         let encoder = Encoder::new(config.deflate, metrics.clone());
-        let interest = Interest::new(broker.clone(), config, metrics, hub.shards());
+        let (wanted, instance) = (take(&mut config.snapshots), config.instance.clone());
+        let interest = Interest::new(broker.clone(), config, metrics.clone(), hub.shards());
+        let next_key = || interest.next_key();
+        let (snapshots, snapshot_tasks) =
+            Snapshots::new(wanted, (&instance, metrics), store, &hub, next_key);
         let fanout = Fanout { deliveries, interest: interest.clone(), hub: hub.clone(), encoder };
         let reaper = Reaper(interest.clone());
-        let node = Self { broker, hub, interest, connections, max_subscriptions };
-        (Arc::new(node), NodeTasks { fanout, reaper })
+        let node = Self { broker, hub, interest, connections, snapshots };
+        (Arc::new(node), NodeTasks { fanout, reaper, snapshots: snapshot_tasks })
     }
 
     /// Counts one more handshake, if they don't come too fast.
@@ -88,7 +96,7 @@ impl Node {
         encoding: Encoding,
     ) -> Result<Participant<S>, HubClosed> {
         let seat = self.hub.enter(socket, encoding).await?;
-        Ok(Participant::new(self.interest.clone(), seat, self.max_subscriptions))
+        Ok(Participant::new(self.interest.clone(), seat))
     }
 
     /// Publishes through the broker; local members get it on its way back, like
@@ -100,6 +108,11 @@ impl Node {
     /// Under which name a producer publishes to a channel.
     pub fn published_name(&self, channel: &Channel) -> String {
         self.broker.published_name(channel)
+    }
+
+    /// The documents that greet clients and beat.
+    pub fn snapshots(&self) -> &Snapshots {
+        &self.snapshots
     }
 
     /// What kind of broker, and how it is.

@@ -9,14 +9,15 @@ use redcast_hub::{ChannelKey, Connection, HubClosed, Seat, Socket};
 use redcast_protocol::Channel;
 
 use crate::interest::{Interest, Membership};
+use crate::snapshot::{Snapshot, Watching};
 
 /// A connected client. Dropping it leaves every channel.
 pub struct Participant<S: Socket> {
     // Before the seat: what is no longer counted gets no more events.
     memberships: Vec<Membership>,
+    watching: Option<Box<Watching>>,
     seat: Seat<S>,
     interest: Arc<Interest>,
-    max_subscriptions: usize,
 }
 
 /// Why a connection did not get into a channel.
@@ -35,8 +36,8 @@ pub enum JoinError {
 }
 
 impl<S: Socket> Participant<S> {
-    pub(crate) fn new(interest: Arc<Interest>, seat: Seat<S>, max_subscriptions: usize) -> Self {
-        Self { memberships: Vec::new(), seat, interest, max_subscriptions }
+    pub(crate) fn new(interest: Arc<Interest>, seat: Seat<S>) -> Self {
+        Self { memberships: Vec::new(), watching: None, seat, interest }
     }
 
     /// The connection itself.
@@ -57,8 +58,9 @@ impl<S: Socket> Participant<S> {
                 wanted.push(channel);
             }
         }
-        if self.memberships.len() + wanted.len() > self.max_subscriptions {
-            return Err(JoinError::TooMany(self.max_subscriptions));
+        let most = self.interest.max_subscriptions();
+        if self.memberships.len() + wanted.len() > most {
+            return Err(JoinError::TooMany(most));
         }
         let (shard, encoding) = (self.connection().shard(), self.connection().encoding());
         let subscribe = |channel| self.interest.subscribe(channel, shard, encoding);
@@ -100,6 +102,22 @@ impl<S: Socket> Participant<S> {
         let membership = self.memberships.swap_remove(index);
         self.seat.leave(membership.key(), then).await?;
         Ok(true)
+    }
+
+    /// Greets the client with a snapshot and counts it among those who watch it; every
+    /// beat from then on goes to it, too. Waits for the first document, a second at most.
+    pub async fn watch(&mut self, snapshot: &Arc<Snapshot>) -> Result<(), HubClosed> {
+        // First: who is greeted is counted in the greeting.
+        let watching = snapshot.watch(self.connection().shard());
+        let greeting = snapshot.greeting().await;
+        self.seat.join(snapshot.channel(), Some(greeting)).await?;
+        self.watching = Some(watching);
+        Ok(())
+    }
+
+    /// The snapshot that this connection watches.
+    pub fn snapshot(&self) -> Option<&Arc<Snapshot>> {
+        self.watching.as_ref().map(|watching| watching.snapshot())
     }
 
     /// The name of a channel this connection is in.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use prometheus::Registry;
 use redcast_broker::{
     Broker, BrokerMetrics, Deliveries, Health, MemoryBroker, MemoryConfig, PublishError,
-    QueueLimits, SubscribeError, Subscribed,
+    QueueLimits, SnapshotStore, SubscribeError, Subscribed,
 };
 use redcast_hub::{Hub, HubConfig, HubMetrics, Socket};
 use redcast_protocol::Channel;
@@ -163,12 +163,21 @@ pub(crate) struct TestNode {
 
 impl TestNode {
     pub(crate) fn new(config: NodeConfig, broker: (Arc<dyn Broker>, Deliveries)) -> Self {
+        let store: Arc<dyn SnapshotStore> = memory(QueueLimits::default()).0;
+        Self::with_store(config, broker, &store)
+    }
+
+    pub(crate) fn with_store(
+        config: NodeConfig,
+        broker: (Arc<dyn Broker>, Deliveries),
+        store: &Arc<dyn SnapshotStore>,
+    ) -> Self {
         let registry = Registry::new();
         let hub_metrics = HubMetrics::register(&registry).unwrap();
         let hub_config = HubConfig { shards: 2, ..HubConfig::default() };
         let (hub, shards) = Hub::new(hub_config, hub_metrics.clone());
         let metrics = NodeMetrics::register(&registry).unwrap();
-        let (node, tasks) = Node::new(config, metrics.clone(), broker, hub);
+        let (node, tasks) = Node::new(config, &metrics, broker, store, hub);
         let running = shards.into_iter().map(redcast_hub::ShardTask::run).collect();
         Self { node, hub_metrics, metrics, idle: Some(tasks), running }
     }
@@ -182,9 +191,10 @@ impl TestNode {
     }
 
     pub(crate) fn run_tasks(&mut self) {
-        let NodeTasks { fanout, reaper } = self.idle.take().unwrap();
+        let NodeTasks { fanout, reaper, snapshots } = self.idle.take().unwrap();
         self.running.spawn(fanout.run());
         self.running.spawn(reaper.run());
+        self.running.spawn(snapshots.run());
     }
 
     pub(crate) async fn publish(&self, name: &str, payload: &[u8]) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, anyhow};
 use prometheus::{IntCounter, IntGauge, Registry};
 use redcast_broker::{
-    Broker, BrokerMetrics, Deliveries, MemoryBroker, REDIS_DESCRIPTORS, RedisBroker,
+    Broker, BrokerMetrics, Deliveries, MemoryBroker, REDIS_DESCRIPTORS, RedisBroker, SnapshotStore,
 };
 use redcast_edge::{
     Edge, EdgeMetrics, FORWARD_AUTH_DESCRIPTORS, Identity, LINGERING_DESCRIPTORS, ListenerConfig,
@@ -83,16 +83,17 @@ impl App {
         let registry = telemetry::registry()?;
         let background = TaskTracker::new();
         let stop = CancellationToken::new();
-        let broker = build_broker(&settings, &registry, (&background, &stop))?;
+        let (broker, store) = build_broker(&settings, &registry, (&background, &stop))?;
         let (hub, shards) = Hub::new(settings.hub(), HubMetrics::register(&registry)?);
         let descriptors = rlimit::increase_nofile_limit(u64::MAX).context("descriptor limit")?;
-        let node_config = settings.node(descriptors);
+        let identity = identity();
+        let node_config = settings.node(descriptors, &identity.instance);
         let node_metrics = NodeMetrics::register(&registry)?;
-        let (node, node_tasks) = Node::new(node_config, node_metrics, broker, hub);
+        let (node, node_tasks) = Node::new(node_config, &node_metrics, broker, &store, hub);
         let sessions = TaskTracker::new();
         let edge_config = settings.edge(flags.demo).map_err(|error| BadConfig(error.into()))?;
         let edge_metrics = EdgeMetrics::register(&registry)?;
-        let edge = Edge::new(node.clone(), edge_config, edge_metrics, identity(), sessions.clone());
+        let edge = Edge::new(node.clone(), edge_config, edge_metrics, identity, sessions.clone());
         let vital = vital_tasks(shards, node_tasks);
         let draining = telemetry::draining_gauge(&registry)?;
         Ok(Self {
@@ -138,6 +139,7 @@ impl App {
             () = signals.again() => return Ok(EXIT_INTERRUPTED),
             ended = self.vital.join_next() => return Err(failure(ended)),
         };
+        self.node.snapshots().leave().await;
         self.stop.cancel();
         tracing::info!(cut, "stopped");
         Ok(0)
@@ -216,21 +218,24 @@ fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
     listening().with_context(|| format!("{key}: can't listen on {address}"))
 }
 
+/// The world outside, as the node wants it: events, and where snapshots are read.
+type Outside = ((Arc<dyn Broker>, Deliveries), Arc<dyn SnapshotStore>);
+
 fn build_broker(
     settings: &Settings,
     registry: &Registry,
     (tracker, stop): (&TaskTracker, &CancellationToken),
-) -> Result<(Arc<dyn Broker>, Deliveries)> {
+) -> Result<Outside> {
     let metrics = BrokerMetrics::register(registry)?;
     match settings.broker() {
         BrokerSettings::Memory(config) => {
             let (broker, deliveries) = MemoryBroker::new(&config, metrics);
-            Ok((broker, deliveries))
+            Ok(((broker.clone(), deliveries), broker))
         }
         BrokerSettings::Redis(config) => {
             let started = RedisBroker::start(*config, metrics, tracker, stop.clone());
             let (broker, deliveries) = started.map_err(|error| BadConfig(error.into()))?;
-            Ok((broker, deliveries))
+            Ok(((broker.clone(), deliveries), broker))
         }
     }
 }
@@ -250,6 +255,10 @@ fn vital_tasks(shards: Vec<ShardTask>, node: NodeTasks) -> JoinSet<&'static str>
     vital.spawn(async {
         node.reaper.run().await;
         "the reaper of idle channels"
+    });
+    vital.spawn(async {
+        node.snapshots.run().await;
+        "the reader of snapshots"
     });
     vital
 }

@@ -119,6 +119,10 @@ fn type_of(schema: &Json) -> String {
         }
         (Some("integer"), _) => "number".to_owned(),
         (Some("boolean"), _) => "true or false".to_owned(),
+        (Some("object"), _) => {
+            let (key, value) = (&schema["propertyNames"], &schema["additionalProperties"]);
+            format!("table of {}s with {}", type_of(key), type_of(value))
+        }
         _ => "text".to_owned(),
     }
 }

@@ -86,7 +86,8 @@ fn as_json(values: &Value) -> Json {
 
 fn flatten(path: &str, value: &Value, schema: &Json, all: &mut Map<String, Json>) {
     match &value.kind {
-        ValueKind::Table(table) => {
+        // Not one whose keys are values themselves.
+        ValueKind::Table(table) if schema["additionalProperties"] == false => {
             for (key, value) in table {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                 flatten(&path, value, &schema["properties"][key], all);
@@ -130,6 +131,11 @@ fn shown(value: &Value, schema: &Json) -> Json {
         ValueKind::Array(items) => {
             items.iter().map(|item| shown(item, &schema["items"])).collect::<Vec<_>>().into()
         }
+        ValueKind::Table(table) => {
+            let schema = &schema["additionalProperties"];
+            let shown = table.iter().map(|(key, value)| (key.clone(), shown(value, schema)));
+            Json::Object(shown.collect())
+        }
         _ => json!(HIDDEN),
     }
 }
@@ -139,6 +145,12 @@ fn toml_of(value: &Json) -> String {
     match value {
         Json::Array(items) => {
             format!("[{}]", items.iter().map(toml_of).collect::<Vec<_>>().join(", "))
+        }
+        Json::Object(members) => {
+            let member = |(key, value): (&String, &Json)| {
+                format!("{} = {}", toml_of(&json!(key)), toml_of(value))
+            };
+            format!("{{ {} }}", members.iter().map(member).collect::<Vec<_>>().join(", "))
         }
         other => other.to_string().replace('\u{7f}', "\\u007f"),
     }
@@ -156,7 +168,9 @@ mod tests {
             prefix = \"a\\\"\\\\\\u007f\\n\\t#ä\"\n[limits]\nhandshakes_per_second = 7\n\
             [[endpoints]]\npath = \"/a\"\nchannels = [\"b\"]\nnotices = false\n\
             [[endpoints]]\npath = \"/c\"\nallowed_origins = [\"https://a.example\"]\n\
-            [[channels]]\npattern = \"b*\"\nslow_consumer = \"keep_latest\"\n";
+            [[channels]]\npattern = \"b*\"\nslow_consumer = \"keep_latest\"\n\
+            [[snapshots]]\nname = \"s\"\nkey = \"k\"\n\
+            merge = { \"/data/a.b[0]\" = \"now\", '/data/\"\\' = \"now_ms\" }\n";
         let (settings, values) = check_values(text).unwrap();
         let printed = as_toml(&values);
         let (again, values_again) = check_values(&printed).unwrap();
@@ -168,11 +182,13 @@ mod tests {
         let headers = printed.lines().filter(|line| line.starts_with('[')).collect::<Vec<_>>();
         assert_eq!(headers[0], "[http]");
         assert_eq!(
-            headers[headers.len() - 3..],
-            ["[[endpoints]]", "[[endpoints]]", "[[channels]]"]
+            headers[headers.len() - 4..],
+            ["[[endpoints]]", "[[endpoints]]", "[[channels]]", "[[snapshots]]"]
         );
         assert_eq!(as_json(&values)["endpoints[1].path"]["value"], "/c");
         assert_eq!(as_json(&values_again)["http.listen"]["value"], "[::1]:1");
+        let merge = json!({ "/data/a.b[0]": "now", "/data/\"\\": "now_ms" });
+        assert_eq!(as_json(&values_again)["snapshots[0].merge"]["value"], merge);
     }
 
     #[test]

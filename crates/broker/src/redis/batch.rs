@@ -6,6 +6,7 @@ use redcast_protocol::Channel;
 
 use super::config::{BrokerConfigError, RedisConfig};
 use super::connect::with_socket_options;
+use super::pool::Pool;
 use super::publisher::Publisher;
 use crate::PublishError;
 
@@ -33,7 +34,7 @@ impl RedisPublisher {
         let info = with_socket_options(config.connection_info()?);
         // One connection is what keeps the order.
         let config = RedisConfig { pool_size: 1, ..config.clone() };
-        Ok(Self { publisher: Publisher::new(info, &config)? })
+        Ok(Self { publisher: Publisher::new(Pool::new(info, &config)?, &config) })
     }
 
     /// Publishes `payloads` in their order, or says within `publish_timeout` why not.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
-use crate::QueueLimits;
+use crate::{QueueLimits, snapshot};
 
-/// Connections for publishing, unless set otherwise.
+/// Connections for single commands, unless set otherwise.
 const POOL_SIZE: usize = 16;
 /// The most descriptors that Redis takes with the default pool: those, the connection
 /// that listens, and its successor while that is being made.
@@ -29,9 +29,10 @@ pub struct RedisConfig {
     /// How long `subscribe` waits for its confirmation before it answers
     /// `Pending`; default 5 s.
     pub subscribe_timeout: Duration,
-    /// How long a publish may take, waiting for a connection included; default 900 ms.
+    /// How long a publish may take, or any other single command, waiting for a connection
+    /// included; default 900 ms.
     pub publish_timeout: Duration,
-    /// Connections for publishing; default 16.
+    /// Connections for publishing and for reading snapshots; default 16.
     pub pool_size: usize,
     /// How often the link is proven by a PING; default 500 ms.
     pub heartbeat_every: Duration,
@@ -52,6 +53,10 @@ pub struct RedisConfig {
     /// The largest payload, bytes; default 1 MiB. The client library reads an event
     /// whole before it can be measured, so this bounds what is kept, not what is read.
     pub max_event_size: usize,
+    /// The largest snapshot, bytes; default 1 MiB. A larger one is measured, not read.
+    pub max_snapshot_size: usize,
+    /// How long what an instance told the others is remembered; default 8 s.
+    pub share_lifetime: Duration,
 }
 
 impl Default for RedisConfig {
@@ -72,6 +77,8 @@ impl Default for RedisConfig {
             subscribe_batch: 1_000,
             queue: QueueLimits::default(),
             max_event_size: 1 << 20,
+            max_snapshot_size: snapshot::MAX_SIZE,
+            share_lifetime: snapshot::SHARE_LIFETIME,
         }
     }
 }
@@ -135,6 +142,7 @@ impl RedisConfig {
             ("heartbeat_every", self.heartbeat_every),
             ("ask_again_every", self.ask_again_every),
             ("backoff_first", self.backoff_first),
+            ("share_lifetime", self.share_lifetime),
         ];
         for (key, duration) in positive {
             check(!duration.is_zero(), key, "must be more than 0")?;

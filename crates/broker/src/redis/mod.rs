@@ -1,5 +1,5 @@
 //! The Redis broker: a subscriber task that owns one connection, and a pool that
-//! publishes.
+//! publishes, reads snapshots and shares counts.
 
 mod backoff;
 mod batch;
@@ -9,8 +9,11 @@ mod connect;
 mod heartbeat;
 mod link;
 mod names;
+mod pool;
 mod publisher;
 mod server;
+mod share;
+mod snapshot;
 mod status;
 mod subscriber;
 mod wish;
@@ -30,8 +33,11 @@ pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
 
 use self::connect::with_socket_options;
 use self::names::Names;
+use self::pool::Pool;
 use self::publisher::Publisher;
 use self::server::Server;
+use self::share::Shares;
+use self::snapshot::Snapshots;
 use self::status::Status;
 use self::subscriber::Subscriber;
 use self::wishes::{Answer, Wishes};
@@ -47,6 +53,8 @@ pub struct RedisBroker {
     wishes: Arc<Wishes>,
     status: Arc<Status>,
     publisher: Publisher,
+    snapshots: Snapshots,
+    shares: Shares,
 }
 
 impl RedisBroker {
@@ -63,7 +71,10 @@ impl RedisBroker {
         cancel: CancellationToken,
     ) -> Result<(Arc<Self>, Deliveries), BrokerConfigError> {
         let info = with_socket_options(config.connection_info()?);
-        let publisher = Publisher::new(info.clone(), &config)?;
+        let pool = Pool::new(info.clone(), &config)?;
+        let publisher = Publisher::new(pool.clone(), &config);
+        let snapshots = Snapshots::new(pool.clone(), &config);
+        let shares = Shares::new(pool, &config);
         let (sender, receiver) = deliveries(config.queue);
         let config = Arc::new(config);
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
@@ -78,7 +89,7 @@ impl RedisBroker {
             intake: Intake::new(sender, metrics, config.max_event_size),
         };
         tracker.spawn(subscriber.run(cancel));
-        Ok((Arc::new(Self { config, wishes, status, publisher }), receiver))
+        Ok((Arc::new(Self { config, wishes, status, publisher, snapshots, shares }), receiver))
     }
 }
 
@@ -131,11 +142,11 @@ impl Broker for RedisBroker {
 
 #[async_trait]
 impl SnapshotStore for RedisBroker {
-    async fn read(&self, _: &str) -> Result<Option<Stored>, SnapshotError> {
-        Err(SnapshotError::Unavailable("not read yet".to_owned()))
+    async fn read(&self, key: &str) -> Result<Option<Stored>, SnapshotError> {
+        self.snapshots.read(key).await
     }
 
-    async fn share(&self, _: &str, _: &str, _: u64) -> Result<u64, SnapshotError> {
-        Err(SnapshotError::Unavailable("not shared yet".to_owned()))
+    async fn share(&self, name: &str, instance: &str, count: u64) -> Result<u64, SnapshotError> {
+        self.shares.share(name, instance, count).await
     }
 }

@@ -1,60 +1,29 @@
 //! PUBLISH, over a pool of connections that carry no subscriptions.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use deadpool_redis::{Manager, Pool, PoolError, Runtime, TimeoutType, Timeouts};
 use redcast_protocol::Channel;
-use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
-use tokio::time::timeout;
+use redis::RedisError;
 
 use super::batch::BatchError;
-use super::config::{BrokerConfigError, RedisConfig};
+use super::config::RedisConfig;
 use super::names::Names;
-use super::server::{Server, is_not_let_in, words};
+use super::pool::{Pool, Trouble};
 use crate::PublishError;
+
+/// What a publish that was not answered in time has come to.
+const TOO_LATE: &str = "it did not answer in time; what was sent may have arrived all the same";
 
 /// Publishes events; never waits longer than its deadline.
 pub(super) struct Publisher {
     pool: Pool,
-    server: Server,
     names: Names,
-    deadline: Duration,
     max_event_size: usize,
 }
 
 impl Publisher {
-    /// Makes the pool; connects to nothing yet.
-    pub(super) fn new(
-        info: ConnectionInfo,
-        config: &RedisConfig,
-    ) -> Result<Self, BrokerConfigError> {
-        let deadline = config.publish_timeout;
-        let server = Server::of(&info, &config.url);
-        let settings = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(deadline))
-            .set_response_timeout(Some(deadline));
-        let manager = Manager::new_with_config(info, settings)
-            .map_err(|error| BrokerConfigError::InvalidUrl(words(&error)))?;
-        // A pool without time-outs parks every caller behind a hung Redis.
-        let timeouts = Timeouts {
-            wait: Some(deadline / 2),
-            create: Some(deadline),
-            recycle: Some(deadline / 3),
-        };
-        let pool = Pool::builder(manager)
-            .max_size(config.pool_size)
-            .timeouts(timeouts)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| BrokerConfigError::InvalidUrl(error.to_string()))?;
-        Ok(Self {
-            pool,
-            server,
-            names: Names::new(&config.prefix),
-            deadline,
-            max_event_size: config.max_event_size,
-        })
+    /// Publishes over `pool`.
+    pub(super) fn new(pool: Pool, config: &RedisConfig) -> Self {
+        Self { pool, names: Names::new(&config.prefix), max_event_size: config.max_event_size }
     }
 
     /// Publishes, or says within the deadline why not.
@@ -64,10 +33,7 @@ impl Publisher {
         payload: Bytes,
     ) -> Result<(), PublishError> {
         self.check_size(&payload)?;
-        match timeout(self.deadline, self.send(channel, &payload)).await {
-            Ok(published) => published,
-            Err(_) => Err(self.too_late()),
-        }
+        self.pool.in_time(TOO_LATE, self.send(channel, &payload)).await
     }
 
     /// Publishes all of `payloads` in one write, or says within the deadline what became
@@ -80,10 +46,7 @@ impl Publisher {
         for (index, payload) in payloads.iter().enumerate() {
             self.check_size(payload).map_err(|error| BatchError { index, published: 0, error })?;
         }
-        match timeout(self.deadline, self.send_all(channel, payloads)).await {
-            Ok(published) => published,
-            Err(_) => Err(unacknowledged(self.too_late())),
-        }
+        self.pool.in_time(TOO_LATE, self.send_all(channel, payloads)).await
     }
 
     fn check_size(&self, payload: &Bytes) -> Result<(), PublishError> {
@@ -92,7 +55,7 @@ impl Publisher {
     }
 
     async fn send(&self, channel: &Channel, payload: &Bytes) -> Result<(), PublishError> {
-        let mut connection = self.pool.get().await.map_err(|error| self.no_connection(error))?;
+        let mut connection = self.pool.get().await?;
         redis::cmd("PUBLISH")
             .arg(self.names.channel(channel))
             .arg(payload.as_ref())
@@ -106,8 +69,7 @@ impl Publisher {
         if payloads.is_empty() {
             return Ok(());
         }
-        let connection = self.pool.get().await.map_err(|error| self.no_connection(error));
-        let mut connection = connection.map_err(unacknowledged)?;
+        let mut connection = self.pool.get().await?;
         let name = self.names.channel(channel);
         let mut pipeline = redis::pipe();
         for payload in payloads {
@@ -125,56 +87,20 @@ impl Publisher {
             Some((index, first)) => BatchError {
                 index: *index,
                 published: sent - refused.len(),
-                error: self.failed(&RedisError::from(first.clone())),
+                error: self.failed(&RedisError::from(first.clone())).into(),
             },
-            None => unacknowledged(self.failed(error)),
+            None => self.failed(error).into(),
         }
     }
 
-    fn too_late(&self) -> PublishError {
-        let why = "it did not answer in time; what was sent may have arrived all the same";
-        PublishError::Unavailable(self.server.away(why))
-    }
-
-    /// Whatever the reason, it is none of the event's.
-    fn no_connection(&self, error: PoolError) -> PublishError {
-        PublishError::Unavailable(match error {
-            PoolError::Backend(error) => self.server.trouble(&error),
-            PoolError::Timeout(TimeoutType::Wait) => self.server.away("every connection is busy"),
-            PoolError::Timeout(_) => self.server.away("it did not answer in time"),
-            other => self.server.away(&other.to_string()),
-        })
-    }
-
-    /// Tells what Redis will refuse again from what may pass.
-    fn failed(&self, error: &RedisError) -> PublishError {
-        if is_refusal(error) && !is_not_let_in(error) {
-            PublishError::Refused(self.server.refused("the event", &words(error)))
-        } else {
-            PublishError::Unavailable(self.server.trouble(error))
-        }
+    fn failed(&self, error: &RedisError) -> Trouble {
+        self.pool.failed("the event", error)
     }
 }
 
 /// Redis told nothing of any event of the batch; it may have published them all.
-fn unacknowledged(error: PublishError) -> BatchError {
-    BatchError { index: 0, published: 0, error }
-}
-
-/// Whether Redis said no, and is not just starting, failing over or no primary.
-fn is_refusal(error: &RedisError) -> bool {
-    use ServerErrorKind as Server;
-    match error.kind() {
-        ErrorKind::Server(
-            Server::BusyLoading
-            | Server::MasterDown
-            | Server::ClusterDown
-            | Server::ReadOnly
-            | Server::TryAgain
-            | Server::Moved
-            | Server::Ask,
-        ) => false,
-        ErrorKind::Server(_) | ErrorKind::Extension => true,
-        _ => false,
+impl From<Trouble> for BatchError {
+    fn from(trouble: Trouble) -> Self {
+        Self { index: 0, published: 0, error: trouble.into() }
     }
 }

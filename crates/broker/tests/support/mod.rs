@@ -11,7 +11,7 @@ use bytes::Bytes;
 use prometheus::Registry;
 use redcast_broker::{
     Broker, BrokerMetrics, Deliveries, Delivery, Event, Gap, MemoryBroker, MemoryConfig,
-    RedisBroker, RedisConfig, SubscribeError, Subscribed,
+    RedisBroker, RedisConfig, SnapshotStore, SubscribeError, Subscribed,
 };
 use redcast_e2e::RedisServer;
 use redcast_protocol::Channel;
@@ -215,6 +215,15 @@ pub async fn until_numsub(
         assert!(start.elapsed() < LIMIT, "{counts:?} are not all {expected}");
         sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// A Redis broker for what needs no subscription; it ends with the guard.
+pub fn snapshot_store(config: RedisConfig) -> (Arc<dyn SnapshotStore>, DropGuard) {
+    let metrics = BrokerMetrics::register(&Registry::new()).unwrap();
+    let cancel = CancellationToken::new();
+    let (broker, _) =
+        RedisBroker::start(config, metrics, &TaskTracker::new(), cancel.clone()).unwrap();
+    (broker, cancel.drop_guard())
 }
 
 pub fn channel(name: &str) -> Channel {

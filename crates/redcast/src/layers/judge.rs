@@ -1,7 +1,7 @@
 //! Judges one layer by the schema: are these our keys, and can their values be read?
 //! Everything that is wrong is told, each with its place.
 
-use config::{Value, ValueKind};
+use config::{Map as Table, Value, ValueKind};
 use serde_json::{Map, Value as Json};
 
 use super::file::below;
@@ -65,9 +65,9 @@ pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> O
 }
 
 fn judge_table(value: &Value, schema: &Json, path: &str, problems: &mut Vec<Problem>) {
-    let (ValueKind::Table(table), Some(known)) = (&value.kind, schema["properties"].as_object())
-    else {
-        return;
+    let ValueKind::Table(table) = &value.kind else { return };
+    let Some(known) = schema["properties"].as_object() else {
+        return judge_map(table, schema, path, problems);
     };
     for (key, inner) in table {
         if let Some(schema) = known.get(key) {
@@ -84,6 +84,18 @@ fn judge_table(value: &Value, schema: &Json, path: &str, problems: &mut Vec<Prob
         let example = known[key]["examples"][0].as_str().unwrap_or("…");
         let message = format!("{key:?} is missing; write {key} = {example:?}");
         problems.push(Problem::at(value.origin().unwrap_or_default(), path, message));
+    }
+}
+
+/// A table whose keys are not ours: each key and each value is judged by what the schema
+/// says of all.
+fn judge_map(table: &Table<String, Value>, schema: &Json, path: &str, problems: &mut Vec<Problem>) {
+    for (key, inner) in table {
+        let path = below(path, key);
+        if let Err(message) = judge_text(key, &schema["propertyNames"]) {
+            problems.push(Problem::at(inner.origin().unwrap_or_default(), &path, message));
+        }
+        judge(inner, &schema["additionalProperties"], &path, problems);
     }
 }
 
@@ -159,6 +171,9 @@ fn number_range(schema: &Json) -> String {
 fn wrong_type(kind: &ValueKind, schema: &Json, path: &str) -> String {
     let format = schema["format"].as_str().and_then(Kind::of_format);
     let expected = match schema["type"].as_str() {
+        Some("object") if schema["properties"].is_null() => {
+            "a table: write { \"…\" = \"…\" }".to_owned()
+        }
         Some("object") if path.contains('[') => "a table of a list".to_owned(),
         Some("object") => format!("a section: write [{path}], and its keys below"),
         Some("array") if schema["items"]["type"] == "object" => {

@@ -38,7 +38,7 @@ fn later_layers_win_and_each_value_knows_its_origin() {
     assert_eq!(settings.http.listen.port(), 1);
     assert_eq!(settings.admin.listen.port(), 3);
     assert_eq!(settings.log.level, "trace");
-    assert_eq!(settings.node(1000).max_connections, 77);
+    assert_eq!(settings.node(1000, "").max_connections, 77);
     assert_eq!(settings.edge(false).unwrap().trusted_proxies.len(), 2);
     // A key of digits keeps its zeros.
     assert!(format!("{:?}", loaded.values).contains("\"007\""));
@@ -55,7 +55,7 @@ fn later_layers_win_and_each_value_knows_its_origin() {
 #[test]
 fn the_defaults_alone_are_a_configuration() {
     let loaded = from_layers(&ServeFlags::default(), None, &Variables::new()).unwrap();
-    assert_eq!(loaded.settings.node(1000).max_connections, 744);
+    assert_eq!(loaded.settings.node(1000, "").max_connections, 744);
     let edge = loaded.settings.edge(false).unwrap();
     assert_eq!(edge.endpoints[0].path, "/ws/analytics");
     assert_eq!(edge.endpoints[0].max_message_size, 4096);
@@ -341,7 +341,7 @@ fn nothing_in_a_file_is_wrong_that_need_not_be() {
 
 #[test]
 fn a_rule_reaches_the_node_as_it_is_written() {
-    let rules = |text: &str| check_values(text).unwrap().0.node(1000).rules;
+    let rules = |text: &str| check_values(text).unwrap().0.node(1000, "").rules;
     let full = &rules(
         "[[channels]]\npattern = \"a:*\"\nslow_consumer = \"keep_latest\"\nflush_every = \"60s\"\n\
          latest_by = \"\"",

@@ -160,6 +160,71 @@ const WRONG_FILES: &[(&str, &str)] = &[
         "FILE:3:1: channels[0].latest_by: needs slow_consumer = \"keep_latest\" in the same rule",
     ),
     (
+        "[[endpoints]]\npath = \"/a\"\nsnapshot = \"stats\"",
+        "FILE:3:1: endpoints[0].snapshot: there is no snapshot \"stats\"; write a [[snapshots]] with name = \"stats\"",
+    ),
+    (
+        "[[endpoints]]\npath = \"/a\"\nsnapshot = \"stat\"\n[[snapshots]]\nname = \"stats\"\nkey = \"k\"",
+        "FILE:3:1: endpoints[0].snapshot: there is no snapshot \"stat\"; known here: stats",
+    ),
+    (
+        "[[snapshots]]\nkey = \"k\"",
+        "FILE:1:1: snapshots[0]: \"name\" is missing; write name = \"analytics\"",
+    ),
+    (
+        "[[snapshots]]\nname = \"a\"",
+        "FILE:1:1: snapshots[0]: \"key\" is missing; write key = \"{analytics}:stats\"",
+    ),
+    (
+        "[[snapshots]]\nname = \"a b\"\nkey = \"k\"",
+        "FILE:2:1: snapshots[0].name: \"a b\" is not the name of a snapshot such as \"analytics\": it has 1 to 64 of",
+    ),
+    (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\n[[snapshots]]\nname = \"a\"\nkey = \"l\"",
+        "FILE:5:1: snapshots[1].name: \"a\" is the name of snapshots[0] already",
+    ),
+    ("[[snapshots]]\nname = \"a\"\nkey = \"\"", "FILE:3:1: snapshots[0].key: must not be empty"),
+    (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\nevery = \"99ms\"",
+        "FILE:4:1: snapshots[0].every: must be from 100ms to 1h",
+    ),
+    (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\nevery = \"61m\"",
+        "FILE:4:1: snapshots[0].every: must be from 100ms to 1h",
+    ),
+    (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\non_connect = \"pong\"",
+        "FILE:4:1: snapshots[0].on_connect: \"pong\" is a message of Redcast's own",
+    ),
+    (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\non_tick = \"\"",
+        "FILE:4:1: snapshots[0].on_tick: must not be empty",
+    ),
+    (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\nmerge = { \"data/x\" = \"now\" }",
+        "FILE:4:11: snapshots[0].merge.data/x: \"data/x\" is not a JSON pointer into the frame such as \"/data/connections\": it must begin with \"/\"",
+    ),
+    (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\nmerge = { \"/type\" = \"now\" }",
+        "snapshots[0].merge./type: \"/type\" is not a JSON pointer into the frame such as \"/data/connections\": `type`, `data` and `stale` are set already",
+    ),
+    (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\n[snapshots.merge]\n\"/data/x\" = \"time\"",
+        "FILE:5:1: snapshots[0].merge./data/x: \"time\" is not one of \"connections\", \"instance_connections\", \"now\", \"now_ms\"",
+    ),
+    (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\nmerge = { \"/data/x\" = 1 }",
+        "snapshots[0].merge./data/x: 1 is not text, in quotes",
+    ),
+    (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\nmerge = { \"/data/x/y\" = \"now\", \"/data/x\" = \"now\" }",
+        "FILE:4:1: snapshots[0].merge: \"/data/x/y\" is inside \"/data/x\", which is a number",
+    ),
+    (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\nmerge = [\"/data/x\"]",
+        "FILE:4:1: snapshots[0].merge: a list is not a table: write { ",
+    ),
+    (
         "[api]\nkey = \"a\"\nkey_file = \"b\"",
         "FILE:3:1: api.key_file: api.key is set, too (FILE:2:1); set one, not both",
     ),

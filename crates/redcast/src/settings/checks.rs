@@ -22,7 +22,7 @@ const FLUSH_EVERY: RangeInclusive<Duration> = Duration::from_millis(1)..=Duratio
 pub(crate) struct Finding(pub(crate) Vec<(String, String)>);
 
 impl Finding {
-    fn at(key: impl Into<String>, message: impl Into<String>) -> Self {
+    pub(super) fn at(key: impl Into<String>, message: impl Into<String>) -> Self {
         Self(vec![(key.into(), message.into())])
     }
 
@@ -47,6 +47,7 @@ impl Settings {
         self.check_forward_auth(own_endpoints, &mut findings);
         self.check_endpoints(&mut findings);
         self.check_channels(&mut findings);
+        self.check_snapshots(&mut findings);
         findings
     }
 
@@ -59,7 +60,8 @@ impl Settings {
              may open; about {spare} will fit (raise the limit with ulimit -n)"
         );
         let too_many = u64::from(wanted) > spare;
-        too_many.then(|| Finding::at("limits.max_connections", message)).into_iter().collect()
+        let too_many = too_many.then(|| Finding::at("limits.max_connections", message));
+        too_many.into_iter().chain(self.unused_snapshots()).collect()
     }
 
     fn check_values(&self, findings: &mut Vec<Finding>) {

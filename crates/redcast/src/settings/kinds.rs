@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use ipnet::IpNet;
 use redcast_edge::{ForwardAuthConfig, ForwardAuthConfigError};
-use redcast_node::ItemPointer;
+use redcast_node::{ItemPointer, MergePointer, SnapshotName};
 use redcast_protocol::{Channel, Pattern};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -160,6 +160,32 @@ impl Written for ItemPointer {
 
     fn write(&self) -> String {
         self.as_str().to_owned()
+    }
+}
+
+impl Written for MergePointer {
+    const NAME: &'static str = "frame pointer";
+    const EXPECTED: &'static str = "a JSON pointer into the frame such as \"/data/connections\"";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|error| error.to_string())
+    }
+
+    fn write(&self) -> String {
+        self.as_str().to_owned()
+    }
+}
+
+impl Written for SnapshotName {
+    const NAME: &'static str = "snapshot name";
+    const EXPECTED: &'static str = "the name of a snapshot such as \"analytics\"";
+
+    fn read(text: &str) -> Result<Self, String> {
+        Self::parse(text).map_err(|error| error.to_string())
+    }
+
+    fn write(&self) -> String {
+        self.to_string()
     }
 }
 

@@ -8,6 +8,7 @@ mod parsed;
 mod rooms;
 mod schema;
 mod secret;
+mod snapshots;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use redcast_node::ItemPointer;
+use redcast_node::{ItemPointer, SnapshotName};
 use redcast_protocol::{Channel, Pattern};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,7 @@ pub(crate) use self::parsed::{Kind, Parsed, Written};
 pub(crate) use self::rooms::{BrokerSettings, RESERVED_DESCRIPTORS};
 pub(crate) use self::schema::schema;
 pub(crate) use self::secret::{ApiKeyText, ForwardUrl, HIDDEN, RedisUrl};
+use self::snapshots::SnapshotSettings;
 
 /// The built-in settings: the weakest layer, and the one place that describes keys.
 pub(crate) const DEFAULTS: &str = include_str!("../defaults.toml");
@@ -49,6 +51,8 @@ pub(crate) struct Settings {
     endpoints: Vec<EndpointSettings>,
     #[serde(default)]
     channels: Vec<ChannelSettings>,
+    #[serde(default)]
+    snapshots: Vec<SnapshotSettings>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -165,6 +169,7 @@ struct EndpointSettings {
     notices: bool,
     #[serde(default)]
     deflate: bool,
+    snapshot: Option<Parsed<SnapshotName>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

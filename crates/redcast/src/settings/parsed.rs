@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use redcast_node::ItemPointer;
+use redcast_node::{ItemPointer, MergePointer, SnapshotName};
 use redcast_protocol::{Channel, Pattern};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -56,6 +56,8 @@ const KINDS: &[Kind] = &[
     kind::<Channel>(),
     kind::<Pattern>(),
     kind::<ItemPointer>(),
+    kind::<MergePointer>(),
+    kind::<SnapshotName>(),
     kind::<Origin>(),
     kind::<HeaderName>(),
     kind::<LogFilter>(),

@@ -7,8 +7,12 @@ use redcast_edge::{
     ForwardAuthConfigError,
 };
 use redcast_hub::{HubConfig, SlowConsumer};
-use redcast_node::{ChannelAccess, ChannelRule, DeflateConfig, NodeConfig};
+use redcast_node::{
+    ChannelAccess, ChannelRule, DeflateConfig, Merge, MergePointer, MergeValue, NodeConfig,
+    SnapshotConfig,
+};
 
+use super::snapshots::{MergeSetting, SnapshotSettings};
 use super::{ChannelSettings, EndpointSettings, Parsed, RedisUrl, Settings, SlowConsumerSetting};
 use crate::banner::{Shown, is_plain};
 use crate::cli::ServeFlags;
@@ -80,8 +84,9 @@ impl Settings {
         }
     }
 
-    /// What the node gets. `descriptors` is the process's limit.
-    pub(crate) fn node(&self, descriptors: u64) -> NodeConfig {
+    /// What the node gets. `descriptors` is the process's limit, `instance` the name by
+    /// which other instances know this one.
+    pub(crate) fn node(&self, descriptors: u64, instance: &str) -> NodeConfig {
         let spare = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
         let max_connections = match self.limits.max_connections {
             0 => usize::try_from(spare).unwrap_or(usize::MAX),
@@ -98,6 +103,8 @@ impl Settings {
                 min_size: bytes(self.deflate.min_size),
                 level: self.deflate.level,
             },
+            snapshots: self.snapshots.iter().map(SnapshotSettings::snapshot).collect(),
+            instance: instance.to_owned(),
         }
     }
 
@@ -166,6 +173,36 @@ impl EndpointSettings {
             max_message_size: bytes(self.max_message_size),
             notices: self.notices,
             deflate: self.deflate,
+            snapshot: self.snapshot.as_ref().map(|name| name.to_string()),
+        }
+    }
+}
+
+impl SnapshotSettings {
+    fn snapshot(&self) -> SnapshotConfig {
+        // Each pointer was read before, with the schema.
+        let merge = self.merge.iter().flatten().filter_map(|(pointer, value)| {
+            let pointer = MergePointer::parse(pointer).ok()?;
+            Some(Merge { pointer, value: value.value() })
+        });
+        SnapshotConfig {
+            name: self.name.0.clone(),
+            key: self.key.clone(),
+            every: *self.every,
+            on_connect: self.on_connect.clone(),
+            on_tick: self.on_tick.clone(),
+            merge: merge.collect(),
+        }
+    }
+}
+
+impl MergeSetting {
+    fn value(self) -> MergeValue {
+        match self {
+            Self::Connections => MergeValue::Connections,
+            Self::InstanceConnections => MergeValue::InstanceConnections,
+            Self::Now => MergeValue::Now,
+            Self::NowMs => MergeValue::NowMs,
         }
     }
 }
