@@ -89,6 +89,27 @@ bench-peers: ## Measure other servers that a package brings beside the gateway a
 	@target/release/redcast-bench run --peers all --only a,b1,b2,e,f --rounds 3 --json target/bench/peers.json
 	@target/release/redcast-bench plot target/bench/peers.json --into docs/benchmarks/peers
 
+.PHONY: bench-collect
+bench-collect: ## Measure how many page views a second the collector accepts on one core; draw docs/benchmarks/collect
+	@cargo build --release --locked -p redcast-producer -p redcast-bench
+	@mkdir -p target/bench
+	@# A bar that is missed is drawn, too.
+	@rm -f target/bench/collect.json
+	@status=0; target/release/redcast-bench collect --json target/bench/collect.json || status=$$?; \
+		if [ -e target/bench/collect.json ]; then \
+			target/release/redcast-bench plot target/bench/collect.json --into docs/benchmarks/collect; fi; \
+		exit $$status
+
+.PHONY: bench-snapshot
+bench-snapshot: ## Measure what a heartbeat to 10,000 clients costs the gateway; draw docs/benchmarks/snapshot
+	@cargo build --release --locked -p redcast -p redcast-bench
+	@mkdir -p target/bench
+	@rm -f target/bench/snapshot.json
+	@status=0; target/release/redcast-bench snapshot --json target/bench/snapshot.json || status=$$?; \
+		if [ -e target/bench/snapshot.json ]; then \
+			target/release/redcast-bench plot target/bench/snapshot.json --into docs/benchmarks/snapshot; fi; \
+		exit $$status
+
 .PHONY: mutants
 mutants: ## Break protocol, wire and hub on purpose and list what no test noticed (40 minutes at most)
 	@$(STAGE) tools scripts/install-cargo-tool cargo-mutants 27.1.0

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::event::{Timespec, epoll};
 use socket2::{Domain, SockRef, Socket, Type};
 
+use crate::beats::Beats;
 use crate::checker::{Checker, Verdict};
 use crate::contender::Joining;
 use crate::dialect::{Said, Session};
@@ -61,6 +62,8 @@ pub struct Tally {
     pub latency: Histogram,
     /// Whether latencies are recorded.
     pub timing: bool,
+    /// The heartbeats of a snapshot.
+    pub beats: Beats,
     /// What the first client to be refused was told.
     refusal: Option<String>,
 }
@@ -357,10 +360,15 @@ impl Client {
     }
 
     fn hear(&mut self, mut payload: &[u8], now_ns: u64, tally: &mut Tally) -> Option<()> {
-        while let Some(said) = self.session.hear(&mut payload) {
+        loop {
+            let whole = payload;
+            let Some(said) = self.session.hear(&mut payload) else { break };
             match said {
                 Said::Event(stamp) => self.take(stamp, now_ns, tally),
-                Said::Other => tally.other += 1,
+                Said::Other => {
+                    tally.other += 1;
+                    tally.beats.hear(whole, &mut self.checker);
+                }
                 Said::Ready => tally.upgraded += 1,
                 Said::Asked(answer) => {
                     let frame = frame::masked(self.session.opcode(), answer.as_bytes());

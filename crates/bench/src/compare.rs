@@ -6,6 +6,10 @@ use serde::Serialize;
 use crate::figure::{Figure, Measurement};
 use crate::scenario::{Bar, Limit, Scenario};
 
+/// The baseline's name where nothing else does what is measured: each figure is compared
+/// with its own bar.
+pub const BAR: &str = "bar";
+
 /// All runs of one scenario.
 #[derive(Debug)]
 pub struct Series {
@@ -81,8 +85,10 @@ fn compare(
     (baseline, baseline_runs): &(String, Vec<Measurement>),
 ) -> Comparison {
     let (runs, others): (Vec<_>, Vec<_>) = (runs.iter().collect(), baseline_runs.iter().collect());
-    let (value, baseline_value) = (figure.over(&runs), figure.over(&others));
-    let comparable = is_comparable(figure, limit);
+    let own = (baseline == BAR).then(|| absolute(limit)).flatten();
+    let (value, baseline_value) = (figure.over(&runs), own.or_else(|| figure.over(&others)));
+    let least = own.or_else(|| figure.least(&others));
+    let comparable = own.is_some() || is_comparable(figure, limit);
     Comparison {
         scenario,
         contender: name.clone(),
@@ -91,10 +97,18 @@ fn compare(
         baseline: baseline.clone(),
         baseline_value,
         ratio: ratio(value, baseline_value).filter(|_| comparable),
-        ratio_of_least: ratio(figure.least(&runs), figure.least(&others)).filter(|_| comparable),
+        ratio_of_least: ratio(figure.least(&runs), least).filter(|_| comparable),
         bar: describe(limit, baseline),
         reached: judge(limit, value, baseline_value),
         digits: figure.digits(),
+    }
+}
+
+/// Where a bar lies by itself.
+fn absolute(limit: Limit) -> Option<f64> {
+    match limit {
+        Limit::AtMost(limit) | Limit::AtLeast(limit) => Some(limit),
+        Limit::Times(_) | Limit::Above(_) | Limit::TimesOrAbove(..) | Limit::Shown => None,
     }
 }
 
@@ -150,6 +164,16 @@ mod tests {
         // Of 2 ms the margin counts, of 20 ms the multiple.
         assert_eq!((judge(2.9, 2.0), judge(3.1, 2.0)), (true, false));
         assert_eq!((judge(23.9, 20.0), judge(24.1, 20.0)), (true, false));
+    }
+
+    #[test]
+    fn without_a_baseline_a_figure_is_compared_with_its_bar() {
+        let run = |p99_ms| Measurement { p99_ms: Some(p99_ms), ..Measurement::default() };
+        let bar = Bar { figure: Figure::P99, limit: Limit::AtMost(20.0) };
+        let runs = ("collector".to_owned(), vec![run(5.0), run(4.0), run(30.0)]);
+        let compared = compare("collect", bar, &runs, &(BAR.to_owned(), vec![]));
+        assert_eq!((compared.ratio, compared.ratio_of_least), (Some(0.25), Some(0.2)));
+        assert_eq!((compared.baseline_value, compared.reached), (Some(20.0), Judgement::Reached));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use redcast_e2e::free_port;
 
+use crate::collect::beacons::SITE;
 use crate::dialect::Dialect;
 use crate::feed::Feed;
 use crate::peers::Peer;
@@ -15,6 +16,10 @@ use crate::setup::Setup;
 
 /// How long a server may take until it is ready, if nothing else is said.
 const READY_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Views per second that the collector takes from one address: more than any visitor of
+/// the benchmark sends.
+const VISITOR_RATE: &str = "1000";
 
 /// A server that can be measured.
 #[derive(Debug, Clone)]
@@ -35,6 +40,8 @@ enum Kind {
     Floor,
     /// The gateway, from this binary.
     Gateway(PathBuf),
+    /// The producer's `collect`, from this binary.
+    Collector(PathBuf),
     /// Any other command line.
     Peer(Vec<String>),
     /// A known server, installed in this folder.
@@ -134,6 +141,19 @@ impl Contender {
         Ok(Self::new("gateway", Kind::Gateway(program)))
     }
 
+    /// The collector of page views: the producer's binary at `path`, an error if there is
+    /// none.
+    pub fn collector(path: &Path) -> Result<Self> {
+        let shown = path.display();
+        let Ok(program) = path.canonicalize() else {
+            bail!(
+                "there is no producer at {shown}: build it (cargo build --release -p \
+                 redcast-producer) or name it (--producer PATH or $PRODUCER_BIN)"
+            );
+        };
+        Ok(Self::new("collector", Kind::Collector(program)))
+    }
+
     /// A peer from `NAME=COMMAND`. `{redis}` in the command stands for Redis's
     /// `HOST:PORT`, `{channel}` for [`CHANNEL`]; the server must print its URL.
     pub fn peer(text: &str) -> Result<Self> {
@@ -189,6 +209,7 @@ impl Contender {
         match self.kind {
             Kind::Floor => !setup.deflate,
             Kind::Gateway(_) => true,
+            Kind::Collector(_) => false,
             Kind::Peer(_) | Kind::Packaged(..) => setup.channels == 1 && !setup.deflate,
         }
     }
@@ -208,6 +229,7 @@ impl Contender {
         match &self.kind {
             Kind::Floor => floor(redis, self.setup),
             Kind::Gateway(program) => Ok(gateway(program, redis, self.setup)),
+            Kind::Collector(program) => Ok(collector(program, redis)),
             Kind::Peer(words) => peer(words, redis),
             Kind::Packaged(peer, folder) => peer.launch(folder, redis),
         }
@@ -239,6 +261,20 @@ fn gateway(program: &Path, redis: &str, setup: Setup) -> Launch {
         ready: Ready::Readyz { admin, url },
         joining: if setup.channels > 1 { Joining::Command } else { Joining::Given },
         ..Launch::printing_its_url(program.to_owned(), vec!["serve".into()], redis)
+    }
+}
+
+/// Its clients are no WebSocket clients: of the URL only the address matters.
+fn collector(program: &Path, redis: &str) -> Launch {
+    let listen = loopback(free_port());
+    let redis_url = format!("redis://{redis}");
+    let arguments = ["collect", "--listen", &listen, "--redis-url", &redis_url, "--site", SITE];
+    let arguments = arguments.into_iter().chain(["--rate", VISITOR_RATE]);
+    let arguments = arguments.map(OsString::from).collect();
+    let url = format!("ws://{listen}/collect");
+    Launch {
+        ready: Ready::Listening { addresses: vec![listen], url },
+        ..Launch::printing_its_url(program.to_owned(), arguments, redis)
     }
 }
 

@@ -58,11 +58,27 @@ pub struct Measurement {
     pub memory_after_rounds_mb: Option<Vec<f64>>,
     /// What came of a crowd, by instance.
     pub crowd: Option<Outcome>,
+    /// Page views due in the window that the collector accepted, per second of it.
+    pub accepted_per_second: Option<f64>,
+    /// The highest rate of page views that the collector kept up with.
+    pub highest_per_second: Option<f64>,
+    /// Collector CPU per page view accepted, µs.
+    pub cpu_us_per_view: Option<f64>,
+    /// Page views due in the window that were not accepted.
+    pub refused: Option<u64>,
+    /// By how many page views the total in Redis was wrong.
+    pub miscounted: Option<u64>,
+    /// The share of one CPU that Redis alone used in the window, per cent.
+    pub redis_cpu_percent: Option<f64>,
+    /// How much more of a CPU than the baseline's run of the same round, per cent.
+    pub cpu_percent_more: Option<f64>,
+    /// Heartbeats that came in the window.
+    pub beats: Option<u64>,
 }
 
 impl Measurement {
     /// What a file says that has no figure at all: an absent number is not a zero.
-    fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         Self {
             fresh_memory_mb: f64::NAN,
             memory_kb_per_connection: f64::NAN,
@@ -116,12 +132,29 @@ pub enum Figure {
     Unserved,
     /// By how much the gauges were wrong, over all instances.
     GaugeError,
+    /// Page views accepted per second.
+    Accepted,
+    /// The highest rate of page views kept up with.
+    Highest,
+    /// Collector CPU per page view.
+    CpuPerView,
+    /// Page views that were not accepted.
+    Refused,
+    /// By how many page views the total is wrong.
+    Miscounted,
+    /// Share of a CPU used beyond the baseline's of the same round.
+    MoreCpu,
+    /// Share of its CPU that Redis used.
+    RedisShare,
 }
 
 impl Figure {
     /// All columns, in the order of the table. What only one scenario has stands in its
     /// own lines of the report.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 21] = [
+        Self::Accepted,
+        Self::Highest,
+        Self::CpuPerView,
         Self::CpuPerDelivery,
         Self::WireBytes,
         Self::Deliveries,
@@ -129,10 +162,13 @@ impl Figure {
         Self::Lost,
         Self::Duplicated,
         Self::Reordered,
+        Self::Refused,
+        Self::Miscounted,
         Self::P50,
         Self::P99,
         Self::Max,
         Self::CpuShare,
+        Self::MoreCpu,
         Self::MemoryPerConnection,
         Self::FreshMemory,
         Self::CpuPerHandshake,
@@ -140,8 +176,14 @@ impl Figure {
     ];
 
     /// What only one scenario has, or only a note is about.
-    const OTHERS: [Self; 5] =
-        [Self::LoadShare, Self::Growth, Self::Unopened, Self::Unserved, Self::GaugeError];
+    const OTHERS: [Self; 6] = [
+        Self::LoadShare,
+        Self::RedisShare,
+        Self::Growth,
+        Self::Unopened,
+        Self::Unserved,
+        Self::GaugeError,
+    ];
 
     /// The figure with this heading.
     pub fn headed(heading: &str) -> Option<Self> {
@@ -172,6 +214,13 @@ impl Figure {
             Self::Unopened => "not open",
             Self::Unserved => "not served",
             Self::GaugeError => "gauges off by",
+            Self::Accepted => "accepted/s",
+            Self::Highest => "highest/s",
+            Self::CpuPerView => "µs/view",
+            Self::Refused => "not accepted",
+            Self::Miscounted => "counted off by",
+            Self::MoreCpu => "CPU % more",
+            Self::RedisShare => "Redis CPU %",
         }
     }
 
@@ -179,11 +228,13 @@ impl Figure {
     pub fn digits(self) -> usize {
         match self {
             Self::CpuPerDelivery | Self::Growth => 3,
-            Self::P50 | Self::P99 | Self::Max | Self::MemoryPerConnection => 2,
+            Self::P50 | Self::P99 | Self::Max | Self::MemoryPerConnection | Self::MoreCpu => 2,
             Self::FreshMemory | Self::CpuPerHandshake | Self::CpuShare | Self::LoadShare => 1,
+            Self::CpuPerView | Self::RedisShare => 1,
             Self::WireBytes | Self::Deliveries | Self::Published | Self::Connects => 0,
             Self::Lost | Self::Duplicated | Self::Reordered => 0,
             Self::Unopened | Self::Unserved | Self::GaugeError => 0,
+            Self::Accepted | Self::Highest | Self::Refused | Self::Miscounted => 0,
         }
     }
 
@@ -219,6 +270,13 @@ impl Figure {
                 let off = |one: &Instance| one.gauge.abs_diff(one.clients as u64);
                 Some(run.crowd.as_ref()?.instances.iter().map(off).sum::<u64>() as f64)
             }
+            Self::Accepted => run.accepted_per_second,
+            Self::Highest => run.highest_per_second,
+            Self::CpuPerView => run.cpu_us_per_view,
+            Self::Refused => count(run.refused),
+            Self::Miscounted => count(run.miscounted),
+            Self::MoreCpu => run.cpu_percent_more,
+            Self::RedisShare => run.redis_cpu_percent,
         }
     }
 
@@ -228,6 +286,7 @@ impl Figure {
         let values = self.valid(runs);
         match self {
             Self::Lost | Self::Duplicated | Self::Reordered | Self::Max => values.last().copied(),
+            Self::Refused | Self::Miscounted => values.last().copied(),
             _ => median(&values),
         }
     }
@@ -241,6 +300,8 @@ impl Figure {
     fn valid(self, runs: &[&Measurement]) -> Vec<f64> {
         let valid = runs.iter().filter(|run| run.short_sends == 0);
         let mut values: Vec<f64> = valid.filter_map(|run| self.of(run)).collect();
+        // Not a number stands for what was not measured.
+        values.retain(|value| value.is_finite());
         values.sort_by(f64::total_cmp);
         values
     }

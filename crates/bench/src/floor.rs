@@ -14,6 +14,8 @@ use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use anyhow::{Context, Result, ensure};
 use tungstenite::handshake::derive_accept_key;
 
+use crate::resp::split_push;
+
 const UPGRADED: &str = "HTTP/1.1 101 Upgraded\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n";
 
 struct Floor {
@@ -134,17 +136,4 @@ fn append_text(batch: &mut Vec<u8>, payload: &[u8]) {
         _ => batch.extend([0x81, 127].into_iter().chain(length)),
     }
     batch.extend_from_slice(payload);
-}
-
-fn split_push(bytes: &[u8]) -> Option<([&[u8]; 3], &[u8])> {
-    let (kind, rest) = split_value(bytes.get("*3\r\n".len()..)?)?;
-    let (channel, rest) = split_value(rest)?;
-    split_value(rest).map(|(last, rest)| ([kind, channel, last], rest))
-}
-
-fn split_value(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (line, rest) = bytes.split_at(bytes.iter().position(|&byte| byte == b'\n')? + 1);
-    let [b'$', length @ .., _, _] = line else { return Some((line, rest)) };
-    let length: usize = std::str::from_utf8(length).ok()?.parse().ok()?;
-    Some((rest.get(..length)?, rest.get(length + 2..)?))
 }

@@ -16,14 +16,19 @@
 //! - [`rounds`]: memory over rounds of clients that come and go
 //! - [`once`]: both of these, as scenarios that run once
 //! - [`preflight`], [`limits`]: what may stand in the way, told before the start
+//! - [`collect`]: page views over HTTP, as browsers report them, into the collector
+//! - [`snapshot`], [`beats`]: heartbeats to many clients, beside the same without
+//! - [`live`]: what these two commands share
 //! - [`figure`], [`report`], [`notes`]: from measurements to the printed table and JSON
 //! - [`plot`]: from that JSON to pictures and a page
 //!
 //! This room stands outside: it knows the gateway only by its public contract.
 
 pub mod admin;
+pub mod beats;
 pub mod checker;
 pub mod clients;
+pub mod collect;
 pub mod compare;
 pub mod contender;
 pub mod content;
@@ -37,6 +42,7 @@ pub mod histogram;
 pub mod inflate;
 pub mod limits;
 pub mod lineup;
+pub mod live;
 pub mod load;
 pub mod machine;
 pub mod measure;
@@ -51,10 +57,12 @@ pub mod progress;
 pub mod publisher;
 pub mod report;
 pub mod report_file;
+pub mod resp;
 pub mod rounds;
 pub mod run;
 pub mod scenario;
 pub mod server;
 pub mod setup;
 pub mod silent;
+pub mod snapshot;
 pub mod table;

@@ -126,7 +126,7 @@ mod tests {
     use crate::peers::Peer;
     use crate::scenario::SCENARIOS;
 
-    const NORMAL: Setup = Setup { channels: 1, deflate: false, silent: false };
+    const NORMAL: Setup = Setup { channels: 1, deflate: false, silent: false, snapshot: None };
 
     fn scenario(key: &str) -> &'static Scenario {
         let all = SCENARIOS.iter().chain(once::scenarios(false));

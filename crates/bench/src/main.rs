@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use redcast_bench::crowd::load;
 use redcast_bench::machine::check_interrupt;
-use redcast_bench::{floor, plot, run};
+use redcast_bench::{collect, floor, plot, run, snapshot};
 
 /// Measures what a delivered message and an idle connection cost.
 #[derive(Debug, Parser)]
@@ -19,7 +19,11 @@ struct Arguments {
 enum Command {
     /// Measure the gateway against the floor and print a table
     Run(run::Options),
-    /// Draw what `run --json` wrote: SVG files, and a page with the tables
+    /// Measure how many page views a second the collector accepts on one core
+    Collect(collect::Options),
+    /// Measure what a snapshot's heartbeat to many clients costs the gateway
+    Snapshot(snapshot::Options),
+    /// Draw what `--json` wrote: SVG files, and a page with the tables
     Plot(plot::Options),
     /// Serve as the floor: one thread, one send() per client per batch
     Floor {
@@ -45,6 +49,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Collect(options) => collect::run(&options),
+        Command::Snapshot(options) => snapshot::run(&options),
         Command::Plot(options) => plot::run(&options),
         Command::Floor { redis, channel } => floor::run(&redis, &channel),
         Command::CrowdLoad { url, clients } => load::run(&url, clients),

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 pub use crate::compare::Series;
-use crate::compare::{Comparison, Judgement, comparisons, ratio};
+use crate::compare::{BAR, Comparison, Judgement, comparisons, ratio};
 use crate::figure::{Figure, Measurement};
 use crate::notes;
 use crate::once;
@@ -20,6 +20,8 @@ pub struct Conditions {
     pub machine: String,
     /// Who ran on which CPU.
     pub placement: String,
+    /// Which command of this program measured.
+    pub command: &'static str,
     /// The options that decided what was measured; none of them is the whole benchmark.
     pub options: String,
     /// Interleaved runs of each contender.
@@ -41,7 +43,7 @@ pub fn text(conditions: &Conditions, all: &[Series]) -> String {
     let compared = comparisons(all);
     if !compared.is_empty() {
         text.push_str(
-            "\nRatios to the floor, or to what the bar names, of the same rounds\n\
+            "\nRatios to the floor, to what the bar names, or to the bar itself, of the same rounds\n\
              (ratio: median ÷ median; least: least ÷ least)\n",
         );
         text.push_str(&aligned(&ratio_rows(&compared)));
@@ -127,7 +129,7 @@ fn figure_rows(series: &Series) -> Vec<Vec<String>> {
             rows[0].push(format!("÷ {baseline}"));
         }
     }
-    for (name, runs) in &series.contenders {
+    for (name, runs) in series.contenders.iter().filter(|(name, _)| name != BAR) {
         let all: Vec<&Measurement> = runs.iter().collect();
         let mut row = vec![name.clone()];
         for figure in &columns {
@@ -149,8 +151,8 @@ fn columns(series: &Series) -> Vec<Figure> {
     let wanted = |figure: &Figure| match figure {
         Figure::Reordered => all.iter().any(|run| run.reordered > Some(0)),
         Figure::Published | Figure::WireBytes => false,
-        Figure::FreshMemory | Figure::CpuPerHandshake | Figure::Connects => !busy,
-        _ => all.iter().any(|run| figure.of(run).is_some()),
+        Figure::FreshMemory | Figure::CpuPerHandshake | Figure::Connects if busy => false,
+        _ => all.iter().any(|run| figure.of(run).is_some_and(f64::is_finite)),
     };
     Figure::ALL.into_iter().filter(wanted).collect()
 }

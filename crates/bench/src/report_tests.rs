@@ -28,6 +28,7 @@ fn conditions() -> Conditions {
     Conditions {
         machine,
         placement,
+        command: "run",
         options: String::new(),
         rounds: 3,
         window_seconds: 1.0,

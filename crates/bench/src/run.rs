@@ -112,6 +112,7 @@ pub fn run(options: &Options) -> Result<()> {
     let conditions = Conditions {
         machine,
         placement,
+        command: "run",
         options: told(options),
         rounds,
         window_seconds,
@@ -153,7 +154,7 @@ fn told(options: &Options) -> String {
 }
 
 /// `error`, unless Redis is gone: then that, as the reason of it.
-fn explain(error: anyhow::Error, redis: &str) -> anyhow::Error {
+pub(crate) fn explain(error: anyhow::Error, redis: &str) -> anyhow::Error {
     if error.is::<Interrupted>() || redis_answers(redis) {
         return error;
     }
@@ -218,7 +219,7 @@ fn contenders(options: &Options) -> Result<Vec<Contender>> {
 }
 
 /// Pins this process, and with it Redis, which it starts later.
-fn place(cpus: Option<Cpus>) -> Result<String> {
+pub(crate) fn place(cpus: Option<Cpus>) -> Result<String> {
     let Some(Cpus { server, load }) = cpus else {
         return Ok("one CPU only: nothing is pinned, and the load disturbs the server".to_owned());
     };
@@ -327,6 +328,6 @@ fn run_once(
 
 /// Every second round backwards, so that nobody always runs on a warm or a tired
 /// machine.
-fn order(count: usize, round: u32) -> Vec<usize> {
+pub(crate) fn order(count: usize, round: u32) -> Vec<usize> {
     if round.is_multiple_of(2) { (0..count).collect() } else { (0..count).rev().collect() }
 }

@@ -88,7 +88,7 @@ const fn filler(rate: u32, burst: u32, size: usize) -> Option<Traffic> {
     Some(Traffic { pace, channels: 1, content })
 }
 
-const NORMAL: Setup = Setup { channels: 1, deflate: false, silent: false };
+const NORMAL: Setup = Setup { channels: 1, deflate: false, silent: false, snapshot: None };
 
 /// All scenarios, in the order they run.
 pub const SCENARIOS: &[Scenario] = &[

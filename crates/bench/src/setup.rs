@@ -1,8 +1,12 @@
 //! What a run asks of the server and of its clients besides their number: how many
-//! channels there are, whether events come compressed, whether one client is silent.
+//! channels there are, whether events come compressed, whether one client is silent,
+//! whether there is a snapshot.
 
 /// The channel that every contender serves, and what the names of many begin with.
 pub const CHANNEL: &str = "analytics";
+
+/// Where producers keep the statistics of [`CHANNEL`], all in one cluster slot.
+pub const SNAPSHOT_KEY: &str = "{analytics}:stats";
 
 /// What a run asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,11 +17,13 @@ pub struct Setup {
     pub deflate: bool,
     /// Whether one client more is connected, which never reads.
     pub silent: bool,
+    /// How often the endpoint sends its snapshot, seconds; none if it has no snapshot.
+    pub snapshot: Option<u32>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { channels: 1, deflate: false, silent: false }
+        Self { channels: 1, deflate: false, silent: false, snapshot: None }
     }
 }
 
@@ -47,17 +53,29 @@ impl Setup {
     /// for.
     pub fn gateway_config(self) -> Option<String> {
         let many = self.channels > 1;
-        if !many && !self.deflate {
+        if !many && !self.deflate && self.snapshot.is_none() {
             return None;
         }
         let channels = if many { String::new() } else { format!("{CHANNEL:?}") };
         let subscribe = if many { format!("\"{CHANNEL}:*\"") } else { String::new() };
         let deflate = if self.deflate { "deflate = true\n" } else { "" };
+        let (named, snapshot) = self.snapshot.map_or_else(Default::default, snapshot_config);
         Some(format!(
             "[[endpoints]]\npath = \"/ws/{CHANNEL}\"\nchannels = [{channels}]\n\
-             subscribe = [{subscribe}]\n{deflate}"
+             subscribe = [{subscribe}]\n{deflate}{named}{snapshot}"
         ))
     }
+}
+
+/// The endpoint's key for its snapshot, and the table of it. Each beat carries its time,
+/// by which one is told from the next.
+fn snapshot_config(seconds: u32) -> (String, String) {
+    let named = format!("snapshot = \"{CHANNEL}\"\n");
+    let table = format!(
+        "\n[[snapshots]]\nname = \"{CHANNEL}\"\nkey = \"{SNAPSHOT_KEY}\"\nevery = \"{seconds}s\"\n\
+         merge = {{ \"/data/current_visitors\" = \"connections\", \"/data/now_ms\" = \"now_ms\" }}\n"
+    );
+    (named, table)
 }
 
 #[cfg(test)]

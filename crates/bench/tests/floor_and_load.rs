@@ -117,7 +117,7 @@ fn a_loss_a_duplicate_and_a_reorder_on_the_way_are_noticed_at_each_client() {
     assert_eq!(clients.verdict(6), verdict);
 }
 
-const MANY: Setup = Setup { channels: 10, deflate: false, silent: false };
+const MANY: Setup = Setup { channels: 10, deflate: false, silent: false, snapshot: None };
 
 fn floor_of_many() -> Floor {
     let mut floor = floor_at("");
@@ -214,7 +214,7 @@ fn compressing_server(frames: Vec<u8>) -> (Target, std::thread::JoinHandle<()>) 
     (Target::parse(&url).unwrap(), server)
 }
 
-const DEFLATE: Setup = Setup { channels: 1, deflate: true, silent: false };
+const DEFLATE: Setup = Setup { channels: 1, deflate: true, silent: false, snapshot: None };
 
 /// Event number 0, compressed as RFC 7692 section 7.2.1 says.
 fn compressed_event() -> Vec<u8> {

@@ -4,6 +4,7 @@ use super::chart::{Bar, Budget, Chart, Colour, Group, Scale};
 use super::results::{Results, Role, Scenario, System};
 use crate::compare::describe;
 use crate::figure::Figure;
+use crate::live;
 use crate::once;
 use crate::scenario::Limit;
 use crate::table::number;
@@ -66,6 +67,27 @@ pub(super) const PLOTS: &[Plot] = &[
                   without it.",
         needs: "scenario deflate has no figures with and without it",
         make: deflate,
+    },
+    Plot {
+        name: "collect",
+        caption: "Page views that the collector accepts per second: of those that are due at the \
+                  pace of the budget, and at the highest rate that it keeps up with.",
+        needs: "scenario collect has no page views per second",
+        make: collect,
+    },
+    Plot {
+        name: "collect-latency",
+        caption: "Time from when a page view was due to its 204: full bar to the median, pale bar \
+                  to the 99th percentile.",
+        needs: "scenario collect has no p50 and p99",
+        make: collect_latency,
+    },
+    Plot {
+        name: "snapshot",
+        caption: "The share of one CPU that the gateway uses for clients that only wait, without \
+                  a snapshot and with its heartbeat.",
+        needs: "scenario snapshot has no CPU with and without it",
+        make: snapshot,
     },
 ];
 
@@ -135,7 +157,7 @@ fn memory(results: &Results) -> Chart {
 fn latency(results: &Results) -> Chart {
     let reach = Some(Figure::P99);
     let groups = Shown { reach, unit: " ms", ..Shown::plain(Figure::P50, 2) };
-    let groups = groups.groups(results, |_| true);
+    let groups = groups.groups(results, |key| key != live::COLLECT.key);
     Chart {
         title: "Latency from publish to receipt",
         legend: "Full bar: p50. Pale bar: p99, each run's as a dot. Numbers: p50 / p99. Less is better.",
@@ -185,6 +207,49 @@ fn deflate(results: &Results) -> Chart {
         axis: "multiple of the median without it",
         scale: Scale::Linear,
         groups,
+    }
+}
+
+fn collect(results: &Results) -> Chart {
+    let shown = |figure| Shown { most_first: true, ..Shown::plain(figure, 0) };
+    let parts = [
+        ("Accepted at the pace of the budget", Figure::Accepted),
+        ("Highest rate kept up with", Figure::Highest),
+    ];
+    let groups = parts.into_iter().filter_map(|(title, figure)| {
+        let group = shown(figure).groups(results, |key| key == live::COLLECT.key).pop()?;
+        Some(Group { title: title.to_owned(), ..group })
+    });
+    Chart {
+        title: "Page views accepted on one core",
+        legend: "Bar: median of the runs. Dot: one run. More is better.",
+        axis: "page views per second",
+        scale: Scale::Linear,
+        groups: groups.collect(),
+    }
+}
+
+fn collect_latency(results: &Results) -> Chart {
+    let reach = Some(Figure::P99);
+    let shown = Shown { reach, unit: " ms", ..Shown::plain(Figure::P50, 2) };
+    let groups = shown.groups(results, |key| key == live::COLLECT.key);
+    Chart {
+        title: "How long a page view takes",
+        legend: "Full bar: p50. Pale bar: p99, each run's as a dot. Numbers: p50 / p99. Less is better.",
+        axis: "from due to accepted, ms",
+        scale: scale(&groups),
+        groups,
+    }
+}
+
+fn snapshot(results: &Results) -> Chart {
+    let shown = Shown { unit: " %", ..Shown::plain(Figure::CpuShare, 2) };
+    Chart {
+        title: "What a heartbeat costs",
+        legend: LESS_IS_BETTER,
+        axis: "share of one CPU, per cent",
+        scale: Scale::Linear,
+        groups: shown.groups(results, |key| key == live::SNAPSHOT.key),
     }
 }
 

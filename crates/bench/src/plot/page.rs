@@ -13,10 +13,15 @@ pub(super) fn markdown(results: &Results, plots: &[&Plot]) -> String {
     let mut page = head(results);
     if !results.comparisons.is_empty() {
         page.push_str("\n## Against the budget\n\n");
+        page.push_str(match results.conditions.command.as_deref() {
+            Some("collect") => "The baseline of a figure is its own budget.",
+            _ => {
+                "The baseline is the floor or, where the gateway is compared with itself, the \
+                 gateway as it is by default."
+            }
+        });
         page.push_str(
-            "The baseline is the floor or, where the gateway is compared with itself, the gateway \
-             as it is by default. Ratios are those of the medians and, beside them, of the \
-             least values.\n\n",
+            " Ratios are those of the medians and, beside them, of the least values.\n\n",
         );
         table(&mut page, &COMPARED, &results.comparisons, compared);
     }
@@ -41,10 +46,11 @@ fn head(results: &Results) -> String {
     let mut head = format!(
         "<!-- Written by redcast-bench plot; what is changed here is lost. -->\n\
          # Benchmarks\n\n\
-         `redcast-bench run`{} measured this. Every single run is in [bench.json](bench.json); \
+         `redcast-bench {}`{} measured this. Every single run is in [bench.json](bench.json); \
          `redcast-bench plot FILE.json` draws such a file again.\n\n\
          - Machine: {}\n- Placement: {}\n- Rounds: {}, each server once per round, every second \
          round in reverse order\n- Measured window: {} s\n",
+        cell(conditions.command.as_deref().unwrap_or("run")),
         options,
         cell(&conditions.machine),
         cell(&conditions.placement),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::figure::{Figure, Measurement};
+use crate::live;
 use crate::notes;
 use crate::scenario::{Bar, SCENARIOS};
 
@@ -19,8 +20,9 @@ const LARGEST: f64 = 1e12;
 /// with itself, the gateway as it is by default.
 const BASELINES: [&str; 3] = ["floor", "off", "without"];
 
-/// What the budget is about: the gateway, in such a scenario set up otherwise.
-const GATEWAYS: [&str; 3] = ["gateway", "on", "with"];
+/// What the budget is about: the gateway, in such a scenario set up otherwise, or the
+/// collector.
+const GATEWAYS: [&str; 4] = ["gateway", "on", "with", "collector"];
 
 /// Who a system is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub(super) struct Results {
 pub(super) struct Conditions {
     pub(super) machine: String,
     pub(super) placement: String,
+    /// The command that measured; none in a file from before there was more than one.
+    pub(super) command: Option<String>,
     /// The options of the run; none in a file from before they were told.
     pub(super) options: Option<String>,
     pub(super) rounds: u32,
@@ -129,8 +133,13 @@ impl Conditions {
 impl Scenario {
     /// The bar of the budget for `figure`.
     pub(super) fn bar(&self, figure: Figure) -> Option<Bar> {
-        let known = SCENARIOS.iter().find(|known| known.key == self.key)?;
-        known.bars.iter().find(|bar| bar.figure == figure).copied()
+        let known = SCENARIOS.iter().find(|known| known.key == self.key);
+        known
+            .or_else(|| live::find(&self.key))?
+            .bars
+            .iter()
+            .find(|bar| bar.figure == figure)
+            .copied()
     }
 
     /// What the figures don't say of themselves.

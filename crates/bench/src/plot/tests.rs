@@ -341,6 +341,7 @@ fn what_run_writes_is_what_plot_reads() {
     let conditions = Conditions {
         machine,
         placement,
+        command: "run",
         options: String::new(),
         rounds: 1,
         window_seconds: 2.0,
