@@ -21,9 +21,9 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: ## Build and start a gateway with demo traffic (REDCAST_REDIS__URL=... for a real Redis)
-	@cargo build --release --locked -p redcast
-	@exec target/release/redcast serve --demo
+run: ## Build and start a live dashboard with demo traffic (REDCAST_REDIS__URL=... for a real Redis)
+	@cargo build --release --locked -p redcast -p redcast-producer
+	@exec scripts/run
 
 .PHONY: test
 test: ## Install what the tests need, then run every check and every test

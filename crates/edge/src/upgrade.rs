@@ -15,7 +15,6 @@ use redcast_protocol::{Channel, Cursor};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use redcast_address::client_address;
 use crate::client_io::ClientIo;
 use crate::config::Endpoint;
 use crate::error::Refusal;
@@ -27,6 +26,7 @@ use crate::query::resume_points;
 use crate::router::Edge;
 use crate::session::{Beginning, Session};
 use crate::socket::ClientSocket;
+use redcast_address::client_address;
 
 /// What the handshake settled.
 struct Accepted {

@@ -21,10 +21,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cli::ServeFlags;
+use crate::demo::{Counts, Demo, check_paths};
 use crate::settings::{BrokerSettings, RESERVED_DESCRIPTORS, Settings};
 use crate::shutdown::{Drain, EXIT_INTERRUPTED, Signals};
 use crate::version::{COMMIT, VERSION};
-use crate::demo::{Counts, Demo, check_paths};
 use crate::{banner, telemetry};
 
 /// Scrapers and probes are few.
@@ -166,13 +166,8 @@ impl App {
         if let Some(demo) = &self.demo {
             routes = routes.merge(demo.collector.routes());
         }
-        let public = serve(
-            doors.public,
-            routes,
-            config,
-            self.sessions.clone(),
-            stop_accepting.clone(),
-        );
+        let public =
+            serve(doors.public, routes, config, self.sessions.clone(), stop_accepting.clone());
         let stopped = stop_accepting.clone();
         self.vital.spawn(async move {
             public.await;

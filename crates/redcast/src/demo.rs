@@ -27,10 +27,7 @@ const PATHS: [&str; 2] = ["/r.js", "/collect"];
 /// Where the demo counts and publishes.
 pub(crate) enum Counts {
     InMemory(Arc<MemoryBroker>),
-    InRedis {
-        url: String,
-        prefix: String,
-    },
+    InRedis { url: String, prefix: String },
 }
 
 /// The demo, built and not yet running.
@@ -81,7 +78,7 @@ impl Demo {
 
     /// Publishes page views until `stop`.
     pub(crate) async fn traffic(self, stop: CancellationToken) {
-        redcast_producer::run(self.store, DemoConfig::default(), stop).await;
+        redcast_producer::demo::run(self.store, DemoConfig::default(), stop).await;
     }
 }
 
