@@ -124,6 +124,7 @@ fn dashboard(edge: &Edge) -> Value {
             "on_connect": config.on_connect,
             "on_tick": config.on_tick,
             "every_ms": config.every.as_millis() as u64,
+            "counts_connections": config.counts_connections_at("/data/current_visitors"),
         })
     });
     json!({

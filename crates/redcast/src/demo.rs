@@ -13,7 +13,7 @@ use redcast_node::Node;
 use redcast_producer::collect::{CollectConfig, Collector};
 use redcast_producer::{
     DemoConfig, MemoryStore, MemoryStoreConfig, Outlet, RedisStore, RedisStoreConfig, SinkError,
-    Store,
+    Store, demo,
 };
 use redcast_protocol::Channel;
 use tokio_util::sync::CancellationToken;
@@ -60,13 +60,18 @@ impl Outlet for Inside {
 impl Demo {
     /// Builds it. Must be called inside a tokio runtime.
     pub(crate) fn new(counts: Counts, node: Arc<Node>) -> Result<Self> {
+        let own_hosts = vec![demo::HOST.to_owned()];
         let store: Arc<dyn Store> = match counts {
             Counts::InMemory(broker) => {
                 let inside = Arc::new(Inside { node, broker });
-                Arc::new(MemoryStore::new(MemoryStoreConfig::default(), inside))
+                Arc::new(MemoryStore::new(
+                    MemoryStoreConfig { own_hosts, ..MemoryStoreConfig::default() },
+                    inside,
+                ))
             }
             Counts::InRedis { url, prefix } => {
-                let config = RedisStoreConfig { url, prefix, ..RedisStoreConfig::default() };
+                let config =
+                    RedisStoreConfig { url, prefix, own_hosts, ..RedisStoreConfig::default() };
                 Arc::new(RedisStore::connect(config)?)
             }
         };
@@ -78,7 +83,7 @@ impl Demo {
 
     /// Publishes page views until `stop`.
     pub(crate) async fn traffic(self, stop: CancellationToken) {
-        redcast_producer::demo::run(self.store, DemoConfig::default(), stop).await;
+        demo::run(self.store, DemoConfig::default(), stop).await;
     }
 }
 

@@ -24,6 +24,15 @@ pub struct SnapshotConfig {
     pub merge: Vec<Merge>,
 }
 
+impl SnapshotConfig {
+    /// Whether what clients find at this place of the frame are connections, rather than
+    /// what the document says.
+    pub fn counts_connections_at(&self, pointer: &str) -> bool {
+        let here = self.merge.iter().find(|merge| merge.pointer.as_str() == pointer);
+        here.is_some_and(|merge| merge.value == MergeValue::Connections)
+    }
+}
+
 /// The name of a snapshot: part of a path and of a key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SnapshotName(String);

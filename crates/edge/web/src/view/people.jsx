@@ -1,6 +1,6 @@
 // How many people are here now, and how that went over the last minutes.
 
-import { condition, crowd, figures } from "../state.js";
+import { condition, crowd, figures, info } from "../state.js";
 import { count } from "../numbers.js";
 
 const WIDTH = 300;
@@ -18,9 +18,15 @@ export function People() {
       </h2>
       <p id="people" class="hero">{count(people)}</p>
       <Spark />
-      <p class="scale"><span>{peopleByServer ? "seen in the last 5 minutes" : "counted by this page: there are no statistics"}</span></p>
+      <p class="scale"><span>{source(peopleByServer)}</span></p>
     </section>
   );
+}
+
+function source(byServer) {
+  if (!byServer) return "counted by this page: there are no statistics";
+  const exact = info.value?.dashboard?.snapshot?.counts_connections;
+  return exact ? "pages that are open at this moment" : "seen in the last 5 minutes";
 }
 
 function Spark() {
