@@ -28,6 +28,7 @@ run: ## Build and start a gateway with demo traffic (REDCAST_REDIS__URL=... for 
 .PHONY: test
 test: ## Install what the tests need, then run every check and every test
 	@scripts/install-test-tools
+	@scripts/install-producers-doc
 	@$(STAGE) tools scripts/install-cargo-tool cargo-deny 0.20.2
 	@$(STAGE) format cargo fmt --all --check
 	@$(STAGE) clippy $(CLIPPY)
@@ -37,6 +38,7 @@ test: ## Install what the tests need, then run every check and every test
 	@$(STAGE) build cargo build --workspace --all-targets --locked
 	@# Before the tests: it leaves the ordinary gateway behind for them.
 	@$(STAGE) build-2 scripts/build-test-gateway
+	@$(STAGE) examples scripts/producers-doc
 	@# Without the slowest cases; `make autobahn` runs them all.
 	@$(STAGE) autobahn scripts/autobahn --quick
 	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \
