@@ -29,6 +29,7 @@ run: ## Build and start a live dashboard with demo traffic (REDCAST_REDIS__URL=.
 test: ## Install what the tests need, then run every check and every test
 	@scripts/install-test-tools
 	@scripts/install-page-tools
+	@scripts/install-producers-doc
 	@$(STAGE) tools scripts/install-cargo-tool cargo-deny 0.20.2
 	@$(STAGE) format cargo fmt --all --check
 	@$(STAGE) clippy $(CLIPPY)
@@ -41,6 +42,7 @@ test: ## Install what the tests need, then run every check and every test
 	@$(STAGE) build-2 scripts/build-test-gateway
 	@# Alone, as it holds the page to deadlines; `make page` runs it too.
 	@$(STAGE) page scripts/page/run
+	@$(STAGE) examples scripts/producers-doc
 	@# Without the slowest cases; `make autobahn` runs them all.
 	@$(STAGE) autobahn scripts/autobahn --quick
 	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \
