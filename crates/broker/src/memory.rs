@@ -10,10 +10,14 @@ use parking_lot::Mutex;
 use redcast_protocol::Channel;
 
 use crate::intake::Intake;
+use crate::once::{OnceKeys, fingerprint};
 use crate::{
-    Broker, BrokerMetrics, Deliveries, Health, PublishError, QueueLimits, SnapshotError,
-    SnapshotStore, Stored, SubscribeError, Subscribed, deliveries,
+    Broker, BrokerMetrics, Deliveries, Health, OnceKey, PublishError, Published, QueueLimits,
+    SnapshotError, SnapshotStore, Stored, SubscribeError, Subscribed, deliveries,
 };
+
+/// Idempotency keys that are remembered; a newer one takes the place of the oldest.
+const ONCE_KEYS: usize = 10_000;
 
 /// The memory broker's bounds.
 #[derive(Debug, Clone)]
@@ -37,6 +41,7 @@ pub struct MemoryBroker {
     intake: Intake,
     metrics: BrokerMetrics,
     subscribed: Mutex<HashSet<Channel>>,
+    published: Mutex<OnceKeys>,
     snapshots: Mutex<HashMap<String, Stored>>,
 }
 
@@ -52,6 +57,7 @@ impl MemoryBroker {
             intake: Intake::new(sender, metrics.clone(), config.max_event_size),
             metrics,
             subscribed: Mutex::default(),
+            published: Mutex::new(OnceKeys::new(ONCE_KEYS)),
             snapshots: Mutex::default(),
         };
         (Arc::new(broker), receiver)
@@ -87,16 +93,39 @@ impl Broker for MemoryBroker {
     }
 
     async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError> {
+        self.publish_all(channel, &[payload], None).await.map(|_| ())
+    }
+
+    async fn publish_all(
+        &self,
+        channel: &Channel,
+        payloads: &[Bytes],
+        key: Option<&OnceKey>,
+    ) -> Result<Published, PublishError> {
         let limit = self.max_event_size;
-        if payload.len() > limit {
-            return Err(PublishError::TooLarge { size: payload.len(), limit });
+        if let Some(large) = payloads.iter().find(|payload| payload.len() > limit) {
+            return Err(PublishError::TooLarge { size: large.len(), limit });
         }
-        // The lock spans the queueing, so that nothing arrives after an unsubscribe.
+        let content = key.map(|key| (key, fingerprint(channel, payloads)));
+        let now = Instant::now();
+        // The lock spans the queueing, so that nothing arrives after an unsubscribe, and
+        // nothing between two events of a batch.
         let subscribed = self.subscribed.lock();
-        if let Some(channel) = subscribed.get(channel) {
-            self.intake.event(channel.clone(), payload, Instant::now());
+        if let Some((key, content)) = content
+            && self.published.lock().take(key, content, now)? == Published::Before
+        {
+            return Ok(Published::Before);
         }
-        Ok(())
+        if let Some(channel) = subscribed.get(channel) {
+            for payload in payloads {
+                self.intake.event(channel.clone(), payload.clone(), now);
+            }
+        }
+        Ok(Published::Now)
+    }
+
+    fn is_live(&self, channel: &Channel) -> bool {
+        self.subscribed.lock().contains(channel)
     }
 
     fn health(&self) -> Health {

@@ -2,6 +2,8 @@
 
 use redcast_protocol::Channel;
 
+use crate::OnceKey;
+
 /// The names of one deployment: everything begins with its prefix.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
@@ -17,6 +19,11 @@ impl Names {
     /// The Redis channel that carries the events of `channel`.
     pub(super) fn channel(&self, channel: &Channel) -> String {
         format!("{}{channel}", self.prefix)
+    }
+
+    /// The key that remembers what was published under `key`.
+    pub(super) fn published(&self, key: &OnceKey) -> String {
+        format!("{}redcast:published:{}", self.prefix, key.as_str())
     }
 
     /// The channel's name in the name of a Redis channel, not yet checked; `None`

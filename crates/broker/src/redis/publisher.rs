@@ -11,8 +11,13 @@ use tokio::time::timeout;
 use super::batch::BatchError;
 use super::config::{BrokerConfigError, RedisConfig};
 use super::names::Names;
+use super::once;
 use super::server::{Server, is_not_let_in, words};
-use crate::PublishError;
+use crate::{OnceKey, PublishError, Published};
+
+/// The codes of a Redis that can't write, or not at this moment (redis.io, error replies):
+/// out of memory, unable to persist, without the replicas it wants, held up by a script.
+const NOT_NOW: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "BUSY"];
 
 /// Publishes events; never waits longer than its deadline.
 pub(super) struct Publisher {
@@ -84,6 +89,25 @@ impl Publisher {
             Ok(published) => published,
             Err(_) => Err(unacknowledged(self.too_late())),
         }
+    }
+
+    /// Publishes all of `payloads` or none, under a `key` at most once, or says within the
+    /// deadline why not.
+    pub(super) async fn publish_whole(
+        &self,
+        channel: &Channel,
+        payloads: &[Bytes],
+        key: Option<&OnceKey>,
+    ) -> Result<Published, PublishError> {
+        payloads.iter().try_for_each(|payload| self.check_size(payload))?;
+        let command = once::command(&self.names, channel, payloads, key);
+        let sending = async {
+            let mut connection =
+                self.pool.get().await.map_err(|error| self.no_connection(error))?;
+            let answer = command.query_async::<i64>(&mut connection).await;
+            once::read(answer.map_err(|error| self.failed(&error))?)
+        };
+        timeout(self.deadline, sending).await.unwrap_or_else(|_| Err(self.too_late()))
     }
 
     fn check_size(&self, payload: &Bytes) -> Result<(), PublishError> {
@@ -174,7 +198,8 @@ fn is_refusal(error: &RedisError) -> bool {
             | Server::Moved
             | Server::Ask,
         ) => false,
-        ErrorKind::Server(_) | ErrorKind::Extension => true,
+        ErrorKind::Server(_) => true,
+        ErrorKind::Extension => !error.code().is_some_and(|code| NOT_NOW.contains(&code)),
         _ => false,
     }
 }
