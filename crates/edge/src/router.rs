@@ -14,7 +14,7 @@ use crate::forward_auth::ForwardAuth;
 use crate::listener::SocketLimits;
 use crate::metrics::{EdgeMetrics, Rejected};
 use crate::pace::Rates;
-use crate::{api, page, upgrade};
+use crate::{api, api_docs, page, publish, upgrade};
 
 /// What every handler of the public listener can reach.
 pub struct Edge {
@@ -109,7 +109,10 @@ impl Edge {
 pub fn public_router(edge: &Arc<Edge>) -> Router {
     let mut router = page::routes(Router::new())
         .route("/api/info", get(api::info))
-        .route("/api/publish/{channel}", post(api::publish));
+        .route("/api/publish/{channel}", post(publish::publish));
+    if edge.config.docs {
+        router = api_docs::routes(router, edge);
+    }
     for (index, endpoint) in edge.config.endpoints.iter().enumerate() {
         let edge = edge.clone();
         let connect = move |request| async move { upgrade::connect(&edge, index, request).await };
