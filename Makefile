@@ -37,6 +37,7 @@ test: ## Install what the tests need, then run every check and every test
 	@$(STAGE) build cargo build --workspace --all-targets --locked
 	@# Before the tests: it leaves the ordinary gateway behind for them.
 	@$(STAGE) build-2 scripts/build-test-gateway
+	@$(STAGE) api-docs scripts/api-docs
 	@# Without the slowest cases; `make autobahn` runs them all.
 	@$(STAGE) autobahn scripts/autobahn --quick
 	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \
