@@ -43,6 +43,7 @@ test: ## Install what the tests need, then run every check and every test
 	@# Alone, as it holds the page to deadlines; `make page` runs it too.
 	@$(STAGE) page scripts/page/run
 	@$(STAGE) examples scripts/producers-doc
+	@$(STAGE) api-docs scripts/api-docs
 	@# Without the slowest cases; `make autobahn` runs them all.
 	@$(STAGE) autobahn scripts/autobahn --quick
 	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \

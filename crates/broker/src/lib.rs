@@ -12,6 +12,7 @@ mod intake;
 mod memory;
 mod memory_snapshots;
 mod metrics;
+mod once;
 mod redis;
 mod snapshot;
 
@@ -21,6 +22,7 @@ pub use self::redis::{
 pub use deliveries::{Deliveries, DeliverySender, QueueLimits, SendOutcome, deliveries};
 pub use memory::{MemoryBroker, MemoryConfig};
 pub use metrics::BrokerMetrics;
+pub use once::{OnceKey, OnceKeyError, Published};
 pub use snapshot::{SnapshotError, SnapshotStore, Stored};
 
 use std::time::{Duration, Instant};
@@ -53,6 +55,22 @@ pub trait Broker: Send + Sync + 'static {
     /// Publishes; the event comes back through the subscription like any other
     /// (invariant 7: one order, one path).
     async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError>;
+
+    /// Publishes all of `payloads` in their order, with nothing between them, or none.
+    ///
+    /// Under a `key`, the same channel and payloads are published once in 24 hours,
+    /// however often it is asked for, and others are [`PublishError::KeyTaken`]. So
+    /// whoever got [`PublishError::Unavailable`], after which the events may be out or
+    /// not, can repeat the call with the same key.
+    async fn publish_all(
+        &self,
+        channel: &Channel,
+        payloads: &[Bytes],
+        key: Option<&OnceKey>,
+    ) -> Result<Published, PublishError>;
+
+    /// Whether the subscription to `channel` is confirmed at this moment.
+    fn is_live(&self, channel: &Channel) -> bool;
 
     /// Under which name a producer publishes to this channel.
     fn published_name(&self, channel: &Channel) -> String {
@@ -140,6 +158,9 @@ pub enum PublishError {
     /// The broker said no. The sentence names it, and has its words.
     #[error("{0}")]
     Refused(String),
+    /// Something else was published under this key.
+    #[error("other content was published under this idempotency key; take a new key for it")]
+    KeyTaken,
 }
 
 /// What readiness is made of; every field is a fact of this moment.

@@ -11,10 +11,14 @@ use redcast_protocol::Channel;
 
 use crate::intake::Intake;
 use crate::memory_snapshots::MemorySnapshots;
+use crate::once::{OnceKeys, fingerprint};
 use crate::{
-    Broker, BrokerMetrics, Deliveries, Health, PublishError, QueueLimits, SnapshotError,
-    SnapshotStore, Stored, SubscribeError, Subscribed, deliveries, snapshot,
+    Broker, BrokerMetrics, Deliveries, Health, OnceKey, PublishError, Published, QueueLimits,
+    SnapshotError, SnapshotStore, Stored, SubscribeError, Subscribed, deliveries, snapshot,
 };
+
+/// Idempotency keys that are remembered; a newer one takes the place of the oldest.
+const ONCE_KEYS: usize = 10_000;
 
 /// The memory broker's bounds.
 #[derive(Debug, Clone)]
@@ -51,6 +55,7 @@ pub struct MemoryBroker {
     metrics: BrokerMetrics,
     subscribed: Mutex<HashSet<Channel>>,
     snapshots: MemorySnapshots,
+    published: Mutex<OnceKeys>,
 }
 
 impl MemoryBroker {
@@ -66,6 +71,7 @@ impl MemoryBroker {
             metrics,
             subscribed: Mutex::default(),
             snapshots: MemorySnapshots::new(config),
+            published: Mutex::new(OnceKeys::new(ONCE_KEYS)),
         };
         (Arc::new(broker), receiver)
     }
@@ -102,16 +108,39 @@ impl Broker for MemoryBroker {
     }
 
     async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError> {
+        self.publish_all(channel, &[payload], None).await.map(|_| ())
+    }
+
+    async fn publish_all(
+        &self,
+        channel: &Channel,
+        payloads: &[Bytes],
+        key: Option<&OnceKey>,
+    ) -> Result<Published, PublishError> {
         let limit = self.max_event_size;
-        if payload.len() > limit {
-            return Err(PublishError::TooLarge { size: payload.len(), limit });
+        if let Some(large) = payloads.iter().find(|payload| payload.len() > limit) {
+            return Err(PublishError::TooLarge { size: large.len(), limit });
         }
-        // The lock spans the queueing, so that nothing arrives after an unsubscribe.
+        let content = key.map(|key| (key, fingerprint(channel, payloads)));
+        let now = Instant::now();
+        // The lock spans the queueing, so that nothing arrives after an unsubscribe, and
+        // nothing between two events of a batch.
         let subscribed = self.subscribed.lock();
-        if let Some(channel) = subscribed.get(channel) {
-            self.intake.event(channel.clone(), payload, Instant::now());
+        if let Some((key, content)) = content
+            && self.published.lock().take(key, content, now)? == Published::Before
+        {
+            return Ok(Published::Before);
         }
-        Ok(())
+        if let Some(channel) = subscribed.get(channel) {
+            for payload in payloads {
+                self.intake.event(channel.clone(), payload.clone(), now);
+            }
+        }
+        Ok(Published::Now)
+    }
+
+    fn is_live(&self, channel: &Channel) -> bool {
+        self.subscribed.lock().contains(channel)
     }
 
     fn health(&self) -> Health {

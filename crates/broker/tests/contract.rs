@@ -13,7 +13,9 @@ mod support;
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use redcast_broker::{MemoryConfig, PublishError, QueueLimits, RedisConfig, Subscribed};
+use redcast_broker::{
+    MemoryConfig, OnceKey, PublishError, Published, QueueLimits, RedisConfig, Subscribed,
+};
 use redcast_e2e::RedisServer;
 use support::{Rig, channel, channels, config};
 use tokio_util::task::TaskTracker;
@@ -147,6 +149,88 @@ async fn what_arrives_is_counted(mut rig: Rig) {
     assert_eq!(rig.metric("redcast_event_bytes_received_total"), 8);
 }
 
+fn key(text: &str) -> OnceKey {
+    OnceKey::parse(text).unwrap()
+}
+
+async fn a_batch_arrives_whole_and_in_order(mut rig: Rig) {
+    let a = channel("a");
+    rig.broker.subscribe(&a).await.unwrap();
+    let mut batch: Vec<Bytes> = (0..1_000).map(|n: u32| Bytes::from(n.to_string())).collect();
+    batch.extend([Bytes::new(), Bytes::from_static(b"\xff\0\r\n")]);
+    let others = TaskTracker::new();
+    let (broker, other) = (rig.broker.clone(), a.clone());
+    others.spawn(async move {
+        for _ in 0..100 {
+            broker.publish(&other, Bytes::from_static(b"between")).await.unwrap();
+        }
+    });
+    assert_eq!(rig.broker.publish_all(&a, &batch, None).await, Ok(Published::Now));
+    while rig.inbox.event().await.payload != "0" {}
+    for expected in &batch[1..] {
+        assert_eq!(rig.inbox.event().await.payload, expected);
+    }
+    others.close();
+    others.wait().await;
+}
+
+async fn a_batch_with_an_event_that_is_too_large_is_not_published(mut rig: Rig) {
+    let a = channel("a");
+    rig.broker.subscribe(&a).await.unwrap();
+    let size = MAX_EVENT_SIZE + 1;
+    let batch = [Bytes::from_static(b"1"), Bytes::from(vec![b'x'; size])];
+    let error = rig.broker.publish_all(&a, &batch, Some(&key("k"))).await;
+    assert_eq!(error, Err(PublishError::TooLarge { size, limit: MAX_EVENT_SIZE }));
+    // Nor was the key used up.
+    let batch = [Bytes::from_static(b"2")];
+    assert_eq!(rig.broker.publish_all(&a, &batch, Some(&key("k"))).await, Ok(Published::Now));
+    assert_eq!(rig.inbox.event().await.payload, "2");
+}
+
+async fn one_key_publishes_once(mut rig: Rig) {
+    let (a, b) = (channel("a"), channel("b"));
+    rig.broker.subscribe(&a).await.unwrap();
+    rig.broker.subscribe(&b).await.unwrap();
+    let batch = [Bytes::from_static(b"1"), Bytes::from_static(b"2")];
+    let (broker, once) = (&rig.broker, key("order-7"));
+    // At the same moment, as a producer that is too impatient does it.
+    let (x, y) = tokio::join!(
+        broker.publish_all(&a, &batch, Some(&once)),
+        broker.publish_all(&a, &batch, Some(&once)),
+    );
+    let mut outcomes = [x.unwrap(), y.unwrap()];
+    outcomes.sort_by_key(|published| *published == Published::Before);
+    assert_eq!(outcomes, [Published::Now, Published::Before]);
+    for _ in 0..3 {
+        assert_eq!(broker.publish_all(&a, &batch, Some(&once)).await, Ok(Published::Before));
+    }
+    for (channel, other) in [(&a, &batch[..1]), (&b, &batch[..])] {
+        let taken = broker.publish_all(channel, other, Some(&once)).await;
+        assert_eq!(taken, Err(PublishError::KeyTaken));
+    }
+    assert_eq!(
+        broker.publish_all(&a, &batch[..1], Some(&key("order-8"))).await,
+        Ok(Published::Now)
+    );
+    assert_eq!(broker.publish_all(&b, &batch[..1], None).await, Ok(Published::Now));
+    for expected in [("a", "1"), ("a", "2"), ("a", "1"), ("b", "1")] {
+        let event = rig.inbox.event().await;
+        assert_eq!(
+            (event.channel.as_str(), event.payload.as_ref()),
+            (expected.0, expected.1.as_bytes())
+        );
+    }
+}
+
+async fn a_channel_is_live_while_it_is_subscribed(rig: Rig) {
+    let a = channel("a");
+    assert!(!rig.broker.is_live(&a));
+    rig.broker.subscribe(&a).await.unwrap();
+    assert!(rig.broker.is_live(&a) && !rig.broker.is_live(&channel("b")));
+    rig.broker.unsubscribe(&a).await;
+    assert!(!rig.broker.is_live(&a));
+}
+
 /// Room for every event of a test: these tests are not about overflow.
 const QUEUE: QueueLimits = QueueLimits { events: 32_768, bytes: 64 << 20 };
 
@@ -190,4 +274,8 @@ contract! {
     too_large_a_payload_is_refused
     health_counts_the_channels
     what_arrives_is_counted
+    a_batch_arrives_whole_and_in_order
+    a_batch_with_an_event_that_is_too_large_is_not_published
+    one_key_publishes_once
+    a_channel_is_live_while_it_is_subscribed
 }

@@ -56,6 +56,25 @@ pub async fn post(address: &str, path: &str, key: Option<&str>, body: &str) -> R
     request(address, head + body).await
 }
 
+/// `POST path` with these headers beside the usual ones, and any body.
+pub async fn post_with(
+    address: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl AsRef<[u8]>,
+) -> Response {
+    let body = body.as_ref();
+    let length = body.len();
+    let mut text = format!(
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n"
+    );
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    text.push_str("\r\n");
+    request(address, [text.as_bytes(), body].concat()).await
+}
+
 /// Sends `text` and reads until the server closes or changes to another protocol.
 pub async fn request(address: &str, text: impl AsRef<[u8]>) -> Response {
     let asking = async {

@@ -1,92 +1,16 @@
-//! The HTTP API for services that can't speak Redis, and what the page asks.
+//! What the page asks about the instance that serves it.
 
-use std::error::Error;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::rejection::PathRejection;
-use axum::extract::{FromRequestParts, Path, State};
-use http::header::{AUTHORIZATION, CONNECTION};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName};
-use http_body_util::LengthLimitError;
+use axum::extract::State;
+use http::HeaderName;
+use http::header::CONNECTION;
 use redcast_protocol::Channel;
 use serde_json::{Value, json};
-use subtle::ConstantTimeEq;
-use tokio::time::timeout;
 
 use crate::config::{ApiConfig, Collector};
-use crate::error::Refusal;
 use crate::router::Edge;
-
-/// Proof that a request may publish. Taken from its head alone: nobody without the
-/// key makes us wait for a body, or keep one.
-pub(crate) struct Authorized;
-
-impl FromRequestParts<Arc<Edge>> for Authorized {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, edge: &Arc<Edge>) -> Result<Self, Refusal> {
-        authorize(&edge.config.api, &parts.headers)?;
-        Ok(Self)
-    }
-}
-
-/// `POST /api/publish/{channel}`: the body is the event, byte for byte.
-///
-/// Answers once the broker acknowledged it. The event takes the same road as any
-/// other (invariant 7).
-pub(crate) async fn publish(
-    _: Authorized,
-    State(edge): State<Arc<Edge>>,
-    channel: Result<Path<String>, PathRejection>,
-    body: Body,
-) -> Result<Json<Value>, Refusal> {
-    let Path(channel) = channel.map_err(|error| Refusal::BadRequest(error.body_text()))?;
-    let channel =
-        Channel::parse(&channel).map_err(|error| Refusal::BadRequest(error.to_string()))?;
-    let payload = read_body(&edge, body).await?;
-    let size = payload.len();
-    edge.node.publish(&channel, payload).await?;
-    Ok(Json(json!({ "channel": channel.as_str(), "bytes": size })))
-}
-
-/// Reads a body that must be whole within the time a head may take: the server's
-/// own deadline ends with the head.
-async fn read_body(edge: &Edge, body: Body) -> Result<Bytes, Refusal> {
-    let limit = edge.config.max_event_size;
-    match timeout(edge.config.handshake_timeout, to_bytes(body, limit)).await {
-        Ok(Ok(payload)) => Ok(payload),
-        Ok(Err(error)) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => {
-            Err(Refusal::TooLarge(format!("an event has at most {limit} bytes")))
-        }
-        Ok(Err(_)) => Err(Refusal::BadRequest("the body ended too early".to_owned())),
-        Err(_) => Err(Refusal::TooSlow),
-    }
-}
-
-fn authorize(api: &ApiConfig, headers: &HeaderMap) -> Result<(), Refusal> {
-    let key = match api {
-        ApiConfig::Open => return Ok(()),
-        ApiConfig::Closed => {
-            let text = "publishing over HTTP is off; set api.key_file or api.key to switch it on";
-            return Err(Refusal::Forbidden(text.to_owned()));
-        }
-        ApiConfig::Key(key) => key,
-    };
-    let shown = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-    let shown = shown.and_then(|value| value.split_at_checked(b"Bearer ".len()));
-    // The scheme's case is free (RFC 9110 section 11.1).
-    let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer "));
-    let shown = shown.map(|(_, key)| key);
-    match shown {
-        // In constant time: how long a wrong key takes must not tell how wrong it is.
-        Some(shown) if bool::from(shown.ct_eq(key.0.as_bytes())) => Ok(()),
-        Some(_) => Err(Refusal::Unauthenticated("this API key is not valid")),
-        None => Err(Refusal::Unauthenticated("send the API key as `Authorization: Bearer KEY`")),
-    }
-}
 
 /// `GET /api/info`: who answers, for the page.
 ///
@@ -132,33 +56,4 @@ fn dashboard(edge: &Edge) -> Value {
         "channel": endpoint.access.join.first().map(Channel::as_str),
         "snapshot": snapshot,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::ApiKey;
-
-    fn shown(value: &str) -> HeaderMap {
-        HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())])
-    }
-
-    #[test]
-    fn only_the_key_opens_the_api() {
-        let keyed = ApiConfig::Key(ApiKey("s3cret".to_owned()));
-        assert_eq!(authorize(&keyed, &shown("Bearer s3cret")), Ok(()));
-        assert_eq!(authorize(&keyed, &shown("bearer s3cret")), Ok(()));
-        for wrong in ["Bearer s3cre", "Bearer s3cret1", "Bearer ", "s3cret", "Basic s3cret"] {
-            assert!(
-                matches!(authorize(&keyed, &shown(wrong)), Err(Refusal::Unauthenticated(_))),
-                "{wrong}"
-            );
-        }
-        assert!(authorize(&keyed, &HeaderMap::new()).is_err());
-        assert!(matches!(
-            authorize(&ApiConfig::Closed, &shown("Bearer s3cret")),
-            Err(Refusal::Forbidden(_))
-        ));
-        assert_eq!(authorize(&ApiConfig::Open, &HeaderMap::new()), Ok(()));
-    }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use redcast_node::ChannelAccess;
 
+use crate::api_docs;
 use crate::forward_auth::ForwardAuthConfig;
 use crate::origin::AllowedOrigins;
 use crate::page::FILES;
@@ -18,6 +19,8 @@ pub struct EdgeConfig {
     pub endpoints: Vec<Endpoint>,
     /// Who may publish over HTTP.
     pub api: ApiConfig,
+    /// Whether the documents that describe the API are served. Default yes.
+    pub docs: bool,
     /// The largest event, bytes; also the largest body of a publish.
     pub max_event_size: usize,
     /// How long a client may take for a request's head, for the body of a publish, and
@@ -116,7 +119,9 @@ pub enum ConfigError {
     #[error("the endpoint path {0:?} must start with \"/\" and hold only A-Z a-z 0-9 _ . - / ~")]
     BadPath(String),
     /// A path under which our own API lives.
-    #[error("the path {0:?} is taken: /api/ is Redcast's own")]
+    #[error(
+        "the path {0:?} is taken: /api/, /docs/, /openapi.json and /asyncapi.json are Redcast's own"
+    )]
     ReservedPath(String),
     /// Two endpoints, or an endpoint and a path of ours.
     #[error("the path {0:?} is used twice; each endpoint needs a path of its own")]
@@ -133,7 +138,7 @@ impl EdgeConfig {
             if !path.starts_with('/') || !path.chars().all(fits) {
                 return Err(ConfigError::BadPath(path.clone()));
             }
-            if path.starts_with("/api/") {
+            if path.starts_with("/api/") || api_docs::is_reserved(path) {
                 return Err(ConfigError::ReservedPath(path.clone()));
             }
             if !seen.insert(path) {

@@ -7,8 +7,11 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, StatusCode};
 use redcast_node::{AccessError, NotAdmitted, PublishError};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::metrics::Rejected;
+use crate::ndjson::BatchError;
 
 const SEC_WEBSOCKET_VERSION: HeaderName = HeaderName::from_static("sec-websocket-version");
 
@@ -17,6 +20,14 @@ const SEC_WEBSOCKET_VERSION: HeaderName = HeaderName::from_static("sec-websocket
 pub(crate) const NO_ROOM_FOR_SOCKET: &str = "HTTP/1.1 503 Service Unavailable\r\n\
     content-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n\
     content-length: 51\r\n\r\n{\"error\":\"too many sockets are open here just now\"}";
+
+/// The body of every refusal.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorAnswer {
+    /// One sentence for a person; it may change.
+    #[schema(example = "send the API key as `Authorization: Bearer KEY`")]
+    error: String,
+}
 
 /// Why a request is refused, in the client's terms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +53,8 @@ pub(crate) enum Refusal {
     TooSlow,
     /// The body is over the limit.
     TooLarge(String),
+    /// The request is at odds with an earlier one.
+    Conflicting(String),
     /// Full, draining or without its broker: worth another try later.
     Unavailable(String, Rejected),
     /// The client itself asks for too much: worth another try later, by fewer.
@@ -59,6 +72,7 @@ impl Refusal {
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Conflicting(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unavailable(..) => StatusCode::SERVICE_UNAVAILABLE,
             Self::TooMany(..) => StatusCode::TOO_MANY_REQUESTS,
         }
@@ -76,7 +90,8 @@ impl Refusal {
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::TooSlow
-            | Self::TooLarge(_) => Rejected::BadRequest,
+            | Self::TooLarge(_)
+            | Self::Conflicting(_) => Rejected::BadRequest,
         }
     }
 }
@@ -88,6 +103,7 @@ impl fmt::Display for Refusal {
             Self::BadRequest(text)
             | Self::Forbidden(text)
             | Self::TooLarge(text)
+            | Self::Conflicting(text)
             | Self::Unavailable(text, _)
             | Self::TooMany(text, _) => f.write_str(text),
             Self::BadCredentials(_) => f.write_str("no valid credentials for this endpoint"),
@@ -101,7 +117,9 @@ impl fmt::Display for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let body = serde_json::json!({ "error": self.to_string() }).to_string();
+        let answer = ErrorAnswer { error: self.to_string() };
+        // A text always becomes JSON, so the empty body is never seen.
+        let body = serde_json::to_vec(&answer).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
@@ -136,7 +154,8 @@ impl IntoResponse for Refusal {
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::TooSlow
-            | Self::TooLarge(_) => {}
+            | Self::TooLarge(_)
+            | Self::Conflicting(_) => {}
         }
         response
     }
@@ -170,6 +189,19 @@ impl From<PublishError> for Refusal {
             PublishError::TooLarge { .. } => Self::TooLarge(error.to_string()),
             PublishError::Unavailable(_) => Self::Unavailable(error.to_string(), Rejected::Failed),
             PublishError::Refused(_) => Self::Forbidden(error.to_string()),
+            PublishError::KeyTaken => Self::Conflicting(error.to_string()),
+        }
+    }
+}
+
+impl From<BatchError> for Refusal {
+    fn from(error: BatchError) -> Self {
+        let text = error.to_string();
+        match error {
+            BatchError::Empty | BatchError::NotJson { .. } | BatchError::NotText { .. } => {
+                Self::BadRequest(text)
+            }
+            BatchError::EventTooLarge { .. } | BatchError::TooMany { .. } => Self::TooLarge(text),
         }
     }
 }

@@ -9,6 +9,8 @@
 
 mod admin;
 mod api;
+mod api_docs;
+mod channels;
 mod client_io;
 mod commands;
 mod config;
@@ -24,11 +26,13 @@ mod inflater;
 mod life;
 mod listener;
 mod metrics;
+mod ndjson;
 mod origin;
 mod outgoing;
 mod pace;
 mod page;
 mod probe;
+mod publish;
 mod query;
 mod router;
 mod seldom;

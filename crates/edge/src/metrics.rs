@@ -21,7 +21,23 @@ pub struct EdgeMetrics {
     pub unknown_fields: IntCounter,
     /// Connections whose task ended in a panic.
     pub panics: IntCounter,
+    /// Events that were published over HTTP.
+    pub events_published: IntCounter,
+    pub(crate) publishes: Publishes,
     pub(crate) forward_auth: ForwardAuthMetrics,
+}
+
+/// Requests to publish over HTTP, by what became of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Publishes {
+    /// The broker acknowledged the events.
+    pub(crate) published: IntCounter,
+    /// They had been published before, under the same idempotency key.
+    pub(crate) repeated: IntCounter,
+    /// The request was wrong, or not permitted.
+    pub(crate) refused: IntCounter,
+    /// The broker was away.
+    pub(crate) unavailable: IntCounter,
 }
 
 /// Why a handshake was refused: the closed set of the metric's label.
@@ -123,6 +139,12 @@ impl EdgeMetrics {
                 "redcast_connection_panics_total",
                 "Connections whose task ended in a panic.",
             )?,
+            events_published: counter(
+                registry,
+                "redcast_http_events_published_total",
+                "Events that were published over HTTP.",
+            )?,
+            publishes: Publishes::register(registry)?,
             forward_auth: ForwardAuthMetrics::register(registry)?,
         })
     }
@@ -145,6 +167,23 @@ impl EdgeMetrics {
 
     pub(crate) fn rejected(&self, reason: Rejected) -> IntCounter {
         self.rejected.with_label_values(&[reason.label()])
+    }
+}
+
+impl Publishes {
+    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let all = labelled(
+            registry,
+            "redcast_http_publishes_total",
+            "Requests to publish over HTTP, by what became of them.",
+            "outcome",
+        )?;
+        Ok(Self {
+            published: all.with_label_values(&["published"]),
+            repeated: all.with_label_values(&["repeated"]),
+            refused: all.with_label_values(&["refused"]),
+            unavailable: all.with_label_values(&["unavailable"]),
+        })
     }
 }
 

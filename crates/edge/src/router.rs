@@ -14,7 +14,7 @@ use crate::forward_auth::ForwardAuth;
 use crate::listener::SocketLimits;
 use crate::metrics::{EdgeMetrics, Rejected};
 use crate::pace::Rates;
-use crate::{api, page, state, upgrade};
+use crate::{api, api_docs, page, publish, state, upgrade};
 
 /// What every handler of the public listener can reach.
 pub struct Edge {
@@ -108,11 +108,14 @@ impl Edge {
 /// Everything the public listener serves.
 pub fn public_router(edge: &Arc<Edge>) -> Router {
     let mut router = page::routes(Router::new(), &edge.config.page)
-        .route("/api/publish/{channel}", post(api::publish))
+        .route("/api/publish/{channel}", post(publish::publish))
         .route("/api/state", get(state::all))
         .route("/api/state/{snapshot}", get(state::one));
     if edge.config.page.enabled {
         router = router.route("/api/info", get(api::info));
+    }
+    if edge.config.docs {
+        router = api_docs::routes(router, edge);
     }
     for (index, endpoint) in edge.config.endpoints.iter().enumerate() {
         let edge = edge.clone();

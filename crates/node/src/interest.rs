@@ -138,6 +138,11 @@ impl Interest {
         self.channels.lock().get(channel).cloned()
     }
 
+    /// Every channel, in no particular order.
+    pub(crate) fn entries(&self) -> Vec<Arc<Entry>> {
+        self.channels.lock().values().cloned().collect()
+    }
+
     fn hold(self: &Arc<Self>, channel: &Channel) -> Hold {
         let mut channels = self.channels.lock();
         let entry = channels.entry(channel.clone()).or_insert_with(|| self.entry(channel));
@@ -231,6 +236,12 @@ impl Entry {
 impl Members {
     pub(crate) fn encodings(&self) -> Encodings {
         self.encodings
+    }
+
+    /// Whether anybody holds the channel, if only to join it, and how many are in it.
+    pub(crate) fn count(&self) -> (bool, usize) {
+        let members: u64 = self.shards.iter().map(|members| u64::from(*members)).sum();
+        (self.holders > 0, usize::try_from(members).unwrap_or(usize::MAX))
     }
 
     pub(crate) fn in_shard(&self, shard: usize) -> bool {

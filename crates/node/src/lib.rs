@@ -17,6 +17,7 @@ mod fanout;
 mod interest;
 mod item;
 mod limits;
+mod listing;
 mod metrics;
 mod node;
 mod participant;
@@ -31,11 +32,12 @@ pub use fanout::Fanout;
 pub use interest::Reaper;
 pub use item::{ItemPointer, ItemPointerError};
 pub use limits::{ConnectionPermit, NotAdmitted};
+pub use listing::{ChannelState, ChannelStatus};
 pub use metrics::NodeMetrics;
 pub use node::{Node, NodeTasks};
 pub use participant::{JoinError, Participant};
 pub use rate::{Bucket, Rate};
-pub use redcast_broker::{Health, PublishError};
+pub use redcast_broker::{Health, OnceKey, PublishError, Published};
 pub use snapshot::{
     Merge, MergePointer, MergePointerError, MergeValue, Snapshot, SnapshotConfig, SnapshotName,
     SnapshotNameError, SnapshotState, SnapshotTasks, Snapshots,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prometheus::IntGauge;
-use redcast_broker::{Broker, Deliveries, Health, PublishError, SnapshotStore};
+use redcast_broker::{Broker, Deliveries, Health, OnceKey, PublishError, Published, SnapshotStore};
 use redcast_hub::{Encoding, Hub, HubClosed, Socket};
 use redcast_protocol::Channel;
 
@@ -103,6 +103,27 @@ impl Node {
     /// every other instance's.
     pub async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError> {
         self.broker.publish(channel, payload).await
+    }
+
+    /// Publishes all of `payloads` in their order or none, under a `key` at most once.
+    pub async fn publish_all(
+        &self,
+        channel: &Channel,
+        payloads: &[Bytes],
+        key: Option<&OnceKey>,
+    ) -> Result<Published, PublishError> {
+        match (payloads, key) {
+            // Nothing can be torn apart, so Redis needs no script.
+            ([payload], None) => {
+                self.broker.publish(channel, payload.clone()).await.map(|()| Published::Now)
+            }
+            _ => self.broker.publish_all(channel, payloads, key).await,
+        }
+    }
+
+    /// Whether the broker confirmed the subscription to a channel.
+    pub(crate) fn is_live(&self, channel: &Channel) -> bool {
+        self.broker.is_live(channel)
     }
 
     /// Under which name a producer publishes to a channel.

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use prometheus::Registry;
 use redcast_broker::{
-    Broker, BrokerMetrics, Deliveries, Health, MemoryBroker, MemoryConfig, PublishError,
-    QueueLimits, SnapshotStore, SubscribeError, Subscribed,
+    Broker, BrokerMetrics, Deliveries, Health, MemoryBroker, MemoryConfig, OnceKey, PublishError,
+    Published, QueueLimits, SnapshotStore, SubscribeError, Subscribed,
 };
 use redcast_hub::{Hub, HubConfig, HubMetrics, Socket};
 use redcast_protocol::Channel;
@@ -99,6 +99,19 @@ impl Broker for ScriptedBroker {
 
     async fn publish(&self, _: &Channel, _: Bytes) -> Result<(), PublishError> {
         Err(PublishError::Unavailable("this one only subscribes".to_owned()))
+    }
+
+    async fn publish_all(
+        &self,
+        _: &Channel,
+        _: &[Bytes],
+        _: Option<&OnceKey>,
+    ) -> Result<Published, PublishError> {
+        Err(PublishError::Unavailable("this one only subscribes".to_owned()))
+    }
+
+    fn is_live(&self, channel: &Channel) -> bool {
+        !self.away.load(Ordering::Relaxed) && self.wanted.lock().contains(channel)
     }
 
     fn health(&self) -> Health {

@@ -117,6 +117,9 @@ impl ErrorCode {
 }
 
 impl GapReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::RedisDisconnected, Self::Overflow, Self::TooLarge];
+
     /// The value of the `reason` label in the metrics, the same as on the wire.
     pub const fn label(self) -> &'static str {
         match self {
@@ -137,6 +140,20 @@ pub enum ResetReason {
     Forked,
     /// The channel keeps no history, or not that place.
     Unknown,
+}
+
+impl ResetReason {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Trimmed, Self::Forked, Self::Unknown];
+
+    /// The reason as it stands on the wire.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Trimmed => "trimmed",
+            Self::Forked => "forked",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -231,8 +248,10 @@ mod tests {
         check(&error, &json!({"type":"error","code":"unknown_channel","message":"m","id":"k"}));
         let error = Reply::Error { code: ErrorCode::NotSupported, message: "m", id: None };
         check(&error, &json!({"type":"error","code":"not_supported","message":"m"}));
-        let reset = Reply::Reset { channel: "c", reason: ResetReason::Unknown };
-        check(&reset, &json!({"type":"reset","channel":"c","reason":"unknown"}));
+        for reason in ResetReason::ALL {
+            let reset = Reply::Reset { channel: "c", reason };
+            check(&reset, &json!({"type":"reset","channel":"c","reason":reason.label()}));
+        }
     }
 
     #[test]
@@ -246,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_gap_names_its_times_and_its_count_where_known() {
-        for reason in [GapReason::RedisDisconnected, GapReason::Overflow, GapReason::TooLarge] {
+        for reason in GapReason::ALL {
             let gap = Reply::Gap { channel: "c", from: 1, to: 2, reason, dropped: None };
             let label = reason.label();
             check(&gap, &json!({"type":"gap","channel":"c","from":1,"to":2,"reason":label}));

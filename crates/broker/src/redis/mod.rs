@@ -9,6 +9,7 @@ mod connect;
 mod heartbeat;
 mod link;
 mod names;
+mod once;
 mod pool;
 mod publisher;
 mod server;
@@ -43,8 +44,8 @@ use self::subscriber::Subscriber;
 use self::wishes::{Answer, Wishes};
 use crate::intake::Intake;
 use crate::{
-    Broker, BrokerMetrics, Deliveries, Health, PublishError, SnapshotError, SnapshotStore, Stored,
-    SubscribeError, Subscribed, clock, deliveries,
+    Broker, BrokerMetrics, Deliveries, Health, OnceKey, PublishError, Published, SnapshotError,
+    SnapshotStore, Stored, SubscribeError, Subscribed, clock, deliveries,
 };
 
 /// Events over Redis pub/sub, for any number of instances.
@@ -123,6 +124,19 @@ impl Broker for RedisBroker {
 
     async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError> {
         self.publisher.publish(channel, payload).await
+    }
+
+    async fn publish_all(
+        &self,
+        channel: &Channel,
+        payloads: &[Bytes],
+        key: Option<&OnceKey>,
+    ) -> Result<Published, PublishError> {
+        self.publisher.publish_whole(channel, payloads, key).await
+    }
+
+    fn is_live(&self, channel: &Channel) -> bool {
+        self.wishes.live_channel(channel.as_str()).is_some()
     }
 
     fn health(&self) -> Health {

@@ -2,6 +2,8 @@
 
 use redcast_protocol::Channel;
 
+use crate::OnceKey;
+
 /// The names of one deployment: everything begins with its prefix.
 #[derive(Debug, Clone)]
 pub(super) struct Names {
@@ -28,6 +30,11 @@ impl Names {
     /// The Redis key under which instances tell each other their counts of `name`.
     pub(super) fn shares(&self, name: &str) -> String {
         format!("{}redcast:shares:{}", self.prefix, escape(name))
+    }
+
+    /// The key that remembers what was published under `key`.
+    pub(super) fn published(&self, key: &OnceKey) -> String {
+        format!("{}redcast:published:{}", self.prefix, key.as_str())
     }
 
     /// The channel's name in the name of a Redis channel, not yet checked; `None`

@@ -10,6 +10,10 @@ use super::config::{BrokerConfigError, RedisConfig};
 use super::server::{Server, is_not_let_in, words};
 use crate::{PublishError, SnapshotError};
 
+/// The codes of a Redis that can't write, or not at this moment (redis.io, error replies):
+/// out of memory, unable to persist, without the replicas it wants, held up by a script.
+const NOT_NOW: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "BUSY"];
+
 /// Connections for single commands; clones share them.
 #[derive(Clone)]
 pub(super) struct Pool {
@@ -124,7 +128,8 @@ fn is_refusal(error: &RedisError) -> bool {
             | Server::Moved
             | Server::Ask,
         ) => false,
-        ErrorKind::Server(_) | ErrorKind::Extension => true,
+        ErrorKind::Server(_) => true,
+        ErrorKind::Extension => !error.code().is_some_and(|code| NOT_NOW.contains(&code)),
         _ => false,
     }
 }

@@ -7,8 +7,9 @@ use redis::RedisError;
 use super::batch::BatchError;
 use super::config::RedisConfig;
 use super::names::Names;
+use super::once;
 use super::pool::{Pool, Trouble};
-use crate::PublishError;
+use crate::{OnceKey, PublishError, Published};
 
 /// What a publish that was not answered in time has come to.
 const TOO_LATE: &str = "it did not answer in time; what was sent may have arrived all the same";
@@ -47,6 +48,24 @@ impl Publisher {
             self.check_size(payload).map_err(|error| BatchError { index, published: 0, error })?;
         }
         self.pool.in_time(TOO_LATE, self.send_all(channel, payloads)).await
+    }
+
+    /// Publishes all of `payloads` or none, under a `key` at most once, or says within the
+    /// deadline why not.
+    pub(super) async fn publish_whole(
+        &self,
+        channel: &Channel,
+        payloads: &[Bytes],
+        key: Option<&OnceKey>,
+    ) -> Result<Published, PublishError> {
+        payloads.iter().try_for_each(|payload| self.check_size(payload))?;
+        let command = once::command(&self.names, channel, payloads, key);
+        let sending = async {
+            let mut connection = self.pool.get().await?;
+            let answer = command.query_async::<i64>(&mut connection).await;
+            once::read(answer.map_err(|error| self.failed(&error))?)
+        };
+        self.pool.in_time(TOO_LATE, sending).await
     }
 
     fn check_size(&self, payload: &Bytes) -> Result<(), PublishError> {

@@ -187,7 +187,7 @@ async fn what_is_published_over_http_goes_through_redis() {
     assert_eq!(fits.len(), 1024);
     let response = publish("analytics", &fits).await;
     assert_eq!(response.status, 200);
-    assert_eq!(body(&response), json!({"channel": "analytics", "bytes": 1024}));
+    assert_eq!(body(&response), json!({"channel": "analytics", "bytes": 1024, "events": 1}));
     for client in &mut clients {
         assert_eq!(client.text().await, fits);
     }

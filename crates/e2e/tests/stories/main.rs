@@ -9,6 +9,7 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
+mod api_docs;
 mod cli;
 mod cli_subscribe;
 mod coalesce;
@@ -37,6 +38,7 @@ mod order;
 mod page;
 mod panics;
 mod protocol_doc;
+mod publish_api;
 mod raw_and_envelope;
 mod redis_outage;
 mod security_doc;

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use redcast_e2e::{Gateway, GatewayOptions, RedisServer, post};
+use redcast_e2e::{Gateway, GatewayOptions, RedisServer, post, post_with};
 use redis::Value;
 
 /// How many threats the page has to speak of.
@@ -151,6 +151,12 @@ async fn the_redis_user_of_the_page_is_enough_and_nothing_is_refused() {
             assert_eq!(client.json().await["channel"], channel);
         }
     }
+    let key = [("Authorization", "Bearer key"), ("Idempotency-Key", "k")];
+    for _ in 0..2 {
+        let once = post_with(gateway.public(), "/api/publish/orders", &key, "once").await;
+        assert_eq!(once.status, 200, "{once:?}");
+    }
+    assert_eq!(client.json().await["data"], "once");
     drop(client);
     gateway.until_metric("redcast_redis_channels", 0.0).await;
     assert_eq!(errors(&redis).await, Vec::<String>::new(), "Redis refused something");

@@ -93,6 +93,7 @@ pub(crate) struct Auth {
 pub(crate) struct Api {
     pub(crate) key: Option<Parsed<ApiKeyText>>,
     pub(crate) key_file: Option<PathBuf>,
+    docs: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

@@ -125,6 +125,7 @@ impl Settings {
         EdgeConfig {
             endpoints: Vec::new(),
             api: ApiConfig::Closed,
+            docs: self.api.docs,
             max_event_size: bytes(self.limits.max_event_size),
             handshake_timeout: *self.http.handshake_timeout,
             trusted_proxies: self.http.trusted_proxies.iter().map(|network| network.0).collect(),

@@ -1,0 +1,214 @@
+//! The OpenAPI document of the HTTP API, made of the annotations beside the handlers and
+//! of the types that they answer.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Contact, License, OpenApi as Document, PathItem, Server};
+use utoipa::{OpenApi, ToSchema};
+
+use crate::error::ErrorAnswer;
+use crate::{admin, channels, publish};
+
+/// Everything that is described.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Redcast",
+        description = "Publish events over HTTP, read the last state, and look after an instance. \
+            Clients that want events as they happen connect by WebSocket; `/asyncapi.json` \
+            describes that.",
+    ),
+    servers((url = "/", description = "The public listener")),
+    paths(
+        publish::publish, state_all, state_one, info, channels::list, admin::livez,
+        admin::readyz, admin::version, admin::metrics
+    ),
+    tags(
+        (name = "publish", description = "For services that can't speak Redis"),
+        (name = "state", description = "Snapshots, for clients that poll"),
+        (name = "info", description = "What the page asks"),
+        (name = "operations", description = "On the admin listener (`admin.listen`), never on \
+            the public port"),
+    ),
+)]
+struct Api;
+
+/// The document, for a gateway of this version.
+pub(super) fn document(version: &str) -> String {
+    let mut document = Api::openapi();
+    document.info.version = version.to_owned();
+    document.info.license = Some(license());
+    document.info.contact = Some(Contact::builder().name(Some("Redcast")).build());
+    add_key(&mut document);
+    move_operations(&mut document);
+    // Only what is no JSON at all could fail here, and a test reads it.
+    document.to_pretty_json().unwrap_or_default()
+}
+
+fn license() -> License {
+    let text = "https://www.apache.org/licenses/LICENSE-2.0";
+    License::builder().name("Apache-2.0").url(Some(text)).build()
+}
+
+fn add_key(document: &mut Document) {
+    let description = "The key of `api.key_file` or `api.key`. Where neither is set the path is \
+        closed; with the memory broker and `--demo` it is open.";
+    let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description));
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("api_key", SecurityScheme::Http(key.build()));
+}
+
+/// What operators ask is answered on another port.
+fn move_operations(document: &mut Document) {
+    let operator = |item: &&mut PathItem| {
+        let tags = item.get.as_ref().and_then(|operation| operation.tags.as_ref());
+        tags.is_some_and(|tags| tags.iter().any(|tag| tag == "operations"))
+    };
+    for item in document.paths.paths.values_mut().filter(operator) {
+        let mut server = Server::new("http://127.0.0.1:9464");
+        server.description = Some("The admin listener".to_owned());
+        item.servers = Some(vec![server]);
+    }
+}
+
+/// Who answers.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it only describes what others answer")]
+struct InfoAnswer {
+    /// The version of the gateway.
+    #[schema(example = "0.1.0")]
+    version: String,
+    /// A name that differs between instances.
+    #[schema(example = "1f0c9a3e")]
+    instance: String,
+    /// Where events come from: `redis` or `memory`.
+    #[schema(example = "redis")]
+    broker: String,
+    /// Whether they can come at this moment.
+    broker_connected: bool,
+    /// Whether publishing over HTTP needs no key.
+    publish_open: bool,
+    /// Where the first endpoint's first channel is published to, as Redis spells it.
+    #[schema(example = "analytics")]
+    channel: Option<String>,
+    /// The paths that take WebSocket connections.
+    #[schema(example = json!(["/ws/analytics"]))]
+    endpoints: Vec<String>,
+    /// What the dashboard shows.
+    #[schema(required = false)]
+    dashboard: DashboardInfo,
+    /// Where the page's own visits are counted: a URL without a path, or `/` for this
+    /// gateway.
+    #[schema(required = false, example = "/")]
+    collector: Option<String>,
+}
+
+/// What the dashboard shows.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it only describes what others answer")]
+struct DashboardInfo {
+    /// The endpoint it connects to.
+    endpoint: Option<String>,
+    /// The channel whose events it shows.
+    channel: Option<String>,
+    /// The snapshot of that endpoint.
+    snapshot: Option<SnapshotInfo>,
+}
+
+/// How a snapshot reaches clients.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it only describes what others answer")]
+struct SnapshotInfo {
+    /// Its name.
+    name: String,
+    /// The `type` of its frame on connect.
+    on_connect: String,
+    /// The `type` of its frame at each tick.
+    on_tick: String,
+    /// How far apart the ticks are, milliseconds.
+    every_ms: u64,
+}
+
+/// Every snapshot that an endpoint uses.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it only describes what others answer")]
+struct StateAnswer {
+    /// By name.
+    snapshots: BTreeMap<String, SnapshotState>,
+}
+
+/// A snapshot as it was read last.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it only describes what others answer")]
+struct SnapshotState {
+    /// The document.
+    #[schema(example = json!({"current_visitors": 12}))]
+    data: Value,
+    /// Whether it could not be read anew when it should have been.
+    stale: bool,
+    /// When it was read, Unix milliseconds; `null` if it never could be.
+    read_at: Option<u64>,
+}
+
+/// Read all snapshots
+///
+/// For clients that poll. Only snapshots that an endpoint uses are offered, and none where
+/// an authentication service decides who may connect (`auth.forward_url`).
+#[utoipa::path(
+    get,
+    path = "/api/state",
+    operation_id = "state",
+    tag = "state",
+    responses(
+        (status = 200, description = "The last document of each", body = StateAnswer),
+        (status = 403, description = "Connections need authentication, which this path can't ask \
+            for", body = ErrorAnswer),
+    ),
+)]
+#[allow(dead_code, reason = "it only describes the path")]
+fn state_all() {}
+
+/// Read a snapshot
+///
+/// The document as clients of the endpoint get it in `data`.
+#[utoipa::path(
+    get,
+    path = "/api/state/{snapshot}",
+    operation_id = "stateOf",
+    tag = "state",
+    params(
+        ("snapshot" = String, Path, description = "Its `name` in the configuration",
+            example = "analytics"),
+        ("If-None-Match" = Option<String>, Header,
+            description = "The `ETag` of the last answer: 304 while nothing has changed"),
+    ),
+    responses(
+        (status = 200, description = "The last document", body = Value, headers(
+            ("ETag" = String, description = "Changes with the document"),
+            ("Redcast-Stale" = String, description = "`true` where the document could not be \
+                read anew when it should have been"),
+        ), example = json!({"current_visitors": 12})),
+        (status = 304, description = "It is still the one of `If-None-Match`"),
+        (status = 403, description = "Connections need authentication, which this path can't ask \
+            for", body = ErrorAnswer),
+        (status = 404, description = "No endpoint uses a snapshot of this name",
+            body = ErrorAnswer),
+    ),
+)]
+#[allow(dead_code, reason = "it only describes the path")]
+fn state_one() {}
+
+/// Ask who answers
+///
+/// What the page shows about the instance that serves it.
+#[utoipa::path(
+    get,
+    path = "/api/info",
+    operation_id = "info",
+    tag = "info",
+    responses((status = 200, description = "This instance", body = InfoAnswer)),
+)]
+#[allow(dead_code, reason = "it only describes the path")]
+fn info() {}
