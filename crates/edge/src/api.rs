@@ -11,12 +11,13 @@ use http::header::{AUTHORIZATION, CONNECTION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 use http_body_util::LengthLimitError;
+use redcast_node::SnapshotConfig;
 use redcast_protocol::Channel;
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq;
 use tokio::time::timeout;
 
-use crate::config::{ApiConfig, Collector, EdgeConfig};
+use crate::config::{ApiConfig, Collector};
 use crate::error::Refusal;
 use crate::router::Edge;
 
@@ -105,19 +106,32 @@ pub(crate) async fn info(
         "publish_open": matches!(edge.config.api, ApiConfig::Open),
         "channel": edge.first_channel(),
         "endpoints": endpoints,
-        "dashboard": dashboard(&edge.config),
+        "dashboard": dashboard(&edge),
         "collector": edge.config.page.collector.as_ref().map(Collector::base),
     });
     ([(CONNECTION, "close")], Json(info))
 }
 
 /// What the page shows: the first endpoint with a snapshot, else the first of all.
-fn dashboard(config: &EdgeConfig) -> Value {
-    let Some(endpoint) = config.endpoints.first() else { return Value::Null };
+fn dashboard(edge: &Edge) -> Value {
+    let endpoints = &edge.config.endpoints;
+    let with_snapshot = endpoints.iter().find(|endpoint| endpoint.snapshot.is_some());
+    let Some(endpoint) = with_snapshot.or(endpoints.first()) else { return Value::Null };
+    let snapshot = endpoint.snapshot.as_deref().and_then(|name| edge.node.snapshots().find(name));
     json!({
         "endpoint": endpoint.path,
         "channel": endpoint.access.join.first().map(Channel::as_str),
-        "snapshot": Value::Null,
+        "snapshot": snapshot.map(|snapshot| beat(snapshot.config())),
+    })
+}
+
+/// By which words the page knows the statistics, and how often they come.
+fn beat(config: &SnapshotConfig) -> Value {
+    json!({
+        "name": config.name.as_str(),
+        "on_connect": config.on_connect,
+        "on_tick": config.on_tick,
+        "every_ms": u64::try_from(config.every.as_millis()).unwrap_or(u64::MAX),
     })
 }
 

@@ -120,6 +120,11 @@ impl Snapshot {
         self.config.name.as_str()
     }
 
+    /// What the operator set about it.
+    pub fn config(&self) -> &SnapshotConfig {
+        &self.config
+    }
+
     /// What to send to a client that has just come: the document of the last tick, or
     /// the first there is. Waits a second at most.
     pub async fn greeting(&self) -> Bytes {
