@@ -1,4 +1,4 @@
-//! Demo traffic: publishes each page view when it is due, until it is stopped.
+//! Demo traffic: records each page view when it is due, until it is stopped.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,18 +7,17 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::sink::Sink;
+pub use crate::site::HOST;
+use crate::store::Store;
 use crate::traffic::Traffic;
 
-/// Views that are later than this are not made up for, or a sink that stood still
+/// Views that are later than this are not made up for, or a store that stood still
 /// would be greeted by a flood.
 const MAX_LATE: Duration = Duration::from_secs(1);
 
-/// What the demo publishes, and where.
+/// How much traffic, and whose.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DemoConfig {
-    /// The channel, without a prefix. Default: `analytics`.
-    pub channel: String,
     /// Page views a second, on average, from 0.01 to 1,000. Default: 5.
     pub views_per_second: f64,
     /// The same seed gives the same visitors. Default: none, another crowd each time.
@@ -27,22 +26,22 @@ pub struct DemoConfig {
 
 impl Default for DemoConfig {
     fn default() -> Self {
-        Self { channel: "analytics".to_owned(), views_per_second: 5.0, seed: None }
+        Self { views_per_second: 5.0, seed: None }
     }
 }
 
-/// Publishes demo traffic until `stop` is cancelled. A view that the sink refuses
-/// is lost; the traffic goes on.
-pub async fn run(sink: Arc<dyn Sink>, config: DemoConfig, stop: CancellationToken) {
+/// Records demo traffic until `stop` is cancelled. A view that the store refuses is
+/// lost; the traffic goes on.
+pub async fn run(store: Arc<dyn Store>, config: DemoConfig, stop: CancellationToken) {
     // Returns None when it was stopped; the loop itself never ends.
-    let _ = stop.run_until_cancelled(publish_forever(&*sink, &config)).await;
+    let _ = stop.run_until_cancelled(record_forever(&*store, &config)).await;
 }
 
-async fn publish_forever(sink: &dyn Sink, config: &DemoConfig) {
+async fn record_forever(store: &dyn Store, config: &DemoConfig) {
     let seed = config.seed.unwrap_or_else(|| fastrand::u64(..));
     let mut traffic = Traffic::new(seed, config.views_per_second.clamp(0.01, 1_000.0));
     let mut start = Instant::now();
-    let mut sink_works = true;
+    let mut store_works = true;
     loop {
         let (due, mut view) = traffic.next_view();
         let late = start.elapsed().saturating_sub(due);
@@ -51,19 +50,15 @@ async fn publish_forever(sink: &dyn Sink, config: &DemoConfig) {
         }
         tokio::time::sleep_until(start + due).await;
         view.at = SystemTime::now();
-        let published = match view.encode() {
-            Ok(payload) => {
-                sink.publish(&config.channel, payload).await.map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
+        // Alone, because nobody should wait for the next visitor to be seen.
+        let recorded = store.record(std::slice::from_ref(&view)).await;
         // One line per change: the reason stays the same for as long as it lasts.
-        match (&published, sink_works) {
+        match (&recorded, store_works) {
             (Err(error), true) => warn!(%error, "demo traffic is not being published"),
             (Ok(()), false) => info!("demo traffic is being published again"),
             _ => {}
         }
-        sink_works = published.is_ok();
+        store_works = recorded.is_ok();
     }
 }
 

@@ -7,30 +7,32 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::*;
-use crate::SinkError;
+use crate::{PageView, StoreError};
 
-/// Remembers what was published and when; refuses, or keeps the first event waiting,
-/// on demand.
+/// Remembers what was recorded and when; refuses, or keeps the first view waiting, on
+/// demand.
 #[derive(Default)]
 struct List {
-    events: Mutex<Vec<(Instant, String, Value)>>,
+    events: Mutex<Vec<(Instant, Value)>>,
     refuse: bool,
     first_takes: Duration,
 }
 
 #[async_trait]
-impl Sink for List {
-    async fn publish(&self, channel: &str, payload: Vec<u8>) -> Result<(), SinkError> {
-        let event = serde_json::from_slice(&payload).expect("every payload is JSON");
+impl Store for List {
+    async fn record(&self, views: &[PageView]) -> Result<(), StoreError> {
+        let [view] = views else { panic!("{} views at once", views.len()) };
+        let payload = view.encode().expect("every view is an event");
+        let event = serde_json::from_slice(&payload).expect("every event is JSON");
         let before = {
             let mut events = self.events.lock().unwrap();
-            events.push((Instant::now(), channel.to_owned(), event));
+            events.push((Instant::now(), event));
             events.len() - 1
         };
         if before == 0 {
             tokio::time::sleep(self.first_takes).await;
         }
-        if self.refuse { Err(SinkError("full".to_owned())) } else { Ok(()) }
+        if self.refuse { Err(StoreError::Refused("full".to_owned())) } else { Ok(()) }
     }
 }
 
@@ -38,20 +40,19 @@ fn seeded(seed: u64) -> DemoConfig {
     DemoConfig { seed: Some(seed), ..DemoConfig::default() }
 }
 
-/// What a sink got within `length`; the run must end by itself once it is stopped.
-async fn run_for(length: Duration, sink: List, config: DemoConfig) -> Vec<(Duration, Value)> {
-    let sink = Arc::new(sink);
+/// What a store got within `length`; the run must end by itself once it is stopped.
+async fn run_for(length: Duration, store: List, config: DemoConfig) -> Vec<(Duration, Value)> {
+    let store = Arc::new(store);
     let stop = CancellationToken::new();
     let start = Instant::now();
     let stopper = async {
         tokio::time::sleep(length).await;
         stop.cancel();
     };
-    tokio::join!(run(sink.clone(), config.clone(), stop.clone()), stopper);
+    tokio::join!(run(store.clone(), config, stop.clone()), stopper);
     assert_eq!(start.elapsed(), length, "it stops at the moment it is told to");
-    let events = std::mem::take(&mut *sink.events.lock().unwrap());
-    assert!(events.iter().all(|(_, channel, _)| *channel == config.channel));
-    events.into_iter().map(|(at, _, event)| (at - start, event)).collect()
+    let events = std::mem::take(&mut *store.events.lock().unwrap());
+    events.into_iter().map(|(at, event)| (at - start, event)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -91,26 +92,26 @@ async fn the_same_seed_publishes_the_same_views() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stops_while_the_sink_hangs() {
-    let sink = List { first_takes: Duration::from_secs(3_600), ..List::default() };
-    let events = run_for(Duration::from_secs(20), sink, seeded(2)).await;
+async fn stops_while_the_store_hangs() {
+    let store = List { first_takes: Duration::from_secs(3_600), ..List::default() };
+    let events = run_for(Duration::from_secs(20), store, seeded(2)).await;
     assert_eq!(events.len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_event_is_lost_and_the_traffic_goes_on() {
-    let sink = List { refuse: true, ..List::default() };
-    let refused = run_for(Duration::from_secs(30), sink, seeded(3)).await;
+    let store = List { refuse: true, ..List::default() };
+    let refused = run_for(Duration::from_secs(30), store, seeded(3)).await;
     let taken = run_for(Duration::from_secs(30), List::default(), seeded(3)).await;
     assert!(taken.len() > 60);
     assert_eq!(refused.len(), taken.len());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sink_that_stood_still_is_not_flooded() {
+async fn a_store_that_stood_still_is_not_flooded() {
     let minute = Duration::from_secs(60);
-    let sink = List { first_takes: minute, ..List::default() };
-    let events = run_for(minute * 2, sink, seeded(4)).await;
+    let store = List { first_takes: minute, ..List::default() };
+    let events = run_for(minute * 2, store, seeded(4)).await;
     let soon_after = minute..minute + Duration::from_secs(5);
     let soon_after = events.iter().filter(|(at, _)| soon_after.contains(at)).count();
     // Some 300 views fell into that minute; 25 are due in five seconds.
@@ -119,9 +120,9 @@ async fn a_sink_that_stood_still_is_not_flooded() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_is_stopped_before_it_begins_publishes_nothing() {
-    let sink = Arc::new(List::default());
+    let store = Arc::new(List::default());
     let stop = CancellationToken::new();
     stop.cancel();
-    timeout(Duration::from_secs(1), run(sink.clone(), seeded(5), stop)).await.unwrap();
-    assert!(sink.events.lock().unwrap().is_empty());
+    timeout(Duration::from_secs(1), run(store.clone(), seeded(5), stop)).await.unwrap();
+    assert!(store.events.lock().unwrap().is_empty());
 }

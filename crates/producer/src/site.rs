@@ -1,7 +1,9 @@
 //! The small site that the demo's visitors read: its pages, which of them link to
 //! which, and where visitors come from.
 
-/// The site's own address, as it stands in a referrer.
+/// The site's own host, which is no referrer.
+pub const HOST: &str = "acme.example";
+/// Its address, as it stands in a referrer.
 pub(crate) const ORIGIN: &str = "https://acme.example";
 
 /// A page and the pages it links to.
@@ -69,6 +71,11 @@ pub(crate) fn links(path: &str) -> &'static [&'static str] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_origin_is_that_of_the_host() {
+        assert_eq!(ORIGIN, format!("https://{HOST}"));
+    }
 
     #[test]
     fn every_link_and_entrance_leads_to_a_page_with_links() {

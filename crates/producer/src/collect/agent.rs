@@ -25,7 +25,7 @@ const ROBOTS_SAY: [&str; 12] = [
 const MAX_AGENT: usize = 512;
 
 /// The part of a user agent that is looked at.
-pub(super) fn shorten(agent: &str) -> &str {
+pub(crate) fn shorten(agent: &str) -> &str {
     let mut end = agent.len().min(MAX_AGENT);
     while !agent.is_char_boundary(end) {
         end -= 1;
@@ -34,15 +34,15 @@ pub(super) fn shorten(agent: &str) -> &str {
 }
 
 /// A user agent, ready to be judged.
-pub(super) struct Agent(String);
+pub(crate) struct Agent(String);
 
 impl Agent {
-    pub(super) fn new(agent: &str) -> Self {
+    pub(crate) fn new(agent: &str) -> Self {
         Self(agent.to_ascii_lowercase())
     }
 
     /// Whether nobody looks at the page: a crawler, a monitor, a script.
-    pub(super) fn is_robot(&self) -> bool {
+    pub(crate) fn is_robot(&self) -> bool {
         let Self(name) = self;
         if !BROWSERS_BEGIN.iter().any(|begin| name.starts_with(begin)) {
             return true;
@@ -55,7 +55,7 @@ impl Agent {
     }
 
     /// `desktop`, `mobile` or `tablet`.
-    pub(super) fn device(&self) -> &'static str {
+    pub(crate) fn device(&self) -> &'static str {
         let Self(name) = self;
         let says = |word: &str| name.contains(word);
         // On Android a telephone says "Mobile" and a tablet does not.

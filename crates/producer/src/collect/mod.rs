@@ -7,7 +7,7 @@
 //! It is answered 204 once the store has acknowledged it.
 
 mod admin;
-mod agent;
+pub(crate) mod agent;
 mod beacon;
 mod body;
 mod config;

@@ -74,10 +74,6 @@ end
 
 -- Takes the minutes out of a window that have left it since minute `rolled`.
 local function roll(window, first_key, rolled)
-  if math.abs(minute - rolled) > LEFT_MINUTES then
-    redis.call('DEL', window)
-    return
-  end
   for i = 0, LEFT_MINUTES - 1 do
     -- What was outside of the window then was taken out then.
     if minute - 58 + i > rolled - 30 then
@@ -91,9 +87,10 @@ local function roll(window, first_key, rolled)
   redis.call('ZREMRANGEBYSCORE', window, '-inf', 0)
 end
 
--- Windows without the minute up to which they are right can't be made right again.
+-- A window can't be made right again without the minute for which it was, and need not
+-- be where all that it tells of is gone.
 local rolled = tonumber(redis.call('HGET', state, 'minute'))
-if not rolled then
+if not rolled or math.abs(minute - rolled) > LEFT_MINUTES then
   redis.call('DEL', pages, referrers)
   redis.call('HSET', state, 'minute', minute)
   redis.call('EXPIRE', state, WINDOW_TTL)
@@ -116,11 +113,8 @@ if count > 0 then
   redis.call('HINCRBY', views, 's' .. second, count)
   redis.call('HINCRBY', views, 'm' .. minute, count)
   redis.call('EXPIRE', views, WINDOW_TTL)
-  -- A clock that is half an hour behind would count for a minute that is never taken out.
-  if minute > rolled - 30 then
-    local next_list = add(pages, minute_pages, 4 + 2 * count)
-    add(referrers, minute_referrers, next_list)
-  end
+  local next_list = add(pages, minute_pages, 4 + 2 * count)
+  add(referrers, minute_referrers, next_list)
 end
 
 redis.call('HSET', stats,
@@ -195,7 +189,7 @@ local function present()
 end
 
 -- Another collector may be a minute ahead; what it took out must not be taken out again.
-if minute > rolled or rolled - minute > LEFT_MINUTES then
+if minute > rolled then
   roll(pages, FIRST_LEFT, rolled)
   roll(referrers, FIRST_LEFT + LEFT_MINUTES, rolled)
   rolled = minute

@@ -18,6 +18,9 @@ pub(super) const CONFIG_VARIABLE: &str = "REDCAST_CONFIG";
 /// What a build takes the commit from (build.rs); an image may keep it.
 const COMMIT_VARIABLE: &str = "REDCAST_COMMIT";
 
+/// What the variables of another program begin with, which may share a file of them.
+const PRODUCER_PREFIX: &str = "REDCAST_PRODUCER_";
+
 /// Environment variables by name.
 pub(super) type Variables = BTreeMap<String, OsString>;
 
@@ -29,8 +32,11 @@ pub(super) fn ours(
     let named =
         variables.into_iter().filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
     let no_settings = [CONFIG_VARIABLE, COMMIT_VARIABLE];
-    let ours =
-        named.filter(|(name, _)| name.starts_with(PREFIX) && !no_settings.contains(&name.as_str()));
+    let ours = named.filter(|(name, _)| {
+        name.starts_with(PREFIX)
+            && !name.starts_with(PRODUCER_PREFIX)
+            && !no_settings.contains(&name.as_str())
+    });
     let (links, ours): (Vec<_>, Vec<_>) =
         ours.partition(|(name, value)| is_service_link(name, &value.to_string_lossy()));
     (ours.into_iter().collect(), links.into_iter().map(|(name, _)| name).collect())
@@ -151,6 +157,7 @@ mod tests {
         let others = [
             ("REDCAST_CONFIG", "x"),
             ("REDCAST_COMMIT", "f00"),
+            ("REDCAST_PRODUCER_REDIS_URL", "redis://127.0.0.1:6379"),
             ("PATH", "y"),
             ("REDIS_PORT", "tcp://10.0.0.2:1"),
         ];
