@@ -32,10 +32,12 @@ function Chart({ title }) {
   const holder = useRef(null);
   const chart = useRef(null);
   useEffect(() => {
-    const plot = new uPlot(options(holder.current), [SECONDS, pace.peek().seconds], holder.current);
+    // A last call of the observer may come when the chart is gone from the page.
+    const place = holder.current;
+    const plot = new uPlot(options(place), [SECONDS, pace.peek().seconds], place);
     chart.current = plot;
-    const resized = new ResizeObserver(() => plot.setSize(size(holder.current)));
-    resized.observe(holder.current);
+    const resized = new ResizeObserver(() => plot.setSize(size(place)));
+    resized.observe(place);
     return () => {
       resized.disconnect();
       plot.destroy();
