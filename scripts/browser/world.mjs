@@ -107,8 +107,7 @@ export class World {
 
 function collecting(world, binaries, folder, port, site) {
   return new Program({
-    command: [binaries.producer, "collect", "--listen", `127.0.0.1:${port}`, "--site", site,
-      "--site", new URL(world.url).host],
+    command: [binaries.producer, "collect", "--listen", `127.0.0.1:${port}`, "--admin-listen", "off", "--site", site],
     env: { REDCAST_PRODUCER_REDIS_URL: `redis://127.0.0.1:${world.redisPort}` },
     log: `${folder}/collector.log`,
     ready: async () => (await fetch(`http://127.0.0.1:${port}/r.js`)).ok,

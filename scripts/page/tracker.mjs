@@ -13,7 +13,7 @@ const PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like 
 export async function tracker(stage) {
   const site = await Site.open();
   try {
-    const world = await stage.world({ site: site.host });
+    const world = await stage.world({ site: "127.0.0.1" });
     site.script = `${world.collectorUrl}/r.js`;
     const dashboard = await stage.screen({ userAgent: PERSON });
     await dashboard.live(world.url);
