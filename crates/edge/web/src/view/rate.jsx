@@ -32,12 +32,11 @@ function Chart({ title }) {
   const holder = useRef(null);
   const chart = useRef(null);
   useEffect(() => {
-    // A last call of the observer may come when the chart is gone from the page.
-    const place = holder.current;
-    const plot = new uPlot(options(place), [SECONDS, pace.peek().seconds], place);
+    const box = holder.current;
+    const plot = new uPlot(options(box), [SECONDS, pace.peek().seconds], box);
     chart.current = plot;
-    const resized = new ResizeObserver(() => plot.setSize(size(place)));
-    resized.observe(place);
+    const resized = new ResizeObserver(() => plot.setSize(size(box)));
+    resized.observe(box);
     return () => {
       resized.disconnect();
       plot.destroy();
