@@ -427,7 +427,9 @@ async fn with_redis_each_204_is_one_view_counted_and_published_also_over_an_outa
     server.kill();
     for _ in 0..5 {
         let answer = door.page(PAGE).await;
-        assert_eq!(reason(&answer, 503), "page views can't be counted just now");
+        // The first may still have been on its way when Redis ended.
+        let words = reason(&answer, 503);
+        assert!(words.contains("can't be counted") || words.contains("is not known"), "{words}");
         assert_eq!(answer.header("retry-after"), Some("5"));
     }
     server.restart();
