@@ -139,7 +139,7 @@ export async function television(stage) {
 export async function motion(stage) {
   const { world, screen } = await opened(stage, { reducedMotion: "reduce" });
   let moving = 0;
-  for (let n = 0; n < 5; n += 1) {
+  for (let n = 0; n < 3; n += 1) {
     await world.publish(view(`/calm/${n}`));
     await screen.shows(`/calm/${n}`);
     moving += await screen.page.evaluate(() =>
