@@ -56,8 +56,8 @@ export class Program {
 }
 
 // Waits until a function neither throws nor returns false.
-export async function until(what, asked) {
-  const deadline = Date.now() + READY_WITHIN_MS;
+export async function until(what, asked, within = READY_WITHIN_MS) {
+  const deadline = Date.now() + within;
   let last;
   while (Date.now() < deadline) {
     try {

@@ -37,8 +37,9 @@ window = "1s"
 
 export class World {
   // site: whose views the producer may count, or null for no producer. every: how often
-  // the gateway reads the statistics.
-  static async open(binaries, folder, { site = null, every = "1s" } = {}) {
+  // the gateway reads the statistics. durable: whether a Redis that was killed has its keys
+  // again when it is started.
+  static async open(binaries, folder, { site = null, every = "1s", durable = false } = {}) {
     const world = new World();
     mkdirSync(folder, { recursive: true });
     const [redisPort, httpPort, adminPort, collectorPort] = await freePorts(4);
@@ -46,7 +47,8 @@ export class World {
     world.collectorUrl = `http://127.0.0.1:${collectorPort}`;
     world.redisPort = redisPort;
     world.redis = new Program({
-      command: ["redis-server", "--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", "", "--dir", folder],
+      command: ["redis-server", "--port", `${redisPort}`, "--bind", "127.0.0.1", "--save", "", "--dir", folder,
+        ...(durable ? ["--appendonly", "yes", "--appendfsync", "always"] : [])],
       log: `${folder}/redis.log`,
       ready: async () => (await Redis.open(redisPort)).close(),
     });
@@ -107,8 +109,7 @@ export class World {
 
 function collecting(world, binaries, folder, port, site) {
   return new Program({
-    command: [binaries.producer, "collect", "--listen", `127.0.0.1:${port}`, "--site", site,
-      "--site", new URL(world.url).host],
+    command: [binaries.producer, "collect", "--listen", `127.0.0.1:${port}`, "--admin-listen", "off", "--site", site],
     env: { REDCAST_PRODUCER_REDIS_URL: `redis://127.0.0.1:${world.redisPort}` },
     log: `${folder}/collector.log`,
     ready: async () => (await fetch(`http://127.0.0.1:${port}/r.js`)).ok,

@@ -111,7 +111,7 @@ export async function filter(stage) {
   const still = await shownPaths(screen, "/pears/7,/pears/5,/pears/3,/pears/1");
   check(still, "filter: what comes is filtered as well", (await screen.ticker()).join(", "));
   await screen.page.locator("#filter").fill("nothing is called so");
-  await until("nothing matches", async () => (await screen.rows()) === 0).catch(() => {});
+  await until("nothing matches", async () => (await screen.rows()) === 0, 5_000).catch(() => {});
   check((await screen.rows()) === 0, "filter: nothing matches, nothing is shown");
   await screen.judgedTwice("filtered");
   await screen.page.locator("#filter").fill("");
@@ -120,7 +120,7 @@ export async function filter(stage) {
 }
 
 function shownPaths(screen, wanted) {
-  return until("the filter has worked", async () => (await screen.ticker()).join() === wanted)
+  return until("the filter has worked", async () => (await screen.ticker()).join() === wanted, 5_000)
     .then(() => true, () => false);
 }
 
@@ -139,7 +139,7 @@ export async function television(stage) {
 export async function motion(stage) {
   const { world, screen } = await opened(stage, { reducedMotion: "reduce" });
   let moving = 0;
-  for (let n = 0; n < 5; n += 1) {
+  for (let n = 0; n < 3; n += 1) {
     await world.publish(view(`/calm/${n}`));
     await screen.shows(`/calm/${n}`);
     moving += await screen.page.evaluate(() =>

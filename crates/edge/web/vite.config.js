@@ -4,6 +4,10 @@
 
 import { defineConfig } from "vite";
 
+// What the licences of the libraries ask for, in each copy of them.
+const NOTICE = "/*! With preact and its signals (c) 2015-present Jason Miller, (c) 2022-present Preact Team, " +
+  "and uPlot (c) 2022 Leon Sorokin, each under the MIT licence: https://opensource.org/license/mit */";
+
 export default defineConfig({
   base: "./",
   publicDir: "static",
@@ -20,6 +24,7 @@ export default defineConfig({
       output: {
         entryFileNames: "app.js",
         codeSplitting: false,
+        postBanner: NOTICE,
         assetFileNames: "app[extname]",
       },
     },

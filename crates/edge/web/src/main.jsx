@@ -43,11 +43,12 @@ const connection = new Connection({
     intake.connected();
     if (lostAt !== null) intake.notice({ type: "away", from: lostAt, to: Date.now() });
     lostAt = null;
+    // Not before: this visit is an event that this page is to show.
+    measure(state.info.value?.collector);
   },
   info(info) {
     state.info.value = info;
     state.instance.value = String(info.instance ?? "");
-    measure(info.collector);
   },
   frame: (text) => intake.frame(text),
   latency: (ms) => (state.latency.value = ms),

@@ -68,13 +68,14 @@ test("a snapshot replaces, events increment, and the next snapshot is right agai
 
 test("a document of whatever shape breaks nothing", () => {
   for (const document of [null, [], "x", 7, {}, { current_visitors: "12", total_events: -1 },
-    { last_30_minutes: [1, "x", null, 1e400], top_pages: [null, 7, { path: 7 }, { path: "/", views: "1" }] },
+    { last_30_minutes: [1, "x", null, 1e400, 1e308], top_pages: [null, 7, { path: 7 }, { path: "/", views: "1" }] },
     { top_pages: {}, last_30_minutes: 3, total_events: NaN }]) {
     const figures = new Figures(START);
     figures.replace(document, START);
     take(figures, view("/a"));
     const { people, total, minutes } = figures.read(START);
     assert.equal(minutes.length, 30);
+    assert.ok(minutes.every((views) => views <= 2));
     assert.deepEqual([people, total], [1, 1]);
     assert.deepEqual(figures.tops().pages, [["/a", 1]]);
   }

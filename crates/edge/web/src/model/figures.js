@@ -97,8 +97,11 @@ export class Figures {
   }
 }
 
+// More than any site has; what is more is no figure but a mistake.
+const MOST = 1e15;
+
 function figure(value) {
-  return typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : null;
+  return typeof value === "number" && value >= 0 && value <= MOST ? value : null;
 }
 
 function entries(list, name) {

@@ -9,9 +9,9 @@ export function Facts() {
     <section class="facts" aria-label="Totals">
       <h2 class="unseen">Totals</h2>
       <dl>
-        <Fact id="unique-today" name={uniqueByServer ? "Unique visitors today" : "Visitors since this page was opened"} value={unique} />
-        {today !== null && <Fact id="events-today" name="Page views today" value={today} />}
-        <Fact id="total-events" name={uniqueByServer ? "Page views in total" : "Events since this page was opened"} value={total} />
+        <Fact id="unique-today" name={uniqueByServer ? "Visitors today" : "Visitors since this page opened"} value={unique} />
+        {today !== null && <Fact id="events-today" name="Views today" value={today} />}
+        <Fact id="total-events" name={uniqueByServer ? "Views in total" : "Events since this page opened"} value={total} />
         {extras.map(([name, value]) => <Fact key={name} name={name} value={value} />)}
       </dl>
     </section>

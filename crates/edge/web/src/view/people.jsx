@@ -10,13 +10,14 @@ const INSET = 3;
 
 export function People() {
   const { people = 0, peopleByServer = true } = figures.value ?? {};
+  const text = count(people);
   return (
     <section class="people" aria-labelledby="people-title">
       <h2 id="people-title">
         <span class="pulse" data-on={condition.value === "live" && people > 0} aria-hidden="true" />
         {peopleByServer ? "People here now" : "Visitors seen in 5 minutes"}
       </h2>
-      <p id="people" class="hero">{count(people)}</p>
+      <p id="people" class="hero" style={{ "--letters": text.length }}>{text}</p>
       <Spark />
       <p class="scale"><span>{source(peopleByServer)}</span></p>
     </section>

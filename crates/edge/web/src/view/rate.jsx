@@ -32,10 +32,11 @@ function Chart({ title }) {
   const holder = useRef(null);
   const chart = useRef(null);
   useEffect(() => {
-    const plot = new uPlot(options(holder.current), [SECONDS, pace.peek().seconds], holder.current);
+    const box = holder.current;
+    const plot = new uPlot(options(box), [SECONDS, pace.peek().seconds], box);
     chart.current = plot;
-    const resized = new ResizeObserver(() => plot.setSize(size(holder.current)));
-    resized.observe(holder.current);
+    const resized = new ResizeObserver(() => plot.setSize(size(box)));
+    resized.observe(box);
     return () => {
       resized.disconnect();
       plot.destroy();
