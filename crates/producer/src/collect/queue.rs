@@ -60,7 +60,7 @@ impl Queue {
     pub(super) fn start(store: Arc<dyn Store>, length: usize, metrics: CollectMetrics) -> Self {
         let (sender, receiver) = mpsc::channel(length.max(1));
         let works = Arc::new(AtomicBool::new(false));
-        let writer = Writer { store, metrics, works: Arc::clone(&works), salt: None };
+        let writer = Writer { store, metrics, works: Arc::clone(&works), told: None, salt: None };
         let mut tasks = JoinSet::new();
         tasks.spawn(writer.run(receiver));
         Self { sender, works, _writer: tasks }
@@ -91,6 +91,8 @@ struct Writer {
     store: Arc<dyn Store>,
     metrics: CollectMetrics,
     works: Arc<AtomicBool>,
+    /// What the log says: whether the store works.
+    told: Option<bool>,
     salt: Option<(Day, Salt)>,
 }
 
@@ -146,13 +148,16 @@ impl Writer {
     }
 
     /// One line for each change: the reason stays the same for as long as it lasts.
-    fn tell(&self, outcome: &Result<(), StoreError>) {
-        let worked = self.works.swap(outcome.is_ok(), Ordering::Relaxed);
-        self.metrics.store_up.set(i64::from(outcome.is_ok()));
-        match (outcome, worked) {
-            (Err(error), true) => warn!(%error, "page views are not being counted"),
-            (Ok(()), false) => info!("page views are being counted"),
-            _ => {}
+    fn tell(&mut self, outcome: &Result<(), StoreError>) {
+        let works = outcome.is_ok();
+        self.works.store(works, Ordering::Relaxed);
+        self.metrics.store_up.set(i64::from(works));
+        if self.told.replace(works) == Some(works) {
+            return;
+        }
+        match outcome {
+            Ok(()) => info!("page views are being counted"),
+            Err(error) => warn!(%error, "page views are not being counted"),
         }
     }
 }

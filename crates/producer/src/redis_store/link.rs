@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
     RedisError, ServerErrorKind,
 };
-use tokio::sync::Mutex;
 
 use super::call::RECORD;
 use crate::store::StoreError;
@@ -20,8 +20,9 @@ pub(super) struct Link {
     /// `host:port` or the path of a socket, for messages.
     place: String,
     timeout: Duration,
-    // Tokio's own lock: whoever comes while it is being opened waits for that attempt
-    // instead of making one more.
+    /// Held while a connection is being opened: whoever comes meanwhile waits for that
+    /// attempt instead of making one more.
+    opening: tokio::sync::Mutex<()>,
     current: Mutex<Current>,
 }
 
@@ -56,14 +57,18 @@ impl Link {
         let settings = info.redis_settings().clone().set_skip_set_lib_name();
         let tcp = TcpSettings::default().set_nodelay(true);
         let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-        Ok(Self { info, place, timeout, current: Mutex::default() })
+        let (opening, current) = (tokio::sync::Mutex::default(), Mutex::default());
+        Ok(Self { info, place, timeout, opening, current })
     }
 
     /// The connection, opened if there is none.
     pub(super) async fn get(&self) -> Result<Lent, RedisError> {
-        let mut current = self.current.lock().await;
-        if let Some(lent) = &current.lent {
-            return Ok(lent.clone());
+        if let Some(lent) = self.opened() {
+            return Ok(lent);
+        }
+        let _opening = self.opening.lock().await;
+        if let Some(lent) = self.opened() {
+            return Ok(lent);
         }
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timeout))
@@ -72,15 +77,20 @@ impl Link {
         let mut connection = client.get_multiplexed_async_connection_with_config(&settings).await?;
         let load = redis::cmd("SCRIPT").arg("LOAD").arg(RECORD).to_owned();
         let script: String = load.query_async(&mut connection).await?;
+        let mut current = self.current.lock();
         current.number += 1;
         let lent = Lent { number: current.number, connection, script: script.into() };
         current.lent = Some(lent.clone());
         Ok(lent)
     }
 
+    fn opened(&self) -> Option<Lent> {
+        self.current.lock().lent.clone()
+    }
+
     /// The next caller opens a new connection; this one failed or fell silent.
-    pub(super) async fn give_up(&self, lent: u64) {
-        let mut current = self.current.lock().await;
+    pub(super) fn give_up(&self, lent: u64) {
+        let mut current = self.current.lock();
         if current.number == lent {
             current.lent = None;
         }

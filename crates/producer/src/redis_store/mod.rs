@@ -162,7 +162,7 @@ impl RedisStore {
             Ok(Ok(())) => Attempt::Done,
             Ok(Err(error)) if is_answer(&error) => Attempt::No(error),
             Ok(Err(_)) | Err(_) => {
-                self.link.give_up(number).await;
+                self.link.give_up(number);
                 Attempt::Lost
             }
         }
@@ -184,7 +184,7 @@ impl RedisStore {
             }),
             Err(error) => {
                 if !is_answer(&error) {
-                    self.link.give_up(lent.number()).await;
+                    self.link.give_up(lent.number());
                 }
                 Err(error)
             }

@@ -188,7 +188,7 @@ local function present()
   return redis.call('PFCOUNT', unpack(buckets))
 end
 
--- Another collector may be a minute ahead; what it took out must not be taken out again.
+-- Another collector may be a minute ahead; then there is nothing left to take out.
 if minute > rolled then
   roll(pages, FIRST_LEFT, rolled)
   roll(referrers, FIRST_LEFT + LEFT_MINUTES, rolled)

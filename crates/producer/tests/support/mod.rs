@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 pub mod cut;
+pub mod door;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -104,7 +105,7 @@ impl Outlet for List {
 /// A store of either kind and what it has written.
 pub enum Rig {
     Redis { store: Box<RedisStore>, server: RedisServer, listener: Box<redis::aio::PubSub> },
-    Memory { store: MemoryStore, list: Arc<List>, read: usize },
+    Memory { store: Box<MemoryStore>, list: Arc<List>, read: usize },
 }
 
 impl Rig {
@@ -121,7 +122,7 @@ impl Rig {
             own_hosts: vec!["acme.example".to_owned()],
             ..MemoryStoreConfig::default()
         };
-        Self::Memory { store: MemoryStore::new(config, list.clone()), list, read: 0 }
+        Self::Memory { store: Box::new(MemoryStore::new(config, list.clone())), list, read: 0 }
     }
 
     pub async fn record(&self, views: &[PageView], now: SystemTime) {
