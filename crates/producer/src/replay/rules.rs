@@ -153,10 +153,10 @@ pub(super) fn page_view(line: &LogLine<'_>, all: bool) -> Result<Opened, Skip> {
             return Err(Skip::Bot);
         }
     }
-    let referrer = line.browser.as_ref().map(|browser| without_query(&browser.referrer));
+    let referrer = line.browser.as_ref().and_then(|browser| origin(&browser.referrer));
     Ok(Opened {
         path: shortened(path).to_owned(),
-        referrer: referrer.filter(|text| !text.is_empty()).map(|text| shortened(text).to_owned()),
+        referrer,
         device: agent.map_or("desktop", |agent| agent.device()),
     })
 }
@@ -174,6 +174,16 @@ fn path(target: &str) -> Option<&str> {
 /// Queries may hold what is nobody's business, such as tokens and search words.
 fn without_query(text: &str) -> &str {
     text.find(['?', '#']).map_or(text, |at| &text[..at])
+}
+
+/// As much of a referrer as a collector keeps too: which site it was, and no more.
+fn origin(referrer: &str) -> Option<String> {
+    let (scheme, rest) = referrer.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    // Some put a name and a password in front of the host.
+    let host = authority.rsplit('@').next().filter(|host| !host.is_empty())?;
+    let origin = format!("{scheme}://{host}/");
+    (origin.len() <= MAX_TEXT).then_some(origin)
 }
 
 fn is_asset(path: &str) -> bool {

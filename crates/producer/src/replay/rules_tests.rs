@@ -86,13 +86,27 @@ fn a_line_of_the_common_format_is_a_view_of_nobody_knows_whom() {
 }
 
 #[test]
-fn a_referrer_loses_its_query_and_what_is_long_is_cut() {
-    let get = "GET / HTTP/1.1";
-    let view = judge(&line(get, 200, "https://search.example/?q=secret", AGENT), false).unwrap();
-    assert_eq!(view.referrer.as_deref(), Some("https://search.example/"));
-    assert_eq!(judge(&line(get, 200, "-", AGENT), false).unwrap().referrer, None);
-    let long = format!("/{}", "é".repeat(400));
-    let path = path_of(&long).unwrap();
+fn of_a_referrer_its_origin_is_kept() {
+    for (referrer, origin) in [
+        ("https://search.example/?q=secret", Some("https://search.example/")),
+        ("https://search.example", Some("https://search.example/")),
+        ("http://news.example:8080/private/page#top", Some("http://news.example:8080/")),
+        ("https://user:secret@news.example/", Some("https://news.example/")),
+        ("android-app://org.example.reader/x", Some("android-app://org.example.reader/")),
+        ("-", None),
+        ("", None),
+        ("https:///nowhere", None),
+        ("nonsense", None),
+        (&format!("https://{}/", "a".repeat(600)), None),
+    ] {
+        let view = judge(&line("GET / HTTP/1.1", 200, referrer, AGENT), false).unwrap();
+        assert_eq!(view.referrer.as_deref(), origin, "{referrer}");
+    }
+}
+
+#[test]
+fn a_long_path_is_cut_at_a_whole_character() {
+    let path = path_of(&format!("/{}", "é".repeat(400))).unwrap();
     assert_eq!(path, format!("/{}", "é".repeat(255)));
 }
 
