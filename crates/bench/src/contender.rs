@@ -269,7 +269,8 @@ fn collector(program: &Path, redis: &str) -> Launch {
     let listen = loopback(free_port());
     let redis_url = format!("redis://{redis}");
     let arguments = ["collect", "--listen", &listen, "--redis-url", &redis_url, "--site", SITE];
-    let arguments = arguments.into_iter().chain(["--rate", VISITOR_RATE]);
+    let more = ["--rate", VISITOR_RATE, "--admin-listen", "off"];
+    let arguments = arguments.into_iter().chain(more);
     let arguments = arguments.map(OsString::from).collect();
     let url = format!("ws://{listen}/collect");
     Launch {
