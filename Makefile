@@ -50,7 +50,7 @@ test: ## Install what the tests need, then run every check and every test
 		$(STAGE) tests cargo test --workspace --locked --no-fail-fast
 
 .PHONY: web
-web: ## Build the dashboard from crates/edge/web into crates/edge/assets
+web: ## Build the dashboard from crates/edge/web into crates/edge/assets/page
 	@scripts/web
 
 .PHONY: autobahn

@@ -31,8 +31,8 @@ macro_rules! file {
         File {
             path: $path,
             content_type: $content_type,
-            plain: include_bytes!(concat!("../assets/", $name)),
-            gzip: include_bytes!(concat!("../assets/", $name, ".gz")),
+            plain: include_bytes!(concat!("../assets/page/", $name)),
+            gzip: include_bytes!(concat!("../assets/page/", $name, ".gz")),
         }
     };
 }
