@@ -17,13 +17,12 @@ mod redis_store;
 mod refresh;
 mod replay;
 mod salts;
-mod sink;
 mod site;
 mod store;
 mod traffic;
 
 pub use demo::DemoConfig;
-pub use memory_store::{MemoryStore, MemoryStoreConfig, Outlet};
+pub use memory_store::{MemoryStore, MemoryStoreConfig, Outlet, OutletError};
 pub use page_view::PageView;
 pub use redis_store::{RedisStore, RedisStoreConfig};
 pub use refresh::keep_fresh;
@@ -32,5 +31,4 @@ pub use replay::{
     SpeedError, Summary, Told,
 };
 pub use salts::{Day, Salt};
-pub use sink::{Sink, SinkError};
 pub use store::{Store, StoreError};

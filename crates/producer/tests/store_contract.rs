@@ -37,7 +37,7 @@ fn row(counts: &[(usize, u64)]) -> Value {
 async fn before_the_first_view_there_are_zeros(rig: Rig) {
     let now = at(NOON);
     let expected = json!({
-        "current_visitors": 0, "unique_today": 0, "total_events": 0, "events_today": 0,
+        "current_visitors": 0, "visitors_last_5_minutes": 0, "unique_today": 0, "total_events": 0, "events_today": 0,
         "views_last_minute": 0, "last_30_minutes": row(&[]), "top_pages": [],
         "top_referrers": [], "timestamp": 1_765_195_230_u64,
     });
@@ -56,7 +56,7 @@ async fn a_view_is_counted_published_and_documented(mut rig: Rig) {
         assert_eq!(rig.next_event().await, expected);
     }
     let expected = json!({
-        "current_visitors": 2, "unique_today": 2, "total_events": 3, "events_today": 3,
+        "current_visitors": 2, "visitors_last_5_minutes": 2, "unique_today": 2, "total_events": 3, "events_today": 3,
         "views_last_minute": 3, "last_30_minutes": row(&[(0, 3)]),
         "top_pages": [
             { "path": "/", "views": 2 },

@@ -12,7 +12,7 @@ use redcast_broker::{MemoryBroker, Stored};
 use redcast_node::Node;
 use redcast_producer::collect::{CollectConfig, Collector};
 use redcast_producer::{
-    DemoConfig, MemoryStore, MemoryStoreConfig, Outlet, RedisStore, RedisStoreConfig, SinkError,
+    DemoConfig, MemoryStore, MemoryStoreConfig, Outlet, OutletError, RedisStore, RedisStoreConfig,
     Store, demo,
 };
 use redcast_protocol::Channel;
@@ -45,10 +45,10 @@ struct Inside {
 
 #[async_trait]
 impl Outlet for Inside {
-    async fn publish(&self, channel: &str, payload: Vec<u8>) -> Result<(), SinkError> {
-        let channel = Channel::parse(channel).map_err(|error| SinkError(error.to_string()))?;
+    async fn publish(&self, channel: &str, payload: Vec<u8>) -> Result<(), OutletError> {
+        let channel = Channel::parse(channel).map_err(|error| OutletError(error.to_string()))?;
         let published = self.node.publish(&channel, Bytes::from(payload)).await;
-        published.map_err(|error| SinkError(error.to_string()))
+        published.map_err(|error| OutletError(error.to_string()))
     }
 
     async fn store(&self, key: &str, fields: Vec<(String, String)>) {

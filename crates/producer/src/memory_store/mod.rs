@@ -12,7 +12,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-pub use self::outlet::Outlet;
+pub use self::outlet::{Outlet, OutletError};
 
 use self::tally::Tally;
 use crate::batch::Batch;

@@ -117,6 +117,8 @@ impl Tally {
         let today = self.today(now);
         let fields = [
             ("current_visitors", current.to_string()),
+            // Twice: a gateway may say under the first name how many connections it has.
+            ("visitors_last_5_minutes", current.to_string()),
             ("unique_today", today.visitors.len().to_string()),
             ("total_events", total.to_string()),
             ("events_today", today.views.to_string()),

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use redcast_e2e::RedisServer;
 use redcast_producer::{
-    MemoryStore, MemoryStoreConfig, Outlet, PageView, RedisStore, RedisStoreConfig, SinkError,
+    MemoryStore, MemoryStoreConfig, Outlet, OutletError, PageView, RedisStore, RedisStoreConfig,
     StoreError,
 };
 use redis::AsyncCommands;
@@ -88,9 +88,9 @@ pub struct List {
 
 #[async_trait]
 impl Outlet for List {
-    async fn publish(&self, channel: &str, payload: Vec<u8>) -> Result<(), SinkError> {
+    async fn publish(&self, channel: &str, payload: Vec<u8>) -> Result<(), OutletError> {
         if let Some(room) = &mut *self.room.lock().unwrap() {
-            *room = room.checked_sub(1).ok_or_else(|| SinkError("full".to_owned()))?;
+            *room = room.checked_sub(1).ok_or_else(|| OutletError("full".to_owned()))?;
         }
         let event = serde_json::from_slice(&payload).unwrap();
         self.events.lock().unwrap().push((channel.to_owned(), event));
