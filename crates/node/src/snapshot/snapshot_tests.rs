@@ -347,3 +347,18 @@ async fn a_poller_gets_the_document_and_a_tag_that_changes_with_it() {
     assert_ne!(other.tag, one.tag);
     assert_eq!(store.take_shared().iter().sum::<u64>(), 0, "a poller is no connection");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_shard_without_watchers_gets_no_beats() {
+    let (node, _store) = start(&[]).await;
+    let audience = &snapshot(&node).audience;
+    let watched = || [0, 1].map(|shard| audience.in_shard(shard));
+    assert_eq!(watched(), [false, false]);
+    let (first, _sink) = connect(&node, Form::Raw).await;
+    let first_shard = first.connection().shard();
+    assert_eq!(watched(), [first_shard == 0, first_shard == 1]);
+    let (_second, _sink) = connect(&node, Form::Raw).await;
+    assert_eq!(watched(), [true, true]);
+    drop(first);
+    assert_eq!(watched(), [first_shard == 1, first_shard == 0]);
+}
