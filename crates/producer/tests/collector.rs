@@ -10,133 +10,18 @@
 mod support;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use redcast_e2e::{Metrics, RedisServer, Response, request, within};
-use redcast_producer::collect::{CollectConfig, Collector};
-use redcast_producer::{PageView, RedisStore, Store, StoreError};
-use serde_json::Value;
-use support::{LIMIT, listen, next_event, redis_config, statistics};
+use redcast_e2e::{request, within};
+use redcast_producer::StoreError;
+use redcast_producer::collect::CollectConfig;
+use support::LIMIT;
+use support::door::{Door, FIREFOX, Hands, PAGE, config, head, reason};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
-const PAGE: &str =
-    r#"{"url":"https://acme.example/pricing?q=1","referrer":"https://search.example/x"}"#;
-
-/// A store in a test's hands.
-struct Hands {
-    views: std::sync::Mutex<Vec<PageView>>,
-    calls: AtomicUsize,
-    /// Each call takes one.
-    permits: Semaphore,
-    refuses: std::sync::Mutex<Option<StoreError>>,
-}
-
-impl Hands {
-    fn with_permits(permits: usize) -> Arc<Self> {
-        Arc::new(Self {
-            views: std::sync::Mutex::default(),
-            calls: AtomicUsize::new(0),
-            permits: Semaphore::new(permits),
-            refuses: std::sync::Mutex::default(),
-        })
-    }
-
-    fn open() -> Arc<Self> {
-        Self::with_permits(Semaphore::MAX_PERMITS / 2)
-    }
-
-    fn views(&self) -> Vec<PageView> {
-        self.views.lock().unwrap().clone()
-    }
-}
-
-#[async_trait]
-impl Store for Hands {
-    async fn record(&self, views: &[PageView]) -> Result<(), StoreError> {
-        self.calls.fetch_add(1, Ordering::SeqCst);
-        self.permits.acquire().await.unwrap().forget();
-        if let Some(error) = self.refuses.lock().unwrap().clone() {
-            return Err(error);
-        }
-        self.views.lock().unwrap().extend_from_slice(views);
-        Ok(())
-    }
-}
-
-/// A collector that listens on a free port.
-struct Door {
-    address: String,
-    admin: String,
-    _servers: JoinSet<()>,
-}
-
-impl Door {
-    async fn open(store: Arc<dyn Store>, config: CollectConfig) -> Self {
-        let collector = Collector::start(store, config).unwrap();
-        let mut servers = JoinSet::new();
-        let mut addresses = Vec::new();
-        for router in [collector.routes(), collector.admin_routes()] {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            addresses.push(listener.local_addr().unwrap().to_string());
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            servers.spawn(async move { axum::serve(listener, service).await.unwrap() });
-        }
-        let [address, admin] = addresses.try_into().unwrap();
-        Self { address, admin, _servers: servers }
-    }
-
-    async fn send(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Response {
-        request(&self.address, head(method, path, headers, body.len()) + body).await
-    }
-
-    async fn collect(&self, headers: &[&str], body: &str) -> Response {
-        self.send("POST", "/collect", headers, body).await
-    }
-
-    /// A view by an ordinary browser.
-    async fn page(&self, body: &str) -> Response {
-        self.collect(&[&format!("User-Agent: {FIREFOX}")], body).await
-    }
-
-    async fn metrics(&self) -> Metrics {
-        Metrics::parse(&redcast_e2e::get(&self.admin, "/metrics").await.body)
-    }
-
-    async fn outcome(&self, outcome: &str) -> f64 {
-        let name = format!("redcast_producer_views_total{{outcome=\"{outcome}\"}}");
-        self.metrics().await.value(&name)
-    }
-}
-
-fn head(method: &str, path: &str, headers: &[&str], length: usize) -> String {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: r.acme.example\r\n");
-    for header in headers.iter().chain(&["Connection: close"]) {
-        head.push_str(header);
-        head.push_str("\r\n");
-    }
-    head + &format!("Content-Length: {length}\r\n\r\n")
-}
-
-fn config() -> CollectConfig {
-    CollectConfig { sites: vec!["acme.example".to_owned()], ..CollectConfig::default() }
-}
-
-/// The sentence of a refusal, which every refusal has.
-#[track_caller]
-fn reason(response: &Response, status: u16) -> String {
-    assert_eq!(response.status, status, "{} {}", response.head, response.body);
-    assert_eq!(response.header("content-type"), Some("application/json"));
-    let body: Value = serde_json::from_str(&response.body).unwrap();
-    body["error"].as_str().unwrap().to_owned()
-}
 
 #[tokio::test]
 async fn a_view_is_recorded_as_what_may_be_known_of_it() {
@@ -410,62 +295,6 @@ async fn a_full_queue_and_a_store_that_fails_are_503() {
     assert_eq!(door.page(PAGE).await.status, 204);
     assert_eq!(redcast_e2e::get(&door.admin, "/readyz").await.status, 200);
     assert_eq!(redcast_e2e::get(&door.admin, "/healthz").await.status, 200);
-}
-
-#[tokio::test]
-async fn with_redis_each_204_is_one_view_counted_and_published_also_over_an_outage() {
-    let mut server = RedisServer::start_with(&["--appendonly", "yes", "--appendfsync", "always"]);
-    let config = redis_config(&server);
-    let own = redcast_producer::RedisStoreConfig { timeout: Duration::from_secs(1), ..config };
-    let store = Arc::new(RedisStore::connect(own).unwrap());
-    let limits = CollectConfig { rate: 0, ..self::config() };
-    let door = Door::open(store, limits).await;
-    let mut listener = listen(&server, "analytics").await;
-    assert_eq!(door.page(PAGE).await.status, 204);
-    let event = next_event(&mut listener).await;
-    assert_eq!((&event["type"], &event["data"]["path"]), (&"page_view".into(), &"/pricing".into()));
-    server.kill();
-    for _ in 0..5 {
-        let answer = door.page(PAGE).await;
-        // The first may still have been on its way when Redis ended.
-        let words = reason(&answer, 503);
-        assert!(words.contains("can't be counted") || words.contains("is not known"), "{words}");
-        assert_eq!(answer.header("retry-after"), Some("5"));
-    }
-    server.restart();
-    let back = async || door.page(PAGE).await.status == 204;
-    within(LIMIT, "views are taken again", back).await;
-    let total: u64 = statistics(&server).await["total_events"].parse().unwrap();
-    assert_eq!(total, 2, "one before and one after; the refused are not counted");
-    assert_eq!(door.outcome("recorded").await, 2.0);
-}
-
-#[tokio::test]
-async fn figures_go_down_by_themselves_when_nobody_comes() {
-    let server = RedisServer::start();
-    let store = Arc::new(RedisStore::connect(redis_config(&server)).unwrap());
-    let door = Door::open(store, config()).await;
-    assert_eq!(door.page(PAGE).await.status, 204);
-    let timestamp = async || statistics(&server).await["timestamp"].parse::<u64>().unwrap();
-    let first = timestamp().await;
-    within(LIMIT, "the figures follow the clock", async || timestamp().await >= first + 2).await;
-    let document = statistics(&server).await;
-    assert_eq!(document["current_visitors"], "1");
-    assert_eq!(document["top_pages"], r#"[{"path":"/pricing","views":1}]"#);
-}
-
-#[tokio::test]
-async fn two_collectors_know_the_same_visitor() {
-    let server = RedisServer::start();
-    let mut listener = listen(&server, "analytics").await;
-    let mut seen = Vec::new();
-    for _ in 0..2 {
-        let store = Arc::new(RedisStore::connect(redis_config(&server)).unwrap());
-        let door = Door::open(store, config()).await;
-        assert_eq!(door.page(PAGE).await.status, 204);
-        seen.push(next_event(&mut listener).await["visitor_id"].clone());
-    }
-    assert_eq!(seen[0], seen[1]);
 }
 
 #[tokio::test]

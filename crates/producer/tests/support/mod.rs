@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 pub mod cut;
+pub mod door;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
