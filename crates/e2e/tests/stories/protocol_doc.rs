@@ -12,7 +12,7 @@ use self::stage::play;
 use self::transcript::{Step, Transcript, read_page};
 
 /// What the page must show, by the titles of its transcripts.
-const FEATURES: [&str; 37] = [
+const FEATURES: [&str; 42] = [
     "a refused handshake: path",
     "a refused handshake: origin",
     "a refused handshake: version",
@@ -50,6 +50,11 @@ const FEATURES: [&str; 37] = [
     "close: 1009",
     "close: 1012",
     "close: 4408",
+    "snapshot: on connect",
+    "snapshot: a hash, and values of the gateway",
+    "snapshot: refresh_stats",
+    "snapshot: stale",
+    "snapshot: every 5 seconds",
 ];
 
 fn page() -> String {

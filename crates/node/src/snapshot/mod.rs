@@ -120,7 +120,7 @@ impl Snapshot {
         self.config.name.as_str()
     }
 
-    /// What the operator set about it.
+    /// What is set about it.
     pub fn config(&self) -> &SnapshotConfig {
         &self.config
     }
@@ -182,9 +182,9 @@ impl Snapshot {
     /// Waits until the other instances' connections are known, where a frame tells them.
     async fn know_connections(&self) {
         if self.shape.counts_connections() {
-            // While somebody watches, they are summed more often than that. And what was
-            // known before is good enough where nobody can be asked.
-            let summed = self.audience.until_summed(task::SHARE_EVERY + PATIENCE);
+            // While somebody watches, they are summed more often than that, also if each
+            // answer is slow. What was known before is good enough where none comes.
+            let summed = self.audience.until_summed(task::SHARE_EVERY + 2 * PATIENCE);
             let _ = timeout(PATIENCE, summed).await;
         }
     }

@@ -305,6 +305,13 @@ async fn connections_are_told_while_there_are_any_and_summed_with_those_of_other
     drop(second);
     sleep(Duration::from_secs(60)).await;
     assert_eq!(store.take_shared(), [0], "nobody is told once");
+    // Not even where the document is young, and what is known of the others is not.
+    snapshot(&node).state().await;
+    sleep(EVERY).await;
+    *store.others.lock() = Some(50);
+    store.take_reads();
+    let (_third, sink) = connect(&node, Form::Raw).await;
+    assert_eq!((counts(&sink), store.take_reads()), ((51, 1), 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -334,9 +341,9 @@ async fn a_poller_gets_the_document_and_a_tag_that_changes_with_it() {
     assert_eq!(snapshot.state().await.tag, one.tag, "the same bytes, read again");
     assert_eq!(store.take_reads(), 1);
     sleep(EVERY + PATIENCE * 2).await;
-    store.holds("{}");
+    store.holds(r#"{"visitors":1,"unique":3}"#);
     let other = snapshot.state().await;
-    assert_eq!(other.data, r#"{"all":7}"#);
+    assert_eq!(other.data, r#"{"visitors":1,"unique":3,"all":7}"#);
     assert_ne!(other.tag, one.tag);
     assert_eq!(store.take_shared().iter().sum::<u64>(), 0, "a poller is no connection");
 }
