@@ -142,7 +142,7 @@ export class Screen {
   async picture(name) {
     const { width } = this.page.viewportSize();
     const clip = { x: 0, y: 0, width, height: PICTURE_HEIGHT };
-    await this.page.screenshot({ path: `${this.#folder}/${name.replaceAll(" ", "-")}.png`, fullPage: true, clip });
+    await this.page.screenshot({ path: `${this.#folder}/${name.replaceAll(/[ ,]+/g, "-")}.png`, fullPage: true, clip });
   }
 
   // What can be told of a state by rules, at the window's present size and theme; and a
