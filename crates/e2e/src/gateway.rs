@@ -286,6 +286,18 @@ pub fn redcast() -> Command {
     command(binary(false))
 }
 
+/// The producer's binary, for a test that runs it itself: `$PRODUCER_BIN`, else built
+/// now, in this test's profile.
+pub fn redcast_producer() -> Command {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    command(BINARY.get_or_init(|| {
+        named("PRODUCER_BIN").unwrap_or_else(|| {
+            build("redcast-producer", &[]);
+            target_folder().join("debug/redcast-producer")
+        })
+    }))
+}
+
 /// A program, without the settings of whoever runs the tests.
 fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
@@ -316,14 +328,15 @@ fn binary(faults: bool) -> &'static Path {
         FAULTS.get_or_init(|| {
             named("GATEWAY_FAULTS_BIN").unwrap_or_else(|| {
                 let folder = target_folder().join("faults");
-                build(&[&more[..], &[folder.to_str().expect("a path that is text")]].concat());
+                let folder_text = folder.to_str().expect("a path that is text");
+                build("redcast", &[&more[..], &[folder_text]].concat());
                 folder.join("debug/redcast")
             })
         })
     } else {
         PLAIN.get_or_init(|| {
             named("GATEWAY_BIN").unwrap_or_else(|| {
-                build(&[]);
+                build("redcast", &[]);
                 target_folder().join("debug/redcast")
             })
         })
@@ -334,14 +347,14 @@ fn named(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from)
 }
 
-fn build(more: &[&str]) {
+fn build(package: &str, more: &[&str]) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = std::process::Command::new(cargo)
-        .args(["build", "--locked", "--quiet", "--package", "redcast"])
+        .args(["build", "--locked", "--quiet", "--package", package])
         .args(more)
         .status()
         .expect("cargo runs");
-    assert!(built.success(), "the gateway does not build");
+    assert!(built.success(), "{package} does not build");
 }
 
 /// Where cargo builds: this test is target/debug/deps/NAME.

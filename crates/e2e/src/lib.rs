@@ -41,7 +41,7 @@ pub use client_frame::ClientFrame;
 pub use config_file::config_file;
 pub use deflate::{bomb, deflated};
 pub use frames::{Frame, FrameReader, Opcode};
-pub use gateway::{Gateway, GatewayOptions, redcast, run, run_unprivileged};
+pub use gateway::{Gateway, GatewayOptions, redcast, redcast_producer, run, run_unprivileged};
 pub use http::{Response, get, post, post_with, request};
 pub use inflate::inflated;
 pub use kernel::{established, raise_descriptor_limit, unacknowledged};
