@@ -45,7 +45,8 @@ function spectral(file) {
   return status === 0 ? [] : `${stdout}${stderr}`.trim().split("\n");
 }
 
-// The reference parser of AsyncAPI follows references that Spectral takes on trust.
+// The reference parser of AsyncAPI has rules that Spectral has not, such as that the
+// messages of an operation are messages of its channel.
 async function parsed(text) {
   const { Parser } = createRequire(`${tools}/`)("@asyncapi/parser");
   const { document, diagnostics } = await new Parser().parse(text);

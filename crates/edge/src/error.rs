@@ -25,7 +25,7 @@ pub(crate) const NO_ROOM_FOR_SOCKET: &str = "HTTP/1.1 503 Service Unavailable\r\
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ErrorAnswer {
     /// One sentence for a person; it may change.
-    #[schema(example = "send the API key as `Authorization: Bearer KEY`")]
+    #[schema(example = "what is wrong, in a sentence")]
     error: String,
 }
 

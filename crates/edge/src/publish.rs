@@ -81,7 +81,7 @@ pub(crate) struct PublishAnswer {
             description = "The producer's own name for this request. The same key with the same \
                 channel and events within 24 hours publishes once; with others it is refused by \
                 422.",
-            pattern = "^[!-~]{1,255}$", example = "8f14e45f-ceea-467f-9bc1-c4a1b2c3d4e5"),
+            pattern = "^[!-~]{1,255}$", nullable = false),
     ),
     request_body(
         description = "One event of at most `limits.max_event_size`, as any type; or, as \

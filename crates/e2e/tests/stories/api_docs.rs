@@ -121,6 +121,11 @@ async fn every_frame_is_as_described() {
     let redis = RedisServer::start();
     let gateway = gateway(&redis, CONFIG).await;
     let api = AsyncApi::new(document(&gateway, "/asyncapi.json").await);
+    let examples = api.examples();
+    assert!(examples.len() >= 15, "{examples:?}");
+    for (message, payload) in examples {
+        api.judge(message, payload);
+    }
     let addresses = json!(["/ws/orders", "/ws/other"]);
     assert_eq!(api.parameter("endpoint", "path")["enum"], addresses);
     let mut client = Client::connect(&gateway.ws("/ws/orders"), Some("redcast.v1")).await;

@@ -81,6 +81,16 @@ impl AsyncApi {
         self.heard.borrow_mut().insert(kind.to_owned());
     }
 
+    /// Every example of a message, with the message's name.
+    pub(crate) fn examples(&self) -> Vec<(&str, &Value)> {
+        let messages = self.document["components"]["messages"].as_object().expect("messages");
+        let examples = messages.iter().flat_map(|(name, message)| {
+            let examples = message["examples"].as_array().into_iter().flatten();
+            examples.map(|example| (name.as_str(), &example["payload"]))
+        });
+        examples.collect()
+    }
+
     /// The types of all replies that were judged.
     pub(crate) fn heard(&self) -> Vec<String> {
         self.heard.borrow().iter().cloned().collect()
