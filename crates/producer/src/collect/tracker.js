@@ -13,10 +13,10 @@
   function count() {
     // A page that is made ready or opened in the background counts once it is seen.
     if (document.prerendering || document.visibilityState == "hidden") return;
-    var page = location.href.split("#")[0];
+    // What follows the path may hold anything, and is changed by filters and tabs.
+    var page = location.href.split(/[?#]/)[0];
     if (page == counted || !/^http/.test(page)) return;
     counted = page;
-    page = page.split("?")[0];
     // Text needs no question beforehand whether it may be sent (CORS).
     var body = JSON.stringify({ url: page, referrer: referrer });
     referrer = page;
