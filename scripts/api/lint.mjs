@@ -7,7 +7,7 @@ import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-import { Program, freePorts } from "../page/servers.mjs";
+import { Program, freePorts } from "../browser/programs.mjs";
 
 const [binary, tools, folder] = process.argv.slice(2);
 const rules = new URL("rules.yaml", import.meta.url).pathname;
