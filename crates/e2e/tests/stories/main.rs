@@ -32,6 +32,7 @@ mod interleaved_writes;
 mod late_refusal;
 mod limits;
 mod logs;
+mod make_run;
 mod metrics_doc;
 mod netns;
 mod order;
