@@ -184,7 +184,8 @@ fn rights() -> String {
     let page = include_str!("../../../docs/SECURITY.md");
     let (_, section) = page.split_once("### Snapshots in Redis").expect("the page's section");
     let (_, rest) = section.split_once("```acl\n").expect("the page shows rights");
-    rest.lines().next().expect("a line").replace('~', "~test:")
+    let (lines, _) = rest.split_once("\n```").expect("their end");
+    lines.replace('\n', " ").replace('~', "~test:")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

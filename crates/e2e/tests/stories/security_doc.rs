@@ -2,12 +2,17 @@
 //! that exist, and the Redis user it recommends is enough.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use redcast_e2e::{Gateway, GatewayOptions, RedisServer, post, post_with};
 use redis::Value;
+use serde_json::json;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many threats the page has to speak of.
-const THREATS: usize = 23;
+const THREATS: usize = 30;
 const STATES: [&str; 4] = ["held", "held by configuration", "operator's task", "not offered yet"];
 
 struct Row {
@@ -66,15 +71,24 @@ fn faults(row: &Row) -> Vec<String> {
     }
     for (path, name) in &row.tests {
         let code = std::fs::read_to_string(docs().join(path)).unwrap_or_default();
-        let function = format!("fn {name}(");
-        let is_test = code.split_once(&function).is_some_and(|(before, _)| {
-            before.trim_end().trim_end_matches("async").trim_end().ends_with(']')
-        });
+        let is_test = if path.ends_with(".rs") { tests_rust } else { tests_page }(&code, name);
         if !is_test {
             faults.push(format!("{}: no test {name} in {path}", row.number));
         }
     }
     faults
+}
+
+fn tests_rust(code: &str, name: &str) -> bool {
+    code.split_once(&format!("fn {name}(")).is_some_and(|(before, _)| {
+        before.trim_end().trim_end_matches("async").trim_end().ends_with(']')
+    })
+}
+
+/// The tests of the dashboard have sentences for names, and so have the single checks that
+/// a browser makes.
+fn tests_page(code: &str, name: &str) -> bool {
+    code.contains(&format!("test(\"{name}\", ")) || code.contains(&format!(", \"{name}\""))
 }
 
 #[test]
@@ -98,19 +112,32 @@ fn a_row_that_is_wrong_is_noticed() {
         "| 1 | a | not offered yet | | |".to_owned(),
         format!("| 1 | a | held | b | {story} `nobody` |"),
         format!("| 1 | a | held | b | {story} `faults` |"),
+        "| 1 | a | held | b | [s](../scripts/page/attacked.mjs) `nobody` |".to_owned(),
         "| 1 | a | held | b | [s](nowhere.rs) `a_row_that_is_wrong_is_noticed` |".to_owned(),
     ] {
         assert_eq!(faults(&rows(&wrong)[0]).len(), 1, "{wrong}");
     }
 }
 
-/// The line of the page that creates the user, as arguments of a server.
-fn user() -> Vec<String> {
+/// The lines of the page's first block of rights behind `heading`.
+fn rights(heading: &str) -> Vec<String> {
     let page = page();
-    let (_, rest) = page.split_once("```acl\n").expect("the page shows a user");
-    let line = rest.lines().next().expect("a line");
-    let words = line.split(' ').map(str::to_owned);
-    words.map(|word| if word == "user" { "--user".to_owned() } else { word }).collect()
+    let (_, section) = page.split_once(heading).expect("the section");
+    let (_, rest) = section.split_once("```acl\n").expect("the page shows rights");
+    let (lines, _) = rest.split_once("\n```").expect("their end");
+    lines.lines().map(str::to_owned).collect()
+}
+
+/// A Redis with the page's user, who has `more` rights than the page gives to all.
+fn redis_with_user(more: &[String]) -> RedisServer {
+    let user = [rights("## Redis\n"), more.to_vec()].concat().join(" ");
+    let words = user.split(' ').map(|word| if word == "user" { "--user" } else { word });
+    RedisServer::start_with(&words.collect::<Vec<_>>())
+}
+
+async fn gateway_as_user(redis: &RedisServer, config: String) -> Gateway {
+    let url = format!("redis://redcast:CHANGE-ME@127.0.0.1:{}", redis.port());
+    Gateway::ready(GatewayOptions { redis_url: Some(url), config, ..Default::default() }).await
 }
 
 async fn acl_log(redis: &RedisServer) -> Vec<Value> {
@@ -131,14 +158,8 @@ async fn errors(redis: &RedisServer) -> Vec<String> {
 async fn the_redis_user_of_the_page_is_enough_and_nothing_is_refused() {
     const CONFIG: &str = "[[endpoints]]\npath = \"/ws\"\nchannels = [\"orders\"]\n\
         subscribe = [\"*\"]\n[api]\nkey = \"key\"\n[interest]\nlinger = \"10ms\"\n";
-    let user = user();
-    let redis = RedisServer::start_with(&user.iter().map(String::as_str).collect::<Vec<_>>());
-    let options = GatewayOptions {
-        redis_url: Some(format!("redis://redcast:CHANGE-ME@127.0.0.1:{}", redis.port())),
-        config: CONFIG.to_owned(),
-        ..Default::default()
-    };
-    let gateway = Gateway::ready(options).await;
+    let redis = redis_with_user(&[]);
+    let gateway = gateway_as_user(&redis, CONFIG.to_owned()).await;
     let mut client = gateway.connect_envelope("/ws").await;
     for (number, channel) in ["orders", "orders:eu", "orders:us"].into_iter().enumerate() {
         let command = format!(r#"{{"type":"subscribe","channel":"{channel}","id":{number}}}"#);
@@ -166,4 +187,58 @@ async fn the_redis_user_of_the_page_is_enough_and_nothing_is_refused() {
     client.send(r#"{"type":"subscribe","channel":"secret"}"#).await;
     assert_eq!(client.json().await["code"], "forbidden");
     assert_eq!(acl_log(&redis).await.len(), 1);
+}
+
+#[tokio::test]
+async fn with_a_snapshot_the_rights_of_the_page_are_enough() {
+    let lines = rights("### Snapshots in Redis\n");
+    let [read, share] = &lines[..] else { panic!("not two lines: {lines:?}") };
+    for (more, merge) in
+        [(vec![read.clone()], "instance_connections"), (lines.clone(), "connections")]
+    {
+        assert!(!read.contains("shares") && share.contains("shares"), "{lines:?}");
+        let redis = redis_with_user(&more);
+        let config = format!(
+            "[[endpoints]]\npath = \"/ws\"\nchannels = [\"orders\"]\nsnapshot = \"stats\"\n\
+            [[snapshots]]\nname = \"stats\"\nkey = \"stats\"\nevery = \"100ms\"\n\
+            merge = {{ \"/data/here\" = \"{merge}\" }}\n"
+        );
+        let mut producer = redis.connection().await;
+        let gateway = gateway_as_user(&redis, config).await;
+        let mut client = gateway.connect("/ws").await;
+        for (command, words, expected) in [
+            ("SET", &["stats", "{\"x\":1}"][..], json!({"x": 1, "here": 1})),
+            // The last one stays, and says that it is old.
+            ("DEL", &["stats"], json!({"x": 1, "here": 1})),
+            ("HSET", &["stats", "x", "2"], json!({"x": 2, "here": 1})),
+        ] {
+            let () = redis::cmd(command).arg(words).query_async(&mut producer).await.unwrap();
+            let shown = async {
+                let mut frame = client.json().await;
+                while frame["data"] != expected || (command == "DEL") != (frame["stale"] == true) {
+                    frame = client.json().await;
+                }
+            };
+            timeout(PATIENCE, shown).await.expect("the snapshot");
+        }
+        drop(client);
+        gateway.until_metric("redcast_connections", 0.0).await;
+        drop(gateway);
+        // Redis has to be told a script before it knows it by its hash.
+        let refused = errors(&redis).await.into_iter().filter(|line| !line.contains("NOSCRIPT"));
+        assert_eq!(refused.collect::<Vec<_>>(), Vec::<String>::new(), "{merge}: refused something");
+        assert_eq!(acl_log(&redis).await, vec![], "{merge}: refused something");
+    }
+}
+
+#[tokio::test]
+async fn without_the_second_line_counts_are_refused() {
+    let [read, _] = &rights("### Snapshots in Redis\n")[..] else { panic!("not two lines") };
+    let redis = redis_with_user(std::slice::from_ref(read));
+    let config = "[[endpoints]]\npath = \"/ws\"\nchannels = [\"orders\"]\nsnapshot = \"stats\"\n\
+        [[snapshots]]\nname = \"stats\"\nkey = \"stats\"\n\
+        merge = { \"/data/here\" = \"connections\" }\n";
+    let gateway = gateway_as_user(&redis, config.to_owned()).await;
+    let _client = gateway.connect("/ws").await;
+    gateway.until("Redis refuses", async || !acl_log(&redis).await.is_empty()).await;
 }
