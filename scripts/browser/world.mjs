@@ -2,7 +2,9 @@
 // and, where asked for, the producer that counts page views. Each world has its own, on
 // free ports and in a folder of its own.
 
+import { execFile } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
+import { promisify } from "node:util";
 
 import { Program, freePorts, until } from "./programs.mjs";
 import { Redis } from "./redis.mjs";
@@ -36,6 +38,8 @@ window = "1s"
 `;
 
 export class World {
+  #producer = null;
+
   // site: whose views the producer may count, or null for no producer. every: how often
   // the gateway reads the statistics. durable: whether a Redis that was killed has its keys
   // again when it is started.
@@ -43,7 +47,7 @@ export class World {
     const world = new World();
     mkdirSync(folder, { recursive: true });
     const [redisPort, httpPort, adminPort, collectorPort] = await freePorts(4);
-    world.url = `http://127.0.0.1:${httpPort}/`;
+    world.folder = folder;
     world.collectorUrl = `http://127.0.0.1:${collectorPort}`;
     world.redisPort = redisPort;
     world.redis = new Program({
@@ -55,23 +59,38 @@ export class World {
     const file = `${folder}/redcast.toml`;
     const collector = site === null ? "" : `[page]\ncollector = "${world.collectorUrl}"\n`;
     writeFileSync(file, config(every) + collector);
-    world.gateway = new Program({
-      command: [binaries.gateway, "serve", "--config", file],
+    world.#serve(binaries, folder, ["--config", file], [httpPort, adminPort],
+      { REDCAST_REDIS__URL: `redis://127.0.0.1:${redisPort}` });
+    world.#producer = binaries.producer;
+    if (site !== null) world.collector = collecting(world, binaries, folder, collectorPort, site);
+    return world;
+  }
+
+  // The gateway alone, with visitors and a collector of its own and without a Redis.
+  static async demo(binaries, folder) {
+    const world = new World();
+    mkdirSync(folder, { recursive: true });
+    world.#serve(binaries, folder, ["--demo"], await freePorts(2));
+    return world;
+  }
+
+  #serve(binaries, folder, flags, [httpPort, adminPort], env = {}) {
+    this.url = `http://127.0.0.1:${httpPort}/`;
+    this.gateway = new Program({
+      command: [binaries.gateway, "serve", ...flags],
       env: {
-        REDCAST_REDIS__URL: `redis://127.0.0.1:${redisPort}`,
+        ...env,
         REDCAST_HTTP__LISTEN: `127.0.0.1:${httpPort}`,
         REDCAST_ADMIN__LISTEN: `127.0.0.1:${adminPort}`,
       },
       log: `${folder}/gateway.log`,
       ready: async () => (await fetch(`http://127.0.0.1:${adminPort}/readyz`)).ok,
     });
-    if (site !== null) world.collector = collecting(world, binaries, folder, collectorPort, site);
-    return world;
   }
 
   async start() {
-    await this.redis.start();
-    this.link = await Redis.open(this.redisPort);
+    await this.redis?.start();
+    if (this.redis !== undefined) this.link = await Redis.open(this.redisPort);
     await Promise.all([this.gateway.start(), this.collector?.start()]);
   }
 
@@ -84,6 +103,15 @@ export class World {
   async relink() {
     this.link.close();
     this.link = await Redis.open(this.redisPort);
+  }
+
+  // Publishes the page views of an access log; resolves to the producer's summary.
+  async replay(lines, ...flags) {
+    const log = `${this.folder}/access.log`;
+    writeFileSync(log, lines.map((line) => `${line}\n`).join(""));
+    const { stdout } = await promisify(execFile)(this.#producer,
+      ["replay", log, "--redis-url", `redis://127.0.0.1:${this.redisPort}`, "--speed", "max", "--json", ...flags]);
+    return JSON.parse(stdout);
   }
 
   publish(payload) {

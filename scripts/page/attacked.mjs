@@ -12,6 +12,7 @@ export async function hostile(stage) {
   const screen = await stage.screen();
   await screen.live(world.url);
   await world.subscribed();
+  await tooLargeToRead(world, screen);
   const events = hostileEvents();
   for (const event of events) await world.publish(event);
   // A row that can't be drawn must not take those after it along.
@@ -19,11 +20,21 @@ export async function hostile(stage) {
   await screen.shows("/after", 5_000).catch(() => {});
   const seen = await screen.page.evaluate(inspected);
   check(!seen.ran && seen.foreign.length === 0, "hostile events: markup is shown as text", seen.foreign.join(", "));
-  check(seen.rows === events.length + 1, "hostile events: each has its row", `${seen.rows} of ${events.length + 1}`);
+  const rows = 1 + events.length + 1;
+  check(seen.rows === rows, "hostile events: each has its row", `${seen.rows} of ${rows}`);
   check(seen.longest <= LONGEST_TEXT, "hostile events: long texts are shortened", `longest ${seen.longest} characters`);
   check(seen.raw === 0, "hostile events: no control character gets through", `${seen.raw} texts with one`);
   await screen.judgedTwice("hostile");
   await hostileStatistics(world, screen, events);
+}
+
+// Nobody knows whether what was cut was a page view.
+async function tooLargeToRead(world, screen) {
+  await world.publish(view(`/${"p".repeat(40 << 10)}`));
+  await screen.page.waitForFunction(() => Number(document.getElementById("rate").textContent) > 0);
+  const title = await screen.text("#rate-title");
+  check(title === "Page views per second" && (await screen.rows()) === 1,
+    "a view too large to be read: shown, and the rate is still of page views", title);
 }
 
 // The figures come from a hash that anybody with access to Redis can write.

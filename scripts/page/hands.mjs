@@ -4,7 +4,7 @@ import { until } from "../browser/programs.mjs";
 import { check } from "../browser/report.mjs";
 import { statistics, view } from "../browser/world.mjs";
 
-const CONTROLS = ["pause", "filter", "theme", "tv"];
+const CONTROLS = ["pause", "filter", "theme", "tv", "help", "copy"];
 
 async function opened(stage, options) {
   const world = await stage.world();
@@ -58,6 +58,34 @@ async function help(screen) {
   await screen.judged("help");
   await page.keyboard.press("Escape");
   check(!(await dialog.isVisible()), "Escape closes the explanation");
+  await switchedOff(page, dialog);
+  await page.locator("#copy").focus();
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.getElementById("copy").textContent !== "Copy").catch(() => {});
+  const said = await page.locator("#copy").textContent();
+  check(said === "Copied", "Enter copies the command", said);
+}
+
+// For whoever speaks to their computer.
+async function switchedOff(page, dialog) {
+  const flip = async () => {
+    await page.locator("#help").focus();
+    await page.keyboard.press("Enter");
+    await page.locator("#shortcuts").focus();
+    await page.keyboard.press("Space");
+    await page.keyboard.press("Escape");
+    await page.evaluate(() => document.activeElement.blur());
+  };
+  const pressed = () => page.locator("#pause").getAttribute("aria-pressed");
+  await flip();
+  await page.keyboard.press("p");
+  await page.keyboard.press("?");
+  const off = [await pressed(), await dialog.isVisible()].join();
+  await flip();
+  await page.keyboard.press("p");
+  const on = await pressed();
+  await page.keyboard.press("p");
+  check(off === "false,false" && on === "true", "the shortcuts can be switched off, and on again", `${off}, then ${on}`);
 }
 
 async function tabStops(page) {
@@ -87,15 +115,32 @@ export async function pause(stage) {
   await screen.page.waitForFunction(() => /3/.test(document.getElementById("held").textContent));
   const shown = await screen.ticker();
   check(shown.join() === stood.join(), "paused: the list stands still", shown.join(", "));
-  check(true, "paused: what waits is counted", await screen.text("#held"));
+  const waiting = await screen.text("#held");
+  check(waiting === "paused, 3 new", "paused: what waits is counted", waiting);
+  await pointedAt(world, screen, stood);
   await screen.judgedTwice("paused");
   await screen.page.locator("#pause").focus();
   await screen.page.keyboard.press("Enter");
-  await screen.shows("/paused/3");
-  const order = (await screen.ticker()).slice(0, 4).join();
-  check(order === "/paused/3,/paused/2,/paused/1,/before/4", "resumed: what came meanwhile is shown, in order", order);
+  await screen.shows("/paused/4");
+  const order = (await screen.ticker()).slice(0, 5).join();
+  check(order === "/paused/4,/paused/3,/paused/2,/paused/1,/before/4", "resumed: what came meanwhile is shown, in order", order);
   const held = await screen.text("#held");
   check(!/\d/.test(held), "resumed: nothing is held any more", held);
+}
+
+// The pointer stops the list as well, which stands still already.
+async function pointedAt(world, screen, stood) {
+  const { page } = screen;
+  await page.locator("#ticker").hover();
+  await world.publish(view("/paused/4"));
+  await page.waitForFunction(() => /4/.test(document.getElementById("held").textContent));
+  const under = await screen.ticker();
+  await page.mouse.move(0, 0);
+  await page.waitForFunction(() => !document.getElementById("ticker").matches(":hover"));
+  const after = await screen.ticker();
+  const held = await screen.text("#held");
+  check(under.join() === stood.join() && after.join() === stood.join() && held === "paused, 4 new",
+    "paused: nor does the list move under the pointer, or when it leaves", `${under.join(", ")}; ${held}`);
 }
 
 export async function filter(stage) {
@@ -134,6 +179,20 @@ export async function television(stage) {
   const left = await on();
   await screen.page.keyboard.press("t");
   check(asked && !left && (await on()), "TV: by ?tv=1, and by t");
+  await screen.page.keyboard.press("?");
+  const helps = () => screen.page.getByRole("dialog").isVisible();
+  const steps = [[await helps(), await on()]];
+  for (let press = 0; press < 2; press += 1) {
+    await screen.page.keyboard.press("Escape");
+    steps.push([await helps(), await on()]);
+  }
+  check(steps.join(" ") === "true,true false,true false,false", "TV: Escape closes the help first, then leaves TV", steps.join(" "));
+  await screen.page.waitForFunction(() => document.fullscreenElement === null);
+  // Playwright says of the second one that the key is held.
+  await screen.page.keyboard.down("t");
+  await screen.page.keyboard.down("t");
+  await screen.page.keyboard.up("t");
+  check(await on(), "TV: a key that is held switches once");
 }
 
 export async function motion(stage) {

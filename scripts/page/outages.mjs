@@ -1,6 +1,7 @@
 // The page while the gateway or Redis are away, and what it says afterwards.
 
 import { check } from "../browser/report.mjs";
+import { until } from "../browser/programs.mjs";
 import { CHANNEL, MAX_EVENT_BYTES, statistics, view } from "../browser/world.mjs";
 
 const NOTICES = 5;
@@ -28,6 +29,41 @@ async function healed(world, screen, what) {
   await screen.shows("/it-is-back");
 }
 
+// Behind one address any of several instances may answer a request, while one of them
+// holds the connection.
+export async function instances(stage) {
+  const world = await stage.world();
+  await world.writeStatistics(statistics());
+  const ours = await (await fetch(`${world.url}api/info`)).json();
+  const screen = await stage.screen();
+  const { page } = screen;
+  let [said, asked] = [{ ...ours, instance: "another", broker_connected: false }, 0];
+  await page.route("**/api/info", (route) => {
+    asked += 1;
+    return route.fulfill({ json: said });
+  });
+  await page.clock.install();
+  await page.goto(world.url);
+  await page.waitForFunction(() => /^\d+ ms$/.test(document.getElementById("latency").textContent)).catch(() => {});
+  const badge = async () => [await page.getAttribute("#connection", "data-state"), await screen.text("#instance")].join();
+  check((await badge()) === `live,${ours.instance}`, "another instance without Redis: ours is live, and named", await badge());
+  const latency = await screen.text("#latency");
+  check(/^\d+ ms$/.test(latency), "beside the badge: the time of a ping and its answer", latency);
+  const asksAgain = async () => {
+    const before = asked;
+    await page.clock.fastForward(5_000);
+    await until("the page asks again", () => asked > before, 10_000);
+  };
+  said = { ...ours, broker_connected: false };
+  await asksAgain();
+  await screen.inState("deaf");
+  said = { ...ours, instance: "another" };
+  // One question at a time: at the second one the first has been answered.
+  await asksAgain();
+  await asksAgain();
+  check((await badge()) === `deaf,${ours.instance}`, "ours without Redis: another's word does not count", await badge());
+}
+
 export async function gatewayAway(stage) {
   const { world, screen } = await opened(stage);
   const spoken = (await screen.probe()).spoken.length;
@@ -41,7 +77,7 @@ export async function gatewayAway(stage) {
   await world.gateway.start();
   await healed(world, screen, "gateway restarted");
   const waited = ((performance.now() - begun) / 1_000).toFixed(1);
-  check(true, "gateway back on its port: connected again, unasked", `after ${waited} s`);
+  console.log(`        gateway back on its port: connected again after ${waited} s`);
   const notice = await screen.noticed(/not connected|disconnected/);
   check(notice !== "", "gateway back: the hole is told", notice);
   const said = (await screen.probe()).spoken.slice(spoken).map(({ text }) => text);
@@ -53,6 +89,8 @@ export async function gatewayDies(stage) {
   await world.gateway.stop("SIGKILL");
   const told = await screen.badge(/^waiting: .*lost/);
   check(told !== "", "gateway killed: said", told);
+  const beside = [await screen.text("#instance"), await screen.text("#latency")].join("");
+  check(beside === "", "gateway killed: no instance and no latency beside the badge", beside);
   const again = await screen.badge(/^waiting: .*not answer.* \d+ s$/);
   check(again !== "", "gateway still away: said, with a countdown", again);
   await world.writeStatistics(statistics({ unique_today: 150 }));

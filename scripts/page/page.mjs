@@ -13,12 +13,13 @@ import { empty, figures, live, people } from "./first.mjs";
 import { filter, keyboard, motion, pause, television } from "./hands.mjs";
 import { hostile } from "./attacked.mjs";
 import { load } from "./load.mjs";
-import { gatewayAway, gatewayDies, noticeFlood, redisDies } from "./outages.mjs";
+import { gatewayAway, gatewayDies, instances, noticeFlood, redisDies } from "./outages.mjs";
+import { demo, replay } from "./producers.mjs";
 import { tracker } from "./tracker.mjs";
 
 const CHAPTERS = {
   empty, live, people, figures, keyboard, pause, filter, television, motion, hostile, load,
-  gatewayAway, gatewayDies, redisDies, noticeFlood, tracker,
+  instances, gatewayAway, gatewayDies, redisDies, noticeFlood, tracker, demo, replay,
 };
 // There the browser itself complains, about connections that are refused.
 const OUTAGES = [gatewayAway, gatewayDies, redisDies];
@@ -39,13 +40,15 @@ async function tell(name) {
   const begun = performance.now();
   const screens = [];
   const worlds = [];
+  const begin = async (world) => {
+    worlds.push(world);
+    await world.start();
+    return world;
+  };
+  const binaries = { gateway, producer };
   const stage = {
-    world: async (options) => {
-      const world = await World.open({ gateway, producer }, `${folder}/${name}`, options);
-      worlds.push(world);
-      await world.start();
-      return world;
-    },
+    world: async (options) => begin(await World.open(binaries, `${folder}/${name}`, options)),
+    demo: async () => begin(await World.demo(binaries, `${folder}/${name}`)),
     screen: async (options) => {
       const screen = await Screen.open(browser, folder, options);
       screens.push(screen);

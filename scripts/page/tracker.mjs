@@ -8,7 +8,7 @@ import { until } from "../browser/programs.mjs";
 import { check } from "../browser/report.mjs";
 
 // A headless browser calls itself a bot, and bots are not counted.
-const PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
+export const PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 
 export async function tracker(stage) {
   const site = await Site.open();

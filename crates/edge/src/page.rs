@@ -97,7 +97,10 @@ impl Served {
             (CONTENT_TYPE, HeaderValue::from_static(file.content_type)),
             (CONTENT_SECURITY_POLICY, policy.clone()),
             (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-            (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+            // The page's origin goes along with its own beacon to a collector elsewhere,
+            // which may refuse `Origin: null`; nothing else of the address does. By the
+            // Fetch standard ("append a request Origin header") "same-origin" may send that.
+            (REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin")),
             (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
             (VARY, HeaderValue::from_static("accept-encoding")),
         ];

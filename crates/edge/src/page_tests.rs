@@ -93,6 +93,14 @@ async fn the_policy_lets_in_the_collector_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn a_collector_elsewhere_is_told_the_origin_and_no_more() {
+    for file in &FILES {
+        let answer = ask(&page(None), file.path, &[]).await;
+        assert_eq!(header(&answer, "referrer-policy"), "strict-origin-when-cross-origin");
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_is_off_is_not_there() {
     let router: Router = routes(Router::new(), &PageConfig { enabled: false, collector: None });
     for file in &FILES {

@@ -70,17 +70,15 @@ export class Connection {
   async #open() {
     this.#retryAt = null;
     this.#handlers.state("connecting");
-    let info;
     try {
-      info = await this.#ask();
+      const info = await this.#ask();
+      const url = new URL(endpoint(info), location.href);
+      url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+      this.#handlers.info(info);
+      this.#listen(new WebSocket(url, ["redcast.v1"]));
     } catch (error) {
       this.#wait(unreachable(error));
-      return;
     }
-    this.#handlers.info(info);
-    const url = new URL(info.dashboard?.endpoint ?? info.endpoints[0], location.href);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    this.#listen(new WebSocket(url, ["redcast.v1"]));
   }
 
   async #ask() {
@@ -90,7 +88,10 @@ export class Connection {
       signal: AbortSignal.timeout(OPEN_WITHIN_MS),
     });
     if (!response.ok) throw new Error(`the gateway answers with HTTP ${response.status}`);
-    return response.json();
+    const info = await response.json();
+    // Whatever stands in front of the gateway may answer with JSON of its own.
+    if (typeof endpoint(info) !== "string") throw new SyntaxError("not what the gateway says");
+    return info;
   }
 
   // One at a time, and what comes after the connection's end is dropped: a late answer
@@ -169,4 +170,9 @@ export class Connection {
   #send(text) {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(text);
   }
+}
+
+// Where the page connects to.
+function endpoint(info) {
+  return info?.dashboard?.endpoint ?? info?.endpoints?.[0];
 }

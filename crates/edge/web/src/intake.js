@@ -91,7 +91,8 @@ export class Intake {
     const isView = data?.type === "page_view" && typeof data.data?.path === "string";
     this.#figures.take(data, isView ? data.data : null, now);
     this.#seconds.add(performance.now());
-    if (!isView) this.#othersSeen = true;
+    // What was cut may have been a page view.
+    if (!isView && frame.size === undefined) this.#othersSeen = true;
     this.#ticker.add({ at: now, ...describe(frame) });
   }
 

@@ -38,8 +38,11 @@ const connection = new Connection({
       return;
     }
     show();
-    if (name !== "live") state.latency.value = null;
-    if (name !== "live") return;
+    if (name !== "live") {
+      state.latency.value = null;
+      state.instance.value = "";
+      return;
+    }
     intake.connected();
     if (lostAt !== null) intake.notice({ type: "away", from: lostAt, to: Date.now() });
     lostAt = null;
@@ -47,8 +50,7 @@ const connection = new Connection({
     measure(state.info.value?.collector);
   },
   info(info) {
-    state.info.value = info;
-    state.instance.value = String(info.instance ?? "");
+    if (state.link.value.name !== "live" || state.isOurs(info)) state.info.value = info;
   },
   frame: (text) => intake.frame(text),
   latency: (ms) => (state.latency.value = ms),

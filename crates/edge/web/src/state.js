@@ -7,6 +7,7 @@ import { computed, signal } from "@preact/signals";
 export const link = signal({ name: "connecting", why: null, until: null });
 export const info = signal(null);
 export const latency = signal(null);
+// The one that this page is connected to.
 export const instance = signal("");
 // Whether the statistics are old, as the gateway says or by their absence.
 export const stale = signal(false);
@@ -29,10 +30,16 @@ export const filter = signal("");
 export const anything = signal(false);
 export const notices = signal([]);
 
+// Whether it is the instance we are connected to that says so. Where several stand
+// behind one address, any of them may answer.
+export function isOurs(said) {
+  return String(said.instance) === instance.value;
+}
+
 // What the badge says: the worst of what is known.
 export const condition = computed(() => {
   if (link.value.name !== "live") return link.value.name;
-  if (info.value?.broker_connected === false) return "deaf";
+  if (info.value?.broker_connected === false && isOurs(info.value)) return "deaf";
   return stale.value ? "stale" : "live";
 });
 

@@ -71,6 +71,16 @@ test("a list that is held stands still and says how many wait", () => {
   assert.deepEqual([ticker.rows()[0].what, ticker.rows().length, ticker.waiting], ["/held/59", 50, 0]);
 });
 
+test("a list that is held twice shows what it showed, and counts from the first time", () => {
+  const ticker = new Ticker();
+  const add = (what) => ticker.add({ kind: "", what, more: "" });
+  add("/1");
+  ticker.hold();
+  add("/2");
+  ticker.hold();
+  assert.deepEqual([ticker.rows().map(({ what }) => what), ticker.waiting], [["/1"], 1]);
+});
+
 test("notices that are alike are one, and few are kept", () => {
   const notices = new Notices();
   const gap = { type: "gap", channel: "a", reason: "overflow", dropped: 2 };

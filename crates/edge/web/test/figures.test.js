@@ -66,6 +66,31 @@ test("a snapshot replaces, events increment, and the next snapshot is right agai
   assert.deepEqual(figures.tops().pages, [["/", 12], ["/a", 11]]);
 });
 
+test("each total says itself whether the server knows it", () => {
+  const total = (document) => {
+    const figures = new Figures(START);
+    figures.replace(document, START);
+    take(figures, view("/a"));
+    take(figures, { type: "order" });
+    const { total, totalByServer, uniqueByServer } = figures.read(START);
+    return [total, totalByServer, uniqueByServer];
+  };
+  // The server's total is of page views; the page's own, of all that it saw.
+  assert.deepEqual(total({ total_events: 70 }), [71, true, false]);
+  assert.deepEqual(total({ unique_today: 3 }), [2, false, true]);
+  assert.deepEqual(total({ peers_online: 15 }), [2, false, false]);
+});
+
+test("a total that the server no longer tells is the page's own", () => {
+  const figures = new Figures(START);
+  take(figures, view("/a"));
+  figures.replace(DOCUMENT, START);
+  take(figures, { type: "order" });
+  figures.replace({ unique_today: 146 }, START);
+  const { total, totalByServer } = figures.read(START);
+  assert.deepEqual([total, totalByServer], [2, false]);
+});
+
 test("a document of whatever shape breaks nothing", () => {
   for (const document of [null, [], "x", 7, {}, { current_visitors: "12", total_events: -1 },
     { last_30_minutes: [1, "x", null, 1e400, 1e308], top_pages: [null, 7, { path: 7 }, { path: "/", views: "1" }] },
@@ -85,5 +110,8 @@ test("any number of names and visitors is bounded", () => {
   const figures = new Figures(START);
   for (let n = 0; n < 30_000; n += 1) take(figures, view(`/${n}`, `visitor ${n}`, `https://h${n}.example/`));
   assert.equal(figures.read(START).people, 20_000);
-  assert.equal(figures.tops().pages.length, 10);
+  // A name that comes when there are too many is not counted, however often it comes.
+  for (let n = 0; n < 50; n += 1) take(figures, view("/late", "v", "https://late.example/"));
+  const { pages, referrers } = figures.tops();
+  assert.deepEqual([pages[0], referrers[0]], [["/0", 1], ["h0.example", 1]]);
 });

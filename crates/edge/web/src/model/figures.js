@@ -26,7 +26,9 @@ export class Figures {
   #referrers = new Tally();
   #people = null;
   #unique = null;
-  #total = 0;
+  #total = null;
+  // What this page has seen of any kind.
+  #events = 0;
   #today = null;
   #extras = [];
 
@@ -37,10 +39,10 @@ export class Figures {
   // An event of any kind; `view` is the data of a page view, else null.
   take(event, view, now) {
     this.turn(now);
-    // The server's totals are of page views; without a server all events are counted.
-    if (view === null && this.measured) return;
-    this.#total += 1;
+    this.#events += 1;
     if (view === null) return;
+    // The server's totals are of page views.
+    if (this.#total !== null) this.#total += 1;
     if (this.#today !== null) this.#today += 1;
     this.#minutes.add(now);
     if (this.#people === null || this.#unique === null) this.#visitors.see(event.visitor_id, now);
@@ -58,7 +60,7 @@ export class Figures {
     this.#people = figure(document.current_visitors);
     this.#unique = figure(document.unique_today);
     this.#today = figure(document.events_today);
-    this.#total = figure(document.total_events) ?? this.#total;
+    this.#total = figure(document.total_events);
     const minutes = document.last_30_minutes;
     if (Array.isArray(minutes)) this.#minutes.replace(minutes.slice(-30).map((n) => figure(n) ?? 0), now);
     const { top_pages: pages, top_referrers: referrers } = document;
@@ -83,7 +85,8 @@ export class Figures {
       peopleByServer: this.#people !== null,
       unique: this.#unique ?? this.#visitors.seen,
       uniqueByServer: this.#unique !== null,
-      total: this.#total,
+      total: this.#total ?? this.#events,
+      totalByServer: this.#total !== null,
       today: this.#today,
       minutes,
       halfHour: minutes.reduce((sum, views) => sum + views, 0),

@@ -32,9 +32,11 @@ export class Ticker {
     if (this.#heldAt !== null) this.#heldAt = this.#matched;
   }
 
+  // Again and again, while the list is paused and the pointer comes and goes.
   hold() {
+    if (this.#heldAt !== null) return;
     this.#shown = this.#matches.slice();
-    this.#heldAt ??= this.#matched;
+    this.#heldAt = this.#matched;
   }
 
   release() {
