@@ -71,11 +71,15 @@ export async function until(what, asked, within = READY_WITHIN_MS) {
   throw new Error(`waited in vain until ${what}: ${last}`);
 }
 
-// All at once, so that they differ.
+const given = new Set();
+
+// All at once, and none twice: what is stopped comes back on its port.
 export async function freePorts(howMany) {
   const servers = Array.from({ length: howMany }, () => createServer().listen(0, "127.0.0.1"));
   await Promise.all(servers.map((server) => once(server, "listening")));
   const ports = servers.map((server) => server.address().port);
   await Promise.all(servers.map((server) => once(server.close(), "close")));
+  if (ports.some((port) => given.has(port))) return freePorts(howMany);
+  for (const port of ports) given.add(port);
   return ports;
 }
