@@ -2,7 +2,7 @@
 //
 // A frame only changes plain objects. They are painted together, in a frame of the
 // screen, and rankings less often. So a thousand events a second cost a thousand cheap
-// counts, and figures and fifty rows sixteen times.
+// counts, and figures and fifty rows twenty-five times.
 
 import { batch } from "@preact/signals";
 
@@ -16,7 +16,7 @@ import * as state from "./state.js";
 
 // A lone event is shown at once. More often than this would cost twice as much, and
 // nobody could tell.
-const PAINT_EVERY_MS = 60;
+const PAINT_EVERY_MS = 40;
 const RANK_EVERY_MS = 1_000;
 const CALM_LIST_EVERY_MS = 1_000;
 const NOTICES_EVERY_MS = 1_000;
