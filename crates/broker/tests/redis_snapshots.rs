@@ -10,13 +10,14 @@
 
 mod support;
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use redcast_broker::{RedisConfig, SnapshotError, SnapshotStore, Stored};
+use redcast_broker::{Broker, RedisConfig, SnapshotError, SnapshotStore, Stored};
 use redcast_e2e::RedisServer;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, cmd};
-use support::{LIMIT, config, first_pong, snapshot_store};
+use support::{LIMIT, channel, config, first_pong, snapshot_store, unheard_redis};
 
 const SHARES: &str = "test:redcast:shares:analytics";
 
@@ -177,6 +178,66 @@ async fn a_redis_that_is_away_or_hung_is_told_in_time_and_found_again() {
     server.restart();
     first_pong(&server).await;
     is_back(&*store, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_became_a_replica_is_left_for_whoever_has_its_name_now() {
+    let server = RedisServer::start();
+    let (store, _stop) = snapshot_store(patient(&server));
+    let mut operator = server.connection().await;
+    run::<()>(&mut operator, "SET test:stats 1").await;
+    assert_eq!(store.share("analytics", "a", 3).await, Ok(3));
+    let clients: String = run(&mut operator, "CLIENT LIST").await;
+    let of_before: Vec<&str> =
+        clients.lines().filter(|client| client.contains(" cmd=evalsha ")).collect();
+    let [of_before] = of_before[..] else { panic!("{clients}") };
+    let of_before = of_before.split(' ').next().unwrap();
+    // No primary is there; that this one is none any more is enough.
+    run::<()>(&mut operator, "REPLICAOF 127.0.0.1 1").await;
+    let deposed = store.share("analytics", "a", 3).await;
+    let Err(SnapshotError::Unavailable(why)) = deposed else { panic!("{deposed:?}") };
+    assert!(why.contains("READONLY"), "{why}");
+    assert_eq!(store.read("stats").await, Ok(Some(text("1"))));
+    let start = Instant::now();
+    loop {
+        let clients: String = run(&mut operator, "CLIENT LIST").await;
+        if !clients.lines().any(|client| client.split(' ').next() == Some(of_before)) {
+            break;
+        }
+        assert!(start.elapsed() < LIMIT, "{of_before} is still used: {clients}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_published_slowly_holds_up_no_snapshot() {
+    let server = RedisServer::start();
+    let (broker, _stop) = unheard_redis(RedisConfig { pool_size: 1, ..patient(&server) });
+    let mut operator = server.connection().await;
+    run::<()>(&mut operator, "SET test:stats 1").await;
+    // Holds up PUBLISH, and nothing that only reads.
+    run::<()>(&mut operator, "CLIENT PAUSE 60000 WRITE").await;
+    let events = channel("events");
+    let mut publishing = pin!(broker.publish(&events, "1".into()));
+    let until_sent = async {
+        let start = Instant::now();
+        loop {
+            let clients: String = run(&mut operator, "CLIENT LIST").await;
+            if clients.contains(" cmd=publish ") {
+                break;
+            }
+            assert!(start.elapsed() < LIMIT, "{clients}");
+        }
+    };
+    tokio::select! {
+        published = &mut publishing => panic!("{published:?}"),
+        () = until_sent => {}
+    }
+    tokio::select! {
+        published = &mut publishing => panic!("before the snapshot: {published:?}"),
+        read = broker.read("stats") => assert_eq!(read, Ok(Some(text("1")))),
+    }
+    run::<()>(&mut operator, "CLIENT UNPAUSE").await;
+    assert_eq!(publishing.await, Ok(()));
 }
 
 /// The rights that docs/SECURITY.md names for an endpoint with a snapshot, with our prefix.

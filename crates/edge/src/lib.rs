@@ -13,6 +13,7 @@ mod api_docs;
 mod channels;
 mod client_io;
 mod commands;
+mod conditional;
 mod config;
 #[cfg(feature = "echo")]
 mod echo;

@@ -75,7 +75,9 @@ pub(crate) fn events(body: &Bytes, max_event_size: usize) -> Result<Vec<Bytes>, 
         let readable = std::str::from_utf8(text).map_err(|_| BatchError::NotText { line })?;
         serde_json::from_str::<&RawValue>(readable)
             .map_err(|error| BatchError::NotJson { line, byte: error.column() })?;
-        events.push(body.slice_ref(text));
+        // A slice of the body would hold all of it in memory for as long as the slowest
+        // client has this one event waiting.
+        events.push(Bytes::copy_from_slice(text));
     }
     if events.is_empty() { Err(BatchError::Empty) } else { Ok(events) }
 }

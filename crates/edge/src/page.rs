@@ -11,11 +11,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, REFERRER_POLICY,
+    VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::conditional::{accepts_gzip, has_already};
 use crate::config::PageConfig;
 
 /// One file of the page; `gzip` is the same, compressed (RFC 1952).
@@ -131,25 +132,6 @@ impl Served {
         }
         response
     }
-}
-
-/// Whether a client takes gzip: it says so, and does not say `q=0` (RFC 9110 section
-/// 12.5.3).
-fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT_ENCODING).into_iter().filter_map(|all| all.to_str().ok());
-    let mut codings = values.flat_map(|all| all.split(',')).map(|coding| {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let weight = weight.trim().strip_prefix("q=").map_or(Ok(1.0), str::parse::<f32>);
-        (name.trim(), weight.unwrap_or(0.0) > 0.0)
-    });
-    codings.any(|(name, wanted)| name.eq_ignore_ascii_case("gzip") && wanted)
-}
-
-/// Whether a client has this form of the file (RFC 9110 section 13.1.2).
-fn has_already(headers: &HeaderMap, tag: &str) -> bool {
-    let values = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|all| all.to_str().ok());
-    let mut tags = values.flat_map(|all| all.split(',')).map(str::trim);
-    tags.any(|one| one == "*" || one.trim_start_matches("W/") == tag)
 }
 
 /// FNV-1a with 64 bits: tells versions of a file of ours apart, which nobody else can

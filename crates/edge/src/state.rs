@@ -14,12 +14,13 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONNECTION,
-    CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    CONTENT_TYPE, ETAG,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use redcast_node::{Snapshot, SnapshotState};
 use serde_json::json;
 
+use crate::conditional::has_already;
 use crate::error::Refusal;
 use crate::router::Edge;
 
@@ -53,7 +54,7 @@ pub(crate) async fn one(
     if state.stale {
         headers.insert(STALE, HeaderValue::from_static("true"));
     }
-    let unchanged = is_known(&request, &tag);
+    let unchanged = has_already(&request, &tag);
     if let Ok(tag) = HeaderValue::try_from(tag) {
         headers.insert(ETAG, tag);
     }
@@ -117,32 +118,9 @@ fn headers(is_public: bool) -> HeaderMap {
     headers
 }
 
-/// Whether the asker has these bytes already (RFC 9110 section 13.1.2). Caches in front
-/// may have made the tag a weak one; that is as good here.
-fn is_known(request: &HeaderMap, tag: &str) -> bool {
-    let lists = request.get_all(IF_NONE_MATCH).into_iter().filter_map(|list| list.to_str().ok());
-    // Our tags hold no comma.
-    let mut known = lists.flat_map(|list| list.split(',')).map(str::trim);
-    known.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_tag_is_known_among_others_and_as_a_weak_one() {
-        let known = |lists: &[&str]| {
-            let lists = lists.iter().map(|list| (IF_NONE_MATCH, list.parse().unwrap()));
-            is_known(&lists.collect(), "\"2-a\"")
-        };
-        for lists in [&["\"2-a\""][..], &["\"1\", \"2-a\""], &["W/\"2-a\""], &["\"1\"", "*"]] {
-            assert!(known(lists), "{lists:?}");
-        }
-        for lists in [&[][..], &["\"2-b\""], &["2-a"], &["\"x2-a\""], &[""]] {
-            assert!(!known(lists), "{lists:?}");
-        }
-    }
 
     #[test]
     fn the_documents_stand_in_the_list_as_they_are() {

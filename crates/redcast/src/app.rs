@@ -94,12 +94,13 @@ impl App {
         let (node, node_tasks) = Node::new(node_config, &node_metrics, broker, &store, hub);
         let sessions = TaskTracker::new();
         let edge_config = settings.edge(flags.demo).map_err(|error| BadConfig(error.into()))?;
+        let trusted_proxies = edge_config.trusted_proxies.clone();
         let edge_metrics = EdgeMetrics::register(&registry)?;
         let edge = Edge::new(node.clone(), edge_config, edge_metrics, identity, sessions.clone());
         let demo = match flags.demo {
             true => {
                 check_paths(edge.endpoint_paths()).map_err(BadConfig)?;
-                Some(Demo::new(counts, node.clone())?)
+                Some(Demo::new(counts, node.clone(), trusted_proxies)?)
             }
             false => None,
         };
@@ -143,12 +144,16 @@ impl App {
             stop_accepting,
             draining: self.draining.clone(),
         };
+        let leaving = async {
+            let cut = drain.run(&patience).await;
+            self.node.snapshots().leave().await;
+            cut
+        };
         let cut = tokio::select! {
-            cut = drain.run(&patience) => cut,
+            cut = leaving => cut,
             () = signals.again() => return Ok(EXIT_INTERRUPTED),
             ended = self.vital.join_next() => return Err(failure(ended)),
         };
-        self.node.snapshots().leave().await;
         self.stop.cancel();
         tracing::info!(cut, "stopped");
         Ok(0)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
+use ipnet::IpNet;
 use redcast_broker::{MemoryBroker, Stored};
 use redcast_node::Node;
 use redcast_producer::collect::{CollectConfig, Collector};
@@ -17,6 +18,8 @@ use redcast_producer::{
 };
 use redcast_protocol::Channel;
 use tokio_util::sync::CancellationToken;
+
+use crate::app::BadConfig;
 
 /// The configuration whose endpoint and snapshot the demo shows.
 pub(crate) const EXAMPLE: &str = include_str!("../../../deploy/config/analytics.toml");
@@ -59,7 +62,14 @@ impl Outlet for Inside {
 
 impl Demo {
     /// Builds it. Must be called inside a tokio runtime.
-    pub(crate) fn new(counts: Counts, node: Arc<Node>) -> Result<Self> {
+    ///
+    /// `trusted_proxies` are believed about visitors as they are about clients: behind one
+    /// that is not, all visitors would be one.
+    pub(crate) fn new(
+        counts: Counts,
+        node: Arc<Node>,
+        trusted_proxies: Vec<IpNet>,
+    ) -> Result<Self> {
         let own_hosts = vec![demo::HOST.to_owned()];
         let store: Arc<dyn Store> = match counts {
             Counts::InMemory(broker) => {
@@ -72,11 +82,12 @@ impl Demo {
             Counts::InRedis { url, prefix } => {
                 let config =
                     RedisStoreConfig { url, prefix, own_hosts, ..RedisStoreConfig::default() };
-                Arc::new(RedisStore::connect(config)?)
+                Arc::new(RedisStore::connect(config).map_err(|error| BadConfig(error.into()))?)
             }
         };
         // Whatever name the page was opened by, it is this site's.
-        let config = CollectConfig { sites: vec!["*".to_owned()], ..CollectConfig::default() };
+        let sites = vec!["*".to_owned()];
+        let config = CollectConfig { sites, trusted_proxies, ..CollectConfig::default() };
         let collector = Collector::start(store.clone(), config)?;
         Ok(Self { store, collector })
     }

@@ -9,9 +9,12 @@ use crate::{QueueLimits, snapshot};
 
 /// Connections for single commands, unless set otherwise.
 const POOL_SIZE: usize = 16;
-/// The most descriptors that Redis takes with the default pool: those, the connection
-/// that listens, and its successor while that is being made.
-pub const REDIS_DESCRIPTORS: usize = POOL_SIZE + 2;
+/// Connections of their own for snapshots and shares: a few short commands a second, which
+/// must not wait behind publishes.
+pub(super) const SNAPSHOT_POOL_SIZE: usize = 3;
+/// The most descriptors that Redis takes with the default pool: those, the snapshots', the
+/// connection that listens, and its successor while that is being made.
+pub const REDIS_DESCRIPTORS: usize = POOL_SIZE + SNAPSHOT_POOL_SIZE + 2;
 
 /// How to reach Redis and how patient to be with it.
 #[derive(Clone)]
@@ -32,7 +35,7 @@ pub struct RedisConfig {
     /// How long a publish may take, or any other single command, waiting for a connection
     /// included; default 900 ms.
     pub publish_timeout: Duration,
-    /// Connections for publishing and for reading snapshots; default 16.
+    /// Connections for publishing; default 16. Snapshots have a few of their own.
     pub pool_size: usize,
     /// How often the link is proven by a PING; default 500 ms.
     pub heartbeat_every: Duration,

@@ -1,5 +1,5 @@
 //! The Redis broker: a subscriber task that owns one connection, and a pool that
-//! publishes, reads snapshots and shares counts.
+//! publishes, and a small one that reads snapshots and shares counts.
 
 mod backoff;
 mod batch;
@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 pub use self::batch::{BatchError, RedisPublisher};
 pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
 
+use self::config::SNAPSHOT_POOL_SIZE;
 use self::connect::with_socket_options;
 use self::names::Names;
 use self::pool::Pool;
@@ -73,9 +74,10 @@ impl RedisBroker {
     ) -> Result<(Arc<Self>, Deliveries), BrokerConfigError> {
         let info = with_socket_options(config.connection_info()?);
         let pool = Pool::new(info.clone(), &config)?;
-        let publisher = Publisher::new(pool.clone(), &config);
-        let snapshots = Snapshots::new(pool.clone(), &config);
-        let shares = Shares::new(pool, &config);
+        let small = pool.beside(SNAPSHOT_POOL_SIZE)?;
+        let publisher = Publisher::new(pool, &config);
+        let snapshots = Snapshots::new(small.clone(), &config);
+        let shares = Shares::new(small, &config);
         let (sender, receiver) = deliveries(config.queue);
         let config = Arc::new(config);
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));

@@ -1,8 +1,12 @@
 //! The connections that carry no subscriptions, and what is told when one of them fails.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use deadpool_redis::{Connection, Manager, PoolError, Runtime, TimeoutType, Timeouts};
+use deadpool_redis::{
+    Connection, Hook, HookError, Manager, PoolError, Runtime, TimeoutType, Timeouts,
+};
+use parking_lot::Mutex;
 use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
 use tokio::time::timeout;
 
@@ -18,8 +22,11 @@ const NOT_NOW: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "BUSY"];
 #[derive(Clone)]
 pub(super) struct Pool {
     connections: deadpool_redis::Pool,
+    info: ConnectionInfo,
     server: Server,
     deadline: Duration,
+    /// When Redis said last that it is not the one to ask.
+    deposed: Arc<Mutex<Option<Instant>>>,
 }
 
 /// Why Redis did not do what it was asked, in a sentence that names it.
@@ -55,26 +62,17 @@ impl Pool {
         info: ConnectionInfo,
         config: &RedisConfig,
     ) -> Result<Self, BrokerConfigError> {
-        let deadline = config.publish_timeout;
         let server = Server::of(&info, &config.url);
-        let settings = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(deadline))
-            .set_response_timeout(Some(deadline));
-        let manager = Manager::new_with_config(info, settings)
-            .map_err(|error| BrokerConfigError::InvalidUrl(words(&error)))?;
-        // A pool without time-outs parks every caller behind a hung Redis.
-        let timeouts = Timeouts {
-            wait: Some(deadline / 2),
-            create: Some(deadline),
-            recycle: Some(deadline / 3),
-        };
-        let connections = deadpool_redis::Pool::builder(manager)
-            .max_size(config.pool_size)
-            .timeouts(timeouts)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|error| BrokerConfigError::InvalidUrl(error.to_string()))?;
-        Ok(Self { connections, server, deadline })
+        let (deadline, deposed) = (config.publish_timeout, Arc::default());
+        let connections = connections(&info, config.pool_size, deadline, &deposed)?;
+        Ok(Self { connections, info, server, deadline, deposed })
+    }
+
+    /// Another one of `size` connections to the same Redis: who uses it never waits for
+    /// those who use this one.
+    pub(super) fn beside(&self, size: usize) -> Result<Self, BrokerConfigError> {
+        let connections = connections(&self.info, size, self.deadline, &self.deposed)?;
+        Ok(Self { connections, ..self.clone() })
     }
 
     /// A connection that answered a PING just now, or is new.
@@ -97,6 +95,9 @@ impl Pool {
 
     /// Tells what Redis will refuse again from what may pass; `what` was asked of it.
     pub(super) fn failed(&self, what: &str, error: &RedisError) -> Trouble {
+        if is_deposed(error) {
+            *self.deposed.lock() = Some(Instant::now());
+        }
         if is_refusal(error) && !is_not_let_in(error) {
             Trouble::Refused(self.server.refused(what, &words(error)))
         } else {
@@ -113,6 +114,46 @@ impl Pool {
             other => self.server.away(&other.to_string()),
         })
     }
+}
+
+/// Connections that are made as they are needed, `size` at most.
+fn connections(
+    info: &ConnectionInfo,
+    size: usize,
+    deadline: Duration,
+    deposed: &Arc<Mutex<Option<Instant>>>,
+) -> Result<deadpool_redis::Pool, BrokerConfigError> {
+    let settings = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(deadline))
+        .set_response_timeout(Some(deadline));
+    let manager = Manager::new_with_config(info.clone(), settings)
+        .map_err(|error| BrokerConfigError::InvalidUrl(words(&error)))?;
+    // A pool without time-outs parks every caller behind a hung Redis.
+    let timeouts =
+        Timeouts { wait: Some(deadline / 2), create: Some(deadline), recycle: Some(deadline / 3) };
+    let deposed = Arc::clone(deposed);
+    // A primary that became a replica still answers PING, so that its connections would be
+    // kept for ever, while its name leads to its successor by now.
+    let is_of_before = Hook::sync_fn(move |_, metrics| match *deposed.lock() {
+        Some(since) if metrics.created <= since => {
+            Err(HookError::message("made before a failover"))
+        }
+        _ => Ok(()),
+    });
+    deadpool_redis::Pool::builder(manager)
+        .max_size(size)
+        .timeouts(timeouts)
+        .runtime(Runtime::Tokio1)
+        .pre_recycle(is_of_before)
+        .build()
+        .map_err(|error| BrokerConfigError::InvalidUrl(error.to_string()))
+}
+
+/// Whether another Redis may be there under the same name, or will soon.
+fn is_deposed(error: &RedisError) -> bool {
+    use ServerErrorKind as Server;
+    let kinds = [Server::ReadOnly, Server::MasterDown, Server::BusyLoading, Server::ClusterDown];
+    matches!(error.kind(), ErrorKind::Server(kind) if kinds.contains(&kind))
 }
 
 /// Whether Redis said no, and is not just starting, failing over or no primary.

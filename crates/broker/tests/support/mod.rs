@@ -219,6 +219,12 @@ pub async fn until_numsub(
 
 /// A Redis broker for what needs no subscription; it ends with the guard.
 pub fn snapshot_store(config: RedisConfig) -> (Arc<dyn SnapshotStore>, DropGuard) {
+    let (broker, stop) = unheard_redis(config);
+    (broker, stop)
+}
+
+/// A Redis broker whose deliveries nobody reads; it ends with the guard.
+pub fn unheard_redis(config: RedisConfig) -> (Arc<RedisBroker>, DropGuard) {
     let metrics = BrokerMetrics::register(&Registry::new()).unwrap();
     let cancel = CancellationToken::new();
     let (broker, _) =

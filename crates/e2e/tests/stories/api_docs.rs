@@ -13,6 +13,11 @@ use self::schemas::{AsyncApi, OpenApi};
 
 const CONFIG: &str = "[[endpoints]]\npath = \"/ws/orders\"\nchannels = [\"orders\"]\n\
     subscribe = [\"orders:*\"]\n[[endpoints]]\npath = \"/ws/other\"\n\
+    [[endpoints]]\npath = \"/ws/stats\"\nsnapshot = \"stats\"\n\
+    [[endpoints]]\npath = \"/ws/list\"\nsnapshot = \"list\"\n\
+    [[snapshots]]\nname = \"stats\"\nkey = \"stats\"\nevery = \"100ms\"\n\
+    merge = { \"/data/clients\" = \"connections\", \"/timestamp\" = \"now\" }\n\
+    [[snapshots]]\nname = \"list\"\nkey = \"list\"\n\
     [limits]\nmax_subscriptions = 2\nmax_event_size = \"1KiB\"\n";
 
 type Header = (&'static str, &'static str);
@@ -77,6 +82,7 @@ async fn every_answer_over_http_is_as_described() {
         api.judge("post", "/api/publish/{channel}", answer);
     }
     api.judge("get", "/api/info", &get(gateway.public(), "/api/info").await);
+    states(&gateway, &redis, &api).await;
     for (path, asked, status) in [
         ("/api/channels", "/api/channels", 200),
         ("/api/channels", "/api/channels?limit=x", 400),
@@ -96,10 +102,67 @@ async fn every_answer_over_http_is_as_described() {
     assert_eq!(away.status, 503);
     api.judge("post", "/api/publish/{channel}", &away);
     api.judge("get", "/api/channels", &gateway.ask("/api/channels").await);
-    let closed = Gateway::start(GatewayOptions::default()).await;
+    gateway
+        .until("the document is stale", async || {
+            let answer = get(gateway.public(), "/api/state/stats").await;
+            api.judge("get", "/api/state/{snapshot}", &answer);
+            answer.header("redcast-stale") == Some("true")
+        })
+        .await;
+    api.judge("get", "/api/state", &get(gateway.public(), "/api/state").await);
+}
+
+/// Every answer about snapshots; before and after one of them is there.
+async fn states(gateway: &Gateway, redis: &RedisServer, api: &OpenApi) {
+    let (all, one) = ("/api/state", "/api/state/{snapshot}");
+    api.judge("get", all, &get(gateway.public(), all).await);
+    set(redis, "stats", r#"{"x":1}"#).await;
+    set(redis, "list", "[1]").await;
+    gateway
+        .until("the documents are read", async || {
+            let answer = get(gateway.public(), all).await;
+            api.judge("get", all, &answer);
+            !answer.body.contains("null")
+        })
+        .await;
+    for (name, status) in [("stats", 200), ("list", 200), ("nobody", 404), ("%ff", 400)] {
+        let answer = get(gateway.public(), &format!("/api/state/{name}")).await;
+        assert_eq!(answer.status, status, "{name}");
+        api.judge("get", one, &answer);
+    }
+    let tag = get(gateway.public(), "/api/state/list").await;
+    let tag = tag.header("etag").expect("a tag");
+    let head = format!("GET /api/state/list HTTP/1.1\r\nHost: g\r\nIf-None-Match: {tag}\r\n\r\n");
+    let unchanged = request(gateway.public(), head).await;
+    assert_eq!(unchanged.status, 304);
+    api.judge_bodiless("get", one, &unchanged);
+}
+
+async fn set(redis: &RedisServer, key: &str, document: &str) {
+    let mut set = redis::cmd("SET");
+    set.arg(key).arg(document);
+    set.query_async::<()>(&mut redis.connection().await).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_closed_answers_as_described() {
+    let config = "[auth]\nforward_url = \"http://127.0.0.1:9/\"\nforward_headers = []\n\
+        [page]\nenabled = false\n";
+    let options = GatewayOptions { config: config.to_owned(), ..Default::default() };
+    let closed = Gateway::start(options).await;
+    let api = OpenApi::new(document(&closed, "/openapi.json").await);
     let refused = post_with(closed.public(), "/api/publish/orders", &[], "1").await;
     assert_eq!(refused.status, 403);
     api.judge("post", "/api/publish/{channel}", &refused);
+    for (path, asked, status) in [
+        ("/api/state", "/api/state", 403),
+        ("/api/state/{snapshot}", "/api/state/stats", 403),
+        ("/api/info", "/api/info", 404),
+    ] {
+        let answer = get(closed.public(), asked).await;
+        assert_eq!(answer.status, status, "{asked}");
+        api.judge("get", path, &answer);
+    }
 }
 
 /// Sends a command that the document describes, and gives back the answer's type.
@@ -126,7 +189,7 @@ async fn every_frame_is_as_described() {
     for (message, payload) in examples {
         api.judge(message, payload);
     }
-    let addresses = json!(["/ws/orders", "/ws/other"]);
+    let addresses = json!(["/ws/orders", "/ws/other", "/ws/stats", "/ws/list"]);
     assert_eq!(api.parameter("endpoint", "path")["enum"], addresses);
     let mut client = Client::connect(&gateway.ws("/ws/orders"), Some("redcast.v1")).await;
     assert_eq!(hear(&mut client, &api).await, "welcome");
@@ -163,6 +226,35 @@ async fn every_frame_is_as_described() {
     assert_eq!(hear(&mut raw, &api).await, "reset");
     assert_eq!(say(&mut raw, &api, "Ping", json!({"type": "ping", "id": 1})).await, "pong");
     assert_eq!(api.heard(), ["ack", "error", "event", "gap", "pong", "reset", "welcome"]);
+}
+
+/// Snapshots have whatever `type` an operator gives them, and so one description.
+#[tokio::test]
+async fn every_frame_of_a_snapshot_is_as_described() {
+    let mut redis = RedisServer::start();
+    set(&redis, "stats", r#"{"x":1}"#).await;
+    set(&redis, "list", "[1]").await;
+    let gateway = gateway(&redis, CONFIG).await;
+    let api = AsyncApi::new(document(&gateway, "/asyncapi.json").await);
+    let mut list = gateway.connect("/ws/list").await;
+    let greeting = list.json().await;
+    assert_eq!(greeting, json!({"type": "initial_stats", "data": [1]}));
+    api.judge("Snapshot", &greeting);
+    let mut client = Client::connect(&gateway.ws("/ws/stats"), Some("redcast.v1")).await;
+    assert_eq!(hear(&mut client, &api).await, "welcome");
+    for kind in ["initial_stats", "heartbeat"] {
+        assert_eq!(api.judge_snapshot(client.json().await, &["timestamp"]), kind);
+    }
+    client.send(r#"{"type":"refresh_stats"}"#).await;
+    while api.judge_snapshot(client.json().await, &["timestamp"]) != "initial_stats" {}
+    redis.kill();
+    loop {
+        let frame = client.json().await;
+        api.judge_snapshot(frame.clone(), &["timestamp"]);
+        if frame["stale"] == true {
+            break;
+        }
+    }
 }
 
 /// A judge who finds nothing here would find nothing anywhere.

@@ -91,17 +91,17 @@ struct InfoAnswer {
     /// Whether publishing over HTTP needs no key.
     publish_open: bool,
     /// Where the first endpoint's first channel is published to, as Redis spells it.
-    #[schema(example = "analytics")]
+    #[schema(required = true, example = "analytics")]
     channel: Option<String>,
     /// The paths that take WebSocket connections.
     #[schema(example = json!(["/ws/analytics"]))]
     endpoints: Vec<String>,
-    /// What the dashboard shows.
-    #[schema(required = false)]
-    dashboard: DashboardInfo,
+    /// What the dashboard shows; `null` where there is no endpoint.
+    #[schema(required = true)]
+    dashboard: Option<DashboardInfo>,
     /// Where the page's own visits are counted: a URL without a path, or `/` for this
-    /// gateway.
-    #[schema(required = false, example = "/")]
+    /// gateway; `null` where they are not.
+    #[schema(required = true, example = "/")]
     collector: Option<String>,
 }
 
@@ -110,10 +110,12 @@ struct InfoAnswer {
 #[allow(dead_code, reason = "it only describes what others answer")]
 struct DashboardInfo {
     /// The endpoint it connects to.
-    endpoint: Option<String>,
-    /// The channel whose events it shows.
+    endpoint: String,
+    /// The channel whose events it shows; `null` where the endpoint joins none by itself.
+    #[schema(required = true)]
     channel: Option<String>,
-    /// The snapshot of that endpoint.
+    /// The snapshot of that endpoint; `null` where it has none.
+    #[schema(required = true)]
     snapshot: Option<SnapshotInfo>,
 }
 
@@ -129,6 +131,9 @@ struct SnapshotInfo {
     on_tick: String,
     /// How far apart the ticks are, milliseconds.
     every_ms: u64,
+    /// Whether `/data/current_visitors` of its frames counts connections, which the gateway
+    /// merges in.
+    counts_connections: bool,
 }
 
 /// Every snapshot that an endpoint uses.
@@ -149,6 +154,7 @@ struct SnapshotState {
     /// Whether it could not be read anew when it should have been.
     stale: bool,
     /// When it was read, Unix milliseconds; `null` if it never could be.
+    #[schema(required = true)]
     read_at: Option<u64>,
 }
 
@@ -190,7 +196,10 @@ fn state_all() {}
             ("Redcast-Stale" = String, description = "`true` where the document could not be \
                 read anew when it should have been"),
         ), example = json!({"current_visitors": 12})),
-        (status = 304, description = "It is still the one of `If-None-Match`"),
+        (status = 304, description = "It is still the one of `If-None-Match`", headers(
+            ("ETag" = String, description = "The one of `If-None-Match`"),
+        )),
+        (status = 400, description = "The name is not UTF-8", body = ErrorAnswer),
         (status = 403, description = "Connections need authentication, which this path can't ask \
             for", body = ErrorAnswer),
         (status = 404, description = "No endpoint uses a snapshot of this name",
@@ -208,7 +217,11 @@ fn state_one() {}
     path = "/api/info",
     operation_id = "info",
     tag = "info",
-    responses((status = 200, description = "This instance", body = InfoAnswer)),
+    responses(
+        (status = 200, description = "This instance", body = InfoAnswer),
+        (status = 404, description = "The page is left out (`page.enabled = false`), and this \
+            with it", body = ErrorAnswer),
+    ),
 )]
 #[allow(dead_code, reason = "it only describes the path")]
 fn info() {}

@@ -21,7 +21,7 @@ use bytes::Bytes;
 use redcast_broker::SnapshotStore;
 use redcast_hub::{ChannelKey, Hub};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -43,6 +43,9 @@ use crate::metrics::NodeMetrics;
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Younger than this a document is an answer to who asks for a fresh one.
 const FRESH: Duration = Duration::from_secs(1);
+/// The oldest document that greets. While somebody watches, each tick brings a younger one,
+/// unless ticks are further apart than this; while nobody does, nobody reads.
+const TOO_OLD: Duration = Duration::from_secs(6);
 
 /// All snapshots of this instance.
 pub struct Snapshots {
@@ -126,24 +129,25 @@ impl Snapshot {
     }
 
     /// What to send to a client that has just come: the document of the last tick, or
-    /// the first there is. Waits a second at most.
+    /// the first there is. Waits a second and a tenth at most.
     pub async fn greeting(&self) -> Bytes {
-        // While somebody watches, a look is never older than this.
-        let reading = self.look(self.config.every + PATIENCE);
+        let came = Instant::now();
+        let reading = self.look(self.greeting_age());
         let (reading, ()) = tokio::join!(reading, self.know_connections());
-        self.greeting_of(reading)
+        self.greeting_of(reading, came).await
     }
 
     /// What to send to a client that asks: a document that is at most a second old. All
-    /// who ask at one moment share one read. Waits a second at most.
+    /// who ask at one moment share one read. Waits a second and a tenth at most.
     pub async fn answer(&self) -> Bytes {
+        let came = Instant::now();
         let reading = self.look(FRESH).await;
-        self.greeting_of(reading)
+        self.greeting_of(reading, came).await
     }
 
     /// What to answer who asks over HTTP. Waits a second at most.
     pub async fn state(&self) -> SnapshotState {
-        let (reading, in_time) = self.look(self.config.every + PATIENCE).await;
+        let (reading, in_time) = self.look(self.greeting_age()).await;
         let mut state = reading.state().clone();
         state.stale |= !in_time;
         state
@@ -158,9 +162,22 @@ impl Snapshot {
         Watching::new(self.clone(), shard)
     }
 
-    fn greeting_of(&self, (reading, in_time): (Arc<Reading>, bool)) -> Bytes {
+    /// How old a look may be that nobody asked for. As old as ticks can make it, so that
+    /// who comes between two of them costs no read.
+    fn greeting_age(&self) -> Duration {
+        TOO_OLD.min(self.config.every + PATIENCE)
+    }
+
+    /// The frame for who came at `came`, which counts that one; other comers may delay it a
+    /// little, so that one frame serves them all.
+    async fn greeting_of(&self, (reading, in_time): (Arc<Reading>, bool), came: Instant) -> Bytes {
         let stale = reading.stale || !in_time;
-        self.shape.greeting(&reading, stale, &self.values())
+        loop {
+            match self.shape.greeting(&reading, stale, (came, &self.values())) {
+                Ok(frame) => return frame,
+                Err(again) => sleep_until(again).await,
+            }
+        }
     }
 
     /// The last look and whether it is younger than `age`; waits for one that is.

@@ -2,6 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -13,6 +14,9 @@ use tokio::time::Instant;
 use super::config::{Merge, MergeValue, SnapshotConfig};
 use super::document::{Unreadable, document, quoted};
 use super::template::{Template, Values, Way};
+
+/// How far apart two greetings with different values are made. Who comes between waits.
+pub(super) const GREETING_EVERY: Duration = Duration::from_millis(100);
 
 /// What a snapshot's frames have in common, whatever was read.
 pub(super) struct Shape {
@@ -40,8 +44,16 @@ pub(super) struct Reading {
     pub(super) looked: Instant,
     values: Values,
     state: OnceLock<SnapshotState>,
-    /// The last greeting and the values in it.
-    greeting: Mutex<Option<(Vec<u64>, Bytes)>>,
+    /// The last greeting of a fresh document, and the last that says it is stale.
+    greetings: Mutex<[Option<Greeting>; 2]>,
+}
+
+/// A frame for all who come within a short while.
+struct Greeting {
+    made: Instant,
+    /// What the gateway has put in.
+    fillings: Vec<u64>,
+    frame: Bytes,
 }
 
 /// A document that could be taken.
@@ -115,20 +127,32 @@ impl Shape {
         text_frame(&text)
     }
 
-    /// The frame for one client, encoded once for all who get the same.
-    pub(super) fn greeting(&self, reading: &Reading, stale: bool, values: &Values) -> Bytes {
+    /// The frame for one client that came at `came`, or when to ask again. A frame serves
+    /// all who came before it was made and all for whom it would be the same; another is
+    /// made [`GREETING_EVERY`] later at the earliest.
+    ///
+    /// When many come at once each of them changes the count of connections: without
+    /// that, each would cost an encoding and a buffer of its own.
+    pub(super) fn greeting(
+        &self,
+        reading: &Reading,
+        stale: bool,
+        (came, values): (Instant, &Values),
+    ) -> Result<Bytes, Instant> {
         let fillings = reading.document.data.fillings(values);
-        let mut key: Vec<u64> = fillings.chain(self.beside.fillings(values)).collect();
-        key.push(stale.into());
-        let mut last = reading.greeting.lock();
-        if let Some((of, frame)) = last.as_ref()
-            && *of == key
-        {
-            return frame.clone();
+        let fillings: Vec<u64> = fillings.chain(self.beside.fillings(values)).collect();
+        let last = &mut reading.greetings.lock()[usize::from(stale)];
+        if let Some(last) = last {
+            if last.made > came || last.fillings == fillings {
+                return Ok(last.frame.clone());
+            }
+            if last.made.elapsed() < GREETING_EVERY {
+                return Err(last.made + GREETING_EVERY);
+            }
         }
         let frame = self.frame(reading, Occasion::Connect, stale, values);
-        *last = Some((key, frame.clone()));
-        frame
+        *last = Some(Greeting { made: Instant::now(), fillings, frame: frame.clone() });
+        Ok(frame)
     }
 }
 
@@ -153,8 +177,8 @@ impl Reading {
     }
 
     fn with(document: Arc<Good>, stale: bool, values: Values) -> Self {
-        let (state, greeting) = (OnceLock::new(), Mutex::default());
-        Self { document, stale, looked: Instant::now(), values, state, greeting }
+        let (state, greetings) = (OnceLock::new(), Mutex::default());
+        Self { document, stale, looked: Instant::now(), values, state, greetings }
     }
 
     /// The document alone, made when it is asked for the first time.

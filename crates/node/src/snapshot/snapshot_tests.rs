@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use redcast_broker::{QueueLimits, SnapshotError, Stored};
 use redcast_hub::Form;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::*;
 use crate::config::NodeConfig;
@@ -97,9 +97,13 @@ fn snapshot_config(merge: &[(&str, MergeValue)]) -> SnapshotConfig {
 }
 
 async fn start(merge: &[(&str, MergeValue)]) -> (TestNode, Arc<ScriptedStore>) {
+    start_with(snapshot_config(merge)).await
+}
+
+async fn start_with(config: SnapshotConfig) -> (TestNode, Arc<ScriptedStore>) {
     let store = ScriptedStore::new();
     let config = NodeConfig {
-        snapshots: vec![snapshot_config(merge)],
+        snapshots: vec![config],
         instance: "this".to_owned(),
         ..NodeConfig::default()
     };
@@ -312,6 +316,44 @@ async fn connections_are_told_while_there_are_any_and_summed_with_those_of_other
     store.take_reads();
     let (_third, sink) = connect(&node, Form::Raw).await;
     assert_eq!((counts(&sink), store.take_reads()), ((51, 1), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_come_at_once_share_few_greetings_that_count_each_of_them() {
+    let (node, store) =
+        start(&[("/data/all", MergeValue::Connections), ("/ms", MergeValue::NowMs)]).await;
+    *store.others.lock() = Some(40);
+    let snapshot = snapshot(&node);
+    let come = async |after: u64| {
+        sleep(Duration::from_millis(after)).await;
+        let watching = snapshot.watch(0);
+        let (here, came) = (snapshot.audience.here(), Instant::now());
+        let greeting = snapshot.greeting().await;
+        assert!(came.elapsed() < 2 * reading::GREETING_EVERY, "{:?}", came.elapsed());
+        let counted = json_of(&greeting[2..])["data"]["all"].as_u64().unwrap();
+        assert!(counted >= 40 + here, "{counted} {here}");
+        (watching, greeting)
+    };
+    // One each millisecond, for a second.
+    let greeted = futures_util::future::join_all((0..1_000).map(come)).await;
+    let frames = greeted.iter().map(|(_, frame)| frame.as_ptr());
+    let encodings = frames.collect::<std::collections::HashSet<_>>().len();
+    assert!((5..=13).contains(&encodings), "{encodings} encodings");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rare_ticks_make_no_old_greetings() {
+    let every = Duration::from_secs(3_600);
+    let (node, store) = start_with(SnapshotConfig { every, ..snapshot_config(&[]) }).await;
+    let (client, _sink) = connect(&node, Form::Raw).await;
+    drop(client);
+    store.holds(r#"{"visitors":2}"#);
+    sleep(TOO_OLD + Duration::from_millis(1)).await;
+    let (_client, sink) = connect(&node, Form::Raw).await;
+    assert_eq!(last(&sink), json!({"type":"initial_stats","data":{"visitors":2}}));
+    store.holds("3");
+    sleep(TOO_OLD + Duration::from_millis(1)).await;
+    assert_eq!(snapshot(&node).state().await.data, "3");
 }
 
 #[tokio::test(start_paused = true)]

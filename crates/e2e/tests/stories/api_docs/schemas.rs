@@ -37,6 +37,16 @@ impl OpenApi {
         assert!(faults.is_empty(), "{method} {path}: {} {body}: {faults:#?}", answer.status);
     }
 
+    /// Fails the test if this answer without a body is not described as one.
+    pub(crate) fn judge_bodiless(&self, method: &str, path: &str, answer: &Response) {
+        let response = &self.0["paths"][path][method]["responses"][answer.status.to_string()];
+        assert!(response["description"].is_string(), "{method} {path}: {answer:?}");
+        assert!(response["content"].is_null() && answer.body.is_empty(), "{answer:?}");
+        for (name, _) in response["headers"].as_object().into_iter().flatten() {
+            assert!(answer.header(&name.to_lowercase()).is_some(), "{name}: {answer:?}");
+        }
+    }
+
     /// What is wrong with an answer.
     pub(crate) fn faults(
         &self,
@@ -79,6 +89,17 @@ impl AsyncApi {
         let message: String = first.into_iter().chain(letters).collect();
         self.judge(&message, frame);
         self.heard.borrow_mut().insert(kind.to_owned());
+    }
+
+    /// Judges the frame of a snapshot, but for the members that its configuration has
+    /// `merged` in; its type.
+    pub(crate) fn judge_snapshot(&self, mut frame: Value, merged: &[&str]) -> String {
+        for member in merged {
+            let value = frame.as_object_mut().and_then(|members| members.remove(*member));
+            assert!(value.is_some(), "no {member}: {frame}");
+        }
+        self.judge("Snapshot", &frame);
+        frame["type"].as_str().expect("a type").to_owned()
     }
 
     /// Every example of a message, with the message's name.
