@@ -28,7 +28,7 @@ key = "${STATISTICS}"
 every = "${every}"
 on_connect = "initial_stats"
 on_tick = "heartbeat"
-merge = { "/data/current_visitors" = "connections", "/data/timestamp" = "now" }
+merge = { "/data/current_visitors" = "connections" }
 
 [limits]
 max_event_size = "${MAX_EVENT_BYTES >> 10}KiB"
