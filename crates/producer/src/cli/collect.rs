@@ -23,7 +23,9 @@ const BACKLOG: u32 = 4_096;
 const OTHER_DESCRIPTORS: u64 = 64;
 /// How many may ask the admin listener at a time.
 const ADMIN_CONNECTIONS: usize = 32;
-/// How long beacons in progress may take once it is to stop; more than a store takes.
+/// How long beacons in progress may take once it is to stop. A beacon that has arrived
+/// waits for at most two calls of the store, each of at most 2 s: when one fails, all who
+/// wait hear of it. Only those whose bodies are slow to come may be cut off.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Flags of `collect`.

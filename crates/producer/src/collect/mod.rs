@@ -108,8 +108,10 @@ impl Collector {
         let Some(site) = shared.sites.site(&beacon.host) else {
             return Err(Refusal::Site(beacon.host));
         };
-        let name = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-        let name = agent::shorten(name.unwrap_or_default());
+        // Some browsers name their makers in other signs than ASCII; they are no robots.
+        let name = parts.headers.get(USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
+        let name = String::from_utf8_lossy(name);
+        let name = agent::shorten(&name);
         let agent = Agent::new(name);
         if agent.is_robot() {
             return Ok(Outcome::Robot);
@@ -170,7 +172,10 @@ async fn collect(State(collector): State<Collector>, request: Request) -> Respon
         Ok(outcome) => (outcome, StatusCode::NO_CONTENT.into_response()),
         Err(refusal) => (refusal.outcome(), refusal.into_response()),
     };
-    collector.0.metrics.count(outcome);
+    // What reached the queue is counted there.
+    if !matches!(outcome, Outcome::Recorded | Outcome::Unavailable) {
+        collector.0.metrics.count(outcome);
+    }
     with_origin(allowed, response)
 }
 
