@@ -33,6 +33,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use redcast_address::client_address;
+use tokio::task::JoinSet;
 
 pub use self::config::CollectConfig;
 
@@ -55,10 +56,12 @@ pub struct Collector(Arc<Shared>);
 struct Shared {
     config: CollectConfig,
     sites: Sites,
-    rate: RateLimit,
+    rate: Arc<RateLimit>,
     queue: Queue,
     metrics: CollectMetrics,
     script: Script,
+    // Dropping it ends what forgets idle addresses.
+    _forgetting: JoinSet<()>,
 }
 
 /// The collector's metrics could not be registered.
@@ -70,11 +73,15 @@ impl Collector {
     /// Starts it. Must be called inside a tokio runtime.
     pub fn start(store: Arc<dyn Store>, config: CollectConfig) -> Result<Self, CollectorError> {
         let metrics = CollectMetrics::new()?;
+        let rate = Arc::new(RateLimit::new(config.rate));
+        let (mut forgetting, table) = (JoinSet::new(), Arc::clone(&rate));
+        forgetting.spawn(async move { table.forget_idle_forever().await });
         Ok(Self(Arc::new(Shared {
             sites: Sites::new(&config),
-            rate: RateLimit::new(config.rate),
+            rate,
             queue: Queue::start(store, config.queue, metrics.clone()),
             script: Script::new(),
+            _forgetting: forgetting,
             metrics,
             config,
         })))
