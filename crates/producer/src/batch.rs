@@ -30,11 +30,27 @@ impl<'a> Batch<'a> {
             batch.visitors.push(&view.visitor_id);
             *batch.pages.entry(&view.path).or_default() += 1;
             let host = view.referrer.as_deref().and_then(host_of);
-            if let Some(host) = host.filter(|host| !own_hosts.iter().any(|own| own == host)) {
+            if let Some(host) =
+                host.filter(|host| !own_hosts.iter().any(|own| is_host_of(own, host)))
+            {
                 *batch.referrers.entry(host).or_default() += 1;
             }
         }
         Ok(batch)
+    }
+}
+
+/// Whether `host` is the one that a site's name means: `acme.example` itself, and
+/// `*.acme.example` everything below it. `*` means none: it names no site.
+fn is_host_of(site: &str, host: &str) -> bool {
+    let (site, host) = (site.as_bytes(), host.as_bytes());
+    match site.strip_prefix(b"*") {
+        None => host.eq_ignore_ascii_case(site),
+        Some([]) => false,
+        Some(suffix) => {
+            let begin = host.len().checked_sub(suffix.len());
+            begin.is_some_and(|begin| host[begin..].eq_ignore_ascii_case(suffix))
+        }
     }
 }
 
@@ -95,6 +111,9 @@ mod tests {
         assert_eq!(batch.visitors, ["1", "2", "1"]);
         assert_eq!(batch.pages, HashMap::from([("/", 2), ("/a", 1)]));
         assert_eq!(batch.referrers, HashMap::from([("search.example".into(), 2)]));
+        let names = |own: &str| Batch::of(&views, &[own.to_owned()]).unwrap().referrers.len();
+        assert_eq!((names("Acme.Example"), names("*.example"), names("*.acme.example")), (1, 0, 2));
+        assert_eq!((names("*"), names("*.far.too.long.for.them.example")), (2, 2));
         assert_eq!(batch.payloads.len(), 3);
         assert_eq!(batch.payloads[1], views[1].encode().unwrap());
     }

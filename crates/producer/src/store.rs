@@ -24,8 +24,10 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// The salt of visitors' ids on this day, the same for all who share the store; a
-    /// store that shares nothing has that of this process.
-    async fn salt(&self, day: Day) -> Result<Salt, StoreError> {
+    /// store that shares nothing has that of this process. `known` is what it answered
+    /// before for this day: a store that has lost it takes it back.
+    async fn salt(&self, day: Day, known: Option<&Salt>) -> Result<Salt, StoreError> {
+        let _ = known;
         salts::of_this_process(day)
     }
 }

@@ -92,6 +92,32 @@ async fn robots_are_not_counted_and_not_told() {
 }
 
 #[tokio::test]
+async fn a_browser_whose_name_is_not_ascii_is_no_robot() {
+    let hands = Hands::open();
+    let door = Door::open(hands.clone(), config()).await;
+    let agent = format!("User-Agent: {FIREFOX} Vertrieb/M\u{fc}nchen");
+    assert_eq!(door.collect(&[&agent], PAGE).await.status, 204);
+    assert_eq!(hands.views().len(), 1);
+}
+
+#[tokio::test]
+async fn a_view_counts_also_where_its_sender_has_left() {
+    let hands = Hands::with_permits(0);
+    let door = Door::open(hands.clone(), config()).await;
+    let text = head("POST", "/collect", &[&format!("User-Agent: {FIREFOX}")], PAGE.len()) + PAGE;
+    let mut stream = TcpStream::connect(&door.address).await.unwrap();
+    stream.write_all(text.as_bytes()).await.unwrap();
+    within(LIMIT, "a call", async || hands.calls.load(Ordering::SeqCst) == 1).await;
+    stream.shutdown().await.unwrap();
+    // The collector ends the connection, and with it the request, unanswered.
+    let end = timeout(LIMIT, stream.read(&mut [0])).await.expect("it has seen that");
+    assert_eq!(end.unwrap(), 0);
+    hands.permits.add_permits(1);
+    within(LIMIT, "it is recorded", async || hands.views().len() == 1).await;
+    within(LIMIT, "it is counted", async || door.outcome("recorded").await == 1.0).await;
+}
+
+#[tokio::test]
 async fn pages_of_other_origins_may_not_send_views() {
     let hands = Hands::open();
     let door = Door::open(hands.clone(), config()).await;

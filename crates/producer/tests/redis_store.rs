@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use redcast_e2e::RedisServer;
-use redcast_producer::{Day, RedisStore, RedisStoreConfig, Store, StoreError};
+use redcast_producer::{Day, RedisStore, RedisStoreConfig, Salt, Store, StoreError};
 use redis::AsyncCommands;
 use support::cut::Cutter;
-use support::{LIMIT, at, listen, next_event, redis_config, referred, statistics, view};
+use support::{LIMIT, STATS, at, listen, next_event, redis_config, referred, statistics, view};
 use tokio::task::JoinSet;
 
 const NOON: &str = "2025-12-08T12:00:30Z";
@@ -65,7 +65,7 @@ async fn every_key_but_the_total_ends_by_itself_and_lives_in_one_slot() {
     let store = store(&server);
     store.record(&[referred("ada", "https://search.example/")]).await.unwrap();
     store.refresh().await.unwrap();
-    store.salt(Day::of(SystemTime::now())).await.unwrap();
+    store.salt(Day::of(SystemTime::now()), None).await.unwrap();
     let keys: Vec<String> = command(&server, &["KEYS", "*"]).await;
     assert!(keys.len() >= 13, "{keys:?}");
     let slot: i64 = redis_slot("analytics");
@@ -75,6 +75,7 @@ async fn every_key_but_the_total_ends_by_itself_and_lives_in_one_slot() {
         let is_total = key == "{analytics}:total";
         let two_days = 48 * 60 * 60;
         assert!(if is_total { life == -1 } else { (1..=two_days).contains(&life) }, "{key} {life}");
+        assert!(key != STATS || life <= 60, "a dead producer's figures look new for {life} s");
         assert_eq!(redis_slot(key.split(['{', '}']).nth(1).unwrap()), slot);
     }
 }
@@ -145,7 +146,7 @@ async fn while_redis_is_away_nothing_counts_and_afterwards_everything_does() {
         let StoreError::Unavailable(words) = error else { panic!("{error:?}") };
         assert!(words.contains(&format!("127.0.0.1:{}", server.port())), "{words}");
     }
-    assert!(store.salt(Day::of(SystemTime::now())).await.is_err());
+    assert!(store.salt(Day::of(SystemTime::now()), None).await.is_err());
     assert!(store.refresh().await.is_err());
     server.restart();
     store.record(&[view("ada", "/"), view("bob", "/")]).await.unwrap();
@@ -173,6 +174,70 @@ async fn an_answer_that_is_lost_on_the_way_does_not_double_a_view() {
     for path in ["/before", "/cut", "/after"] {
         assert_eq!(next_event(&mut listener).await["data"]["path"], path);
     }
+}
+
+#[tokio::test]
+async fn after_a_failover_the_new_primary_is_found_under_the_old_name() {
+    let (old, new) = (RedisServer::start(), RedisServer::start());
+    let cutter = Cutter::start(old.port()).await;
+    let config = RedisStoreConfig { url: cutter.url(), ..redis_config(&old) };
+    let [recording, salting] =
+        [&config, &config].map(|it| RedisStore::connect(it.clone()).unwrap());
+    let today = Day::of(SystemTime::now());
+    recording.record(&[view("ada", "/")]).await.unwrap();
+    salting.salt(today, None).await.unwrap();
+    let port = new.port().to_string();
+    command::<()>(&old, &["REPLICAOF", "127.0.0.1", &port]).await;
+    cutter.lead_to(new.port());
+    // The connections are as good as ever, but lead to a replica.
+    let words = recording.record(&[view("ada", "/")]).await.unwrap_err();
+    assert!(matches!(words, StoreError::Unavailable(_)), "{words:?}");
+    assert!(salting.salt(today, None).await.is_err());
+    recording.record(&[view("bob", "/"), view("eve", "/")]).await.unwrap();
+    assert_eq!(statistics(&new).await["total_events"], "2");
+    let salt = salting.salt(today, None).await.unwrap();
+    assert_eq!(salt, recording.salt(today, None).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_call_that_failed_is_not_remembered_as_made() {
+    let server = RedisServer::start();
+    let rules = ["ACL", "SETUSER", "default", "resetchannels"];
+    let cutter = Cutter::start(server.port()).await;
+    let config = RedisStoreConfig { url: cutter.url(), ..redis_config(&server) };
+    let store = RedisStore::connect(config).unwrap();
+    store.refresh().await.unwrap();
+    command::<()>(&server, &rules).await;
+    // The first answer, a no, is lost, so the same call is made until it gets a yes.
+    cutter.swallow_next_answer();
+    let permit = async {
+        let refused = async || {
+            let log: Vec<redis::Value> = command(&server, &["ACL", "LOG"]).await;
+            cutter.has_cut() && !log.is_empty()
+        };
+        redcast_e2e::within(LIMIT, "the first attempt is refused", refused).await;
+        command::<()>(&server, &["ACL", "SETUSER", "default", "allchannels"]).await;
+    };
+    let page = [view("ada", "/")];
+    let (recorded, ()) = tokio::join!(store.record(&page), permit);
+    recorded.unwrap();
+    assert_eq!(statistics(&server).await["total_events"], "1");
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_is_replaced_within_the_call() {
+    let server = RedisServer::start();
+    let cutter = Cutter::start(server.port()).await;
+    let config = RedisStoreConfig {
+        url: cutter.url(),
+        timeout: Duration::from_secs(6),
+        ..redis_config(&server)
+    };
+    let store = RedisStore::connect(config).unwrap();
+    store.record(&[view("ada", "/")]).await.unwrap();
+    cutter.silence();
+    store.record(&[view("bob", "/")]).await.unwrap();
+    assert_eq!(statistics(&server).await["total_events"], "2");
 }
 
 #[tokio::test]
@@ -249,11 +314,16 @@ async fn collectors_share_the_salt_of_a_day_and_it_ends_with_it() {
     let (one, other) = (store(&server), store(&server));
     let today = Day::of(SystemTime::now());
     let tomorrow = Day::of(today.end());
-    let (a, b) = tokio::join!(one.salt(today), other.salt(today));
+    let (a, b) = tokio::join!(one.salt(today, None), other.salt(today, None));
     let salt = a.unwrap();
     assert_eq!(salt, b.unwrap());
-    assert_eq!(salt, one.salt(today).await.unwrap());
-    assert_ne!(salt, one.salt(tomorrow).await.unwrap());
+    assert_eq!(salt, one.salt(today, None).await.unwrap());
+    assert_ne!(salt, one.salt(tomorrow, None).await.unwrap());
+    // A Redis that lost it gets it back from whoever still knows it.
+    command::<()>(&server, &["FLUSHALL"]).await;
+    assert_eq!(salt, one.salt(today, Some(&salt)).await.unwrap());
+    assert_eq!(salt, other.salt(today, None).await.unwrap());
+    assert_eq!(salt, one.salt(today, Some(&Salt::random().unwrap())).await.unwrap());
     let left = today.end().duration_since(SystemTime::now()).unwrap().as_secs() as i64;
     let life: i64 = command(&server, &["TTL", &format!("{{analytics}}:salt:{today}")]).await;
     assert!((left..=left + 3_600).contains(&life), "{life} s, and {left} s of the day are left");

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::places::Places;
 use super::redis::RedisFlags;
 use super::serve::{ServeConfig, serve};
 use super::{BadConfig, say, stop_at_signal};
@@ -23,7 +24,9 @@ const BACKLOG: u32 = 4_096;
 const OTHER_DESCRIPTORS: u64 = 64;
 /// How many may ask the admin listener at a time.
 const ADMIN_CONNECTIONS: usize = 32;
-/// How long beacons in progress may take once it is to stop; more than a store takes.
+/// How long beacons in progress may take once it is to stop. A beacon that has arrived
+/// waits for at most two calls of the store, each of at most 2 s: when one fails, all who
+/// wait hear of it. Only those whose bodies are slow to come may be cut off.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Flags of `collect`.
@@ -52,7 +55,7 @@ pub(super) struct CollectFlags {
         value_delimiter = ','
     )]
     sites: Vec<String>,
-    /// An origin whose pages may send views, e.g. https://acme.example; repeatable
+    /// An origin whose pages may send views, e.g. https://acme.example, or null; repeatable
     /// [default: those of the sites]
     #[arg(long = "allowed-origin", value_name = "ORIGIN", value_delimiter = ',')]
     #[arg(env = "REDCAST_PRODUCER_ALLOWED_ORIGIN", hide_env_values = true)]
@@ -74,6 +77,10 @@ pub(super) struct CollectFlags {
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     #[arg(env = "REDCAST_PRODUCER_MAX_CONNECTIONS", hide_env_values = true)]
     max_connections: usize,
+    /// The most connections of one address at a time, trusted proxies aside; 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    #[arg(env = "REDCAST_PRODUCER_MAX_CONNECTIONS_PER_ADDRESS", hide_env_values = true)]
+    max_connections_per_address: usize,
     /// Publish synthetic page views too, to have something to look at
     #[arg(long)]
     demo: bool,
@@ -122,6 +129,7 @@ pub(super) async fn run(
     stop: CancellationToken,
 ) -> Result<u8> {
     let config = flags.config()?;
+    let places = Places::new(flags.max_connections_per_address, config.trusted_proxies.clone());
     let store = redis.store(flags.own_hosts())?;
     let signals = TaskTracker::new();
     stop_at_signal(&signals, &stop)?;
@@ -143,10 +151,11 @@ pub(super) async fn run(
         tasks.spawn(demo::run(store, DemoConfig::default(), stop.clone()));
     }
     if let Some(admin) = admin {
-        let config = ServeConfig { max_connections: ADMIN_CONNECTIONS };
+        let config =
+            ServeConfig { max_connections: ADMIN_CONNECTIONS, places: Places::new(0, Vec::new()) };
         tasks.spawn(serve(admin, collector.admin_routes(), config, tasks.clone(), stop.clone()));
     }
-    let config = ServeConfig { max_connections };
+    let config = ServeConfig { max_connections, places };
     serve(public, collector.routes(), config, tasks.clone(), stop).await;
     tasks.close();
     if timeout(GOODBYE, tasks.wait()).await.is_err() {

@@ -4,6 +4,7 @@ mod collect;
 mod demo;
 mod environment;
 mod logging;
+mod places;
 mod progress;
 mod redis;
 mod replay;
@@ -65,7 +66,8 @@ pub(crate) fn run() -> ExitCode {
     logging::tell_of_panics();
     // What clap finds wrong it says itself, and ends with 2.
     let matches = Cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let mut cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.redis.let_flags_win(&matches);
     match start(&cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
-use clap::Args;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use redcast_producer::{RedisStore, RedisStoreConfig};
 
 use super::BadConfig;
@@ -42,6 +43,16 @@ pub(super) struct RedisFlags {
 }
 
 impl RedisFlags {
+    /// Of two that mean the same, the flag wins over the other one's variable.
+    pub(super) fn let_flags_win(&mut self, matches: &ArgMatches) {
+        let is_flag = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
+        match (is_flag("redis_url"), is_flag("redis_url_file")) {
+            (true, false) => self.redis_url_file = None,
+            (false, true) => self.redis_url = None,
+            _ => {}
+        }
+    }
+
     /// The store; hosts in `own_hosts` are those of the site itself, which refer nobody.
     pub(super) fn store(&self, own_hosts: Vec<String>) -> Result<Arc<RedisStore>> {
         let config = RedisStoreConfig {

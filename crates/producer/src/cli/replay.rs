@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use indicatif::MultiProgress;
+use redcast_producer::collect::CollectConfig;
 use redcast_producer::{
     Replay, ReplayConfig, ReplayInput, Replayed, Skipped, Speed, Store, Summary, keep_fresh,
 };
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::redis::RedisFlags;
-use super::{progress, say, stop_at_signal};
+use super::{BadConfig, progress, say, stop_at_signal};
 
 /// The store makes the costly figures of the statistics at most four times a second.
 const FIGURES_OLD: Duration = Duration::from_millis(300);
@@ -51,10 +52,12 @@ pub(super) struct ReplayFlags {
     /// Events have the time of their line, not of their publishing
     #[arg(long)]
     keep_time: bool,
-    /// Keep in this file how far it went, and go on from there
+    /// Keep in this file how far it went, and go on from there; a last line that does not
+    /// end yet is left for the next run
     #[arg(long, value_name = "STATE")]
     resume: Option<PathBuf>,
-    /// A host of the site itself, which is no referrer; repeatable
+    /// A host of the site itself, which is no referrer: acme.example or *.acme.example;
+    /// repeatable
     #[arg(
         long = "site",
         value_name = "HOST",
@@ -75,7 +78,9 @@ pub(super) async fn run(
     bars: MultiProgress,
     stop: CancellationToken,
 ) -> Result<u8> {
-    let store = redis.store(flags.sites.clone())?;
+    let sites = CollectConfig { sites: flags.sites.clone(), ..CollectConfig::default() };
+    sites.check().map_err(BadConfig)?;
+    let store = redis.store(sites.sites)?;
     let input = match flags.file.to_str() {
         Some("-") => ReplayInput::Stdin,
         _ => ReplayInput::File(flags.file.clone()),

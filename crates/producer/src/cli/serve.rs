@@ -1,5 +1,5 @@
-//! An HTTP/1.1 listener with limits: of connections, of a head's size, and of the time it
-//! may take.
+//! An HTTP/1.1 listener with limits: of connections, in all and of one address, of a head's
+//! size, and of the time it may take.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::places::{Place, Places};
+
 /// The most that a request's head may take, bytes.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// How long a client may take for a head, and be idle between two requests.
@@ -32,10 +34,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 const ACCEPT_BACK_OFF: Duration = Duration::from_millis(50);
 
 /// What a listener takes.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct ServeConfig {
     /// Connections at a time; one more waits in the kernel until another ends.
     pub(super) max_connections: usize,
+    /// Connections of one address; one more is closed at once.
+    pub(super) places: Places,
 }
 
 /// Accepts and serves until `stop`; then each request in progress finishes, held by
@@ -56,7 +60,8 @@ pub(super) async fn serve(
     while let Some(accepted) = stop.run_until_cancelled(accept()).await {
         match accepted {
             Ok((place, stream, peer)) => {
-                tasks.spawn(serve_socket(place, stream, peer, router.clone(), stop.clone()));
+                let Some(own) = config.places.take(peer.ip()) else { continue };
+                tasks.spawn(serve_socket((place, own), stream, peer, router.clone(), stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "can't accept connections");
@@ -67,7 +72,7 @@ pub(super) async fn serve(
 }
 
 async fn serve_socket(
-    _place: OwnedSemaphorePermit,
+    _places: (OwnedSemaphorePermit, Place),
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,

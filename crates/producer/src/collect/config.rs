@@ -10,8 +10,9 @@ pub struct CollectConfig {
     /// Hosts whose page views are taken: `acme.example`, `*.acme.example` for everything
     /// below it, `*` for all. Default: none, so that nobody else's views are taken.
     pub sites: Vec<String>,
-    /// Origins whose pages may send views: `https://acme.example`, or `*`. Default: none,
-    /// which means those of the sites, over http and https, on any port.
+    /// Origins whose pages may send views: `https://acme.example`, `*` for all, or `null`
+    /// for pages that do not tell theirs. Default: none, which means those of the sites,
+    /// over http and https, on any port.
     pub allowed_origins: Vec<String>,
     /// Proxies whose `X-Forwarded-For` is believed. Default: none.
     pub trusted_proxies: Vec<IpNet>,
@@ -52,9 +53,10 @@ impl CollectConfig {
         }
         for origin in &self.allowed_origins {
             let host = origin.split_once("://").map(|(_, host)| host);
-            if origin != "*" && !host.is_some_and(|host| !host.is_empty() && !host.contains('/')) {
+            let is_special = matches!(origin.as_str(), "*" | "null");
+            if !is_special && !host.is_some_and(|host| !host.is_empty() && !host.contains('/')) {
                 return Err(format!(
-                    "the origin {origin:?} is none: write https://acme.example or *"
+                    "the origin {origin:?} is none: write https://acme.example, null or *"
                 ));
             }
         }
@@ -78,6 +80,7 @@ mod tests {
         }
         assert_eq!(check("acme.example", "http://localhost:8080"), Ok(()));
         assert_eq!(check("acme.example", "*"), Ok(()));
+        assert_eq!(check("acme.example", "null"), Ok(()));
         for site in ["", "https://acme.example", "acme.example/", "a.*.example", "*."] {
             assert!(check(site, "*").unwrap_err().contains("is no host"), "{site}");
         }

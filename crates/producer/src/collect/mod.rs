@@ -33,6 +33,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use redcast_address::client_address;
+use tokio::task::JoinSet;
 
 pub use self::config::CollectConfig;
 
@@ -55,10 +56,12 @@ pub struct Collector(Arc<Shared>);
 struct Shared {
     config: CollectConfig,
     sites: Sites,
-    rate: RateLimit,
+    rate: Arc<RateLimit>,
     queue: Queue,
     metrics: CollectMetrics,
     script: Script,
+    // Dropping it ends what forgets idle addresses.
+    _forgetting: JoinSet<()>,
 }
 
 /// The collector's metrics could not be registered.
@@ -70,11 +73,15 @@ impl Collector {
     /// Starts it. Must be called inside a tokio runtime.
     pub fn start(store: Arc<dyn Store>, config: CollectConfig) -> Result<Self, CollectorError> {
         let metrics = CollectMetrics::new()?;
+        let rate = Arc::new(RateLimit::new(config.rate));
+        let (mut forgetting, table) = (JoinSet::new(), Arc::clone(&rate));
+        forgetting.spawn(async move { table.forget_idle_forever().await });
         Ok(Self(Arc::new(Shared {
             sites: Sites::new(&config),
-            rate: RateLimit::new(config.rate),
+            rate,
             queue: Queue::start(store, config.queue, metrics.clone()),
             script: Script::new(),
+            _forgetting: forgetting,
             metrics,
             config,
         })))
@@ -108,8 +115,10 @@ impl Collector {
         let Some(site) = shared.sites.site(&beacon.host) else {
             return Err(Refusal::Site(beacon.host));
         };
-        let name = parts.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
-        let name = agent::shorten(name.unwrap_or_default());
+        // Some browsers name their makers in other signs than ASCII; they are no robots.
+        let name = parts.headers.get(USER_AGENT).map_or(&b""[..], |value| value.as_bytes());
+        let name = String::from_utf8_lossy(name);
+        let name = agent::shorten(&name);
         let agent = Agent::new(name);
         if agent.is_robot() {
             return Ok(Outcome::Robot);
@@ -170,7 +179,10 @@ async fn collect(State(collector): State<Collector>, request: Request) -> Respon
         Ok(outcome) => (outcome, StatusCode::NO_CONTENT.into_response()),
         Err(refusal) => (refusal.outcome(), refusal.into_response()),
     };
-    collector.0.metrics.count(outcome);
+    // What reached the queue is counted there.
+    if !matches!(outcome, Outcome::Recorded | Outcome::Unavailable) {
+        collector.0.metrics.count(outcome);
+    }
     with_origin(allowed, response)
 }
 

@@ -3,19 +3,23 @@
 //!
 //! Without load a view goes at once and alone; under load calls grow, up to a bound, and
 //! their number stays that of the store's answers.
+//!
+//! When the store is away, whatever waits is told so with the call that found out: each
+//! further call would take its whole time too, and nobody's browser waits for that.
 
 use std::mem;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 use tracing::{info, warn};
 
 use super::metrics::CollectMetrics;
+use super::refusal::Outcome;
 use crate::page_view::PageView;
 use crate::salts::{Day, Salt};
 use crate::store::{Store, StoreError};
@@ -24,6 +28,9 @@ use crate::store::{Store, StoreError};
 const MAX_BATCH: usize = 512;
 /// Between two moments at which the figures follow the clock.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
+/// For how long the day's salt is used before the store is asked again: it may have lost
+/// it, and another collector may have drawn a new one since.
+const SALT_HOLDS: Duration = Duration::from_secs(10);
 
 /// Who looks, until the hash of it is made; never kept or written down.
 pub(super) struct Visitor {
@@ -93,7 +100,14 @@ struct Writer {
     works: Arc<AtomicBool>,
     /// What the log says: whether the store works.
     told: Option<bool>,
-    salt: Option<(Day, Salt)>,
+    salt: Option<KnownSalt>,
+}
+
+/// What the store said when it was asked last.
+struct KnownSalt {
+    day: Day,
+    salt: Salt,
+    since: Instant,
 }
 
 impl Writer {
@@ -107,36 +121,75 @@ impl Writer {
                     if taken == 0 {
                         return;
                     }
-                    self.take_in(&mut waiting).await;
+                    let recorded = self.take_in(&mut waiting).await;
+                    self.turn_away(recorded, &mut receiver);
                 }
                 _ = ticks.tick() => {
                     let refreshed = self.store.refresh().await;
                     self.tell(&refreshed);
+                    self.turn_away(refreshed, &mut receiver);
+                    self.forget_yesterday().await;
                 }
             }
         }
     }
 
-    async fn take_in(&mut self, waiting: &mut Vec<Waiting>) {
+    async fn take_in(&mut self, waiting: &mut Vec<Waiting>) -> Result<(), StoreError> {
         let recorded = match self.salt_of(Day::of(SystemTime::now())).await {
             Ok(salt) => self.write(&views(waiting, &salt)).await,
             Err(error) => Err(error),
         };
         self.tell(&recorded);
         for Waiting { done, .. } in waiting.drain(..) {
-            // Whoever asked may have gone meanwhile.
-            let _ = done.send(recorded.clone());
+            self.answer(done, recorded.clone());
+        }
+        recorded
+    }
+
+    /// Tells all who wait by now that the store is away, if it is.
+    fn turn_away(&self, outcome: Result<(), StoreError>, receiver: &mut mpsc::Receiver<Waiting>) {
+        let Err(StoreError::Unavailable(words) | StoreError::Unknown(words)) = outcome else {
+            return;
+        };
+        // They were not sent, so it is known that they are not counted.
+        let away = StoreError::Unavailable(words);
+        for _ in 0..receiver.len() {
+            let Ok(Waiting { done, .. }) = receiver.try_recv() else { return };
+            self.answer(done, Err(away.clone()));
         }
     }
 
+    /// Counts a view here and not where it is answered: whoever sent it may have gone
+    /// meanwhile, and takes the request with them.
+    fn answer(
+        &self,
+        done: oneshot::Sender<Result<(), StoreError>>,
+        recorded: Result<(), StoreError>,
+    ) {
+        self.metrics.count(match recorded {
+            Ok(()) => Outcome::Recorded,
+            Err(_) => Outcome::Unavailable,
+        });
+        let _ = done.send(recorded);
+    }
+
     async fn salt_of(&mut self, day: Day) -> Result<Salt, StoreError> {
-        match &self.salt {
-            Some((of, salt)) if *of == day => Ok(salt.clone()),
-            _ => {
-                let salt = self.store.salt(day).await?;
-                self.salt = Some((day, salt.clone()));
-                Ok(salt)
-            }
+        let known = self.salt.as_ref().filter(|known| known.day == day);
+        if let Some(known) = known.filter(|known| known.since.elapsed() < SALT_HOLDS) {
+            return Ok(known.salt.clone());
+        }
+        let salt = self.store.salt(day, known.map(|known| &known.salt)).await?;
+        self.salt = Some(KnownSalt { day, salt: salt.clone(), since: Instant::now() });
+        Ok(salt)
+    }
+
+    /// A salt that outlives its day would keep that day's visitors known.
+    async fn forget_yesterday(&mut self) {
+        let today = Day::of(SystemTime::now());
+        if self.salt.take_if(|known| known.day != today).is_some() {
+            // So that the store, too, comes to hold the new one; if it can't now, the next
+            // view asks again.
+            let _ = self.salt_of(today).await;
         }
     }
 
@@ -172,3 +225,7 @@ fn views(waiting: &mut [Waiting], salt: &Salt) -> Vec<PageView> {
     };
     waiting.iter_mut().map(view).collect()
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

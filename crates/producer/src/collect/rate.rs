@@ -2,8 +2,10 @@
 //!
 //! Each address has one number, the moment at which its bucket is empty again (the
 //! generic cell rate algorithm, ITU-T I.371). The table has two halves: when the younger
-//! is full, the older is forgotten. So its size has a bound whoever sends, and an address
-//! that the bound forgets gets at most one more burst.
+//! is full or has lasted as long as a bucket needs to empty, the older is forgotten. An
+//! empty bucket tells nothing, so that costs no memory of anybody who still has a debt;
+//! and the size has a bound whoever sends: an address that the bound forgets gets at most
+//! one more burst.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,6 +17,11 @@ use parking_lot::Mutex;
 const HALF: usize = 50_000;
 /// How many seconds' worth of views may come at once.
 const BURST_SECONDS: u32 = 2;
+/// After this long without a view every bucket is empty.
+const IDLE: Duration = Duration::from_secs(BURST_SECONDS as u64);
+/// Between two looks whether the older half can go; so an address is known for at most
+/// some six seconds after its last view.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A limit for each address.
 pub(super) struct RateLimit {
@@ -28,6 +35,8 @@ pub(super) struct RateLimit {
 struct Table {
     young: HashMap<IpAddr, u64>,
     old: HashMap<IpAddr, u64>,
+    /// Since when the younger half is filled.
+    young_since: Option<Instant>,
 }
 
 impl RateLimit {
@@ -35,6 +44,24 @@ impl RateLimit {
     pub(super) fn new(rate: u32) -> Self {
         let interval = 1_000_000_000_u64.checked_div(u64::from(rate));
         Self { interval, started: Instant::now(), table: Mutex::default() }
+    }
+
+    /// Forgets those who have been idle for long enough, until it is dropped.
+    pub(super) async fn forget_idle_forever(&self) {
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        loop {
+            looks.tick().await;
+            self.forget_idle(Instant::now());
+        }
+    }
+
+    fn forget_idle(&self, now: Instant) {
+        let mut table = self.table.lock();
+        let since = *table.young_since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= IDLE {
+            table.turn();
+            table.young_since = Some(now);
+        }
     }
 
     /// Takes one view from this address's bucket, or says how long it must wait for one.
@@ -62,9 +89,13 @@ impl Table {
 
     fn set(&mut self, address: IpAddr, empty_at: u64) {
         if self.young.len() >= HALF && !self.young.contains_key(&address) {
-            self.old = std::mem::take(&mut self.young);
+            self.turn();
         }
         self.young.insert(address, empty_at);
+    }
+
+    fn turn(&mut self) {
+        self.old = std::mem::take(&mut self.young);
     }
 }
 
@@ -122,6 +153,24 @@ mod tests {
         assert!(from("2001:db8:1:2::1") && from("2001:db8:1:2:ffff::1"));
         assert!(!from("2001:db8:1:2::3"));
         assert!(from("2001:db8:1:3::1"));
+    }
+
+    #[test]
+    fn who_is_idle_is_forgotten_and_who_has_a_debt_is_not() {
+        let limit = RateLimit::new(10);
+        let later = |ms| limit.started + Duration::from_millis(ms);
+        let known = || {
+            let table = limit.table.lock();
+            table.young.len() + table.old.len()
+        };
+        limit.forget_idle(later(0));
+        while limit.take(address(1), later(1_999)).is_ok() {}
+        limit.forget_idle(later(2_000));
+        limit.forget_idle(later(3_000));
+        assert_eq!(limit.take(address(1), later(2_000)), Err(Duration::from_millis(99)));
+        assert_eq!(known(), 1);
+        limit.forget_idle(later(4_000));
+        assert_eq!(known(), 0);
     }
 
     #[test]

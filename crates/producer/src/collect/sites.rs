@@ -99,6 +99,8 @@ mod tests {
     #[test]
     fn a_list_of_origins_is_taken_as_it_stands() {
         let listed = sites(&["*"], &["https://Acme.example"]);
+        assert!(!listed.allows_origin("null"));
+        assert!(sites(&["acme.example"], &["null"]).allows_origin("null"));
         assert!(listed.allows_origin("https://acme.example"));
         assert!(!listed.allows_origin("http://acme.example"));
         assert!(sites(&["acme.example"], &["*"]).allows_origin("https://evil.example"));

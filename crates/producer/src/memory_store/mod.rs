@@ -26,7 +26,8 @@ pub struct MemoryStoreConfig {
     pub namespace: String,
     /// The channel to which each view is published. Default: `analytics`.
     pub channel: String,
-    /// Hosts of the site itself, which are no referrers. Default: none.
+    /// Hosts of the site itself, which are no referrers: `acme.example`, or
+    /// `*.acme.example` for everything below it. Default: none.
     pub own_hosts: Vec<String>,
 }
 

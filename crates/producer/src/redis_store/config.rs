@@ -19,7 +19,8 @@ pub struct RedisStoreConfig {
     /// The channel, without the prefix, to which each view is published.
     /// Default: `analytics`.
     pub channel: String,
-    /// Hosts of the site itself, which are no referrers. Default: none.
+    /// Hosts of the site itself, which are no referrers: `acme.example`, or
+    /// `*.acme.example` for everything below it. Default: none.
     pub own_hosts: Vec<String>,
     /// How long one call may take, connecting included. Default: 2 s.
     pub timeout: Duration,

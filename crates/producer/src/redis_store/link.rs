@@ -66,6 +66,8 @@ impl Link {
         if let Some(lent) = self.opened() {
             return Ok(lent);
         }
+        // Of tokio's kind because it is held while the connection opens, which is what it
+        // is for; it guards no data, and whoever holds it ends within its own deadline.
         let _opening = self.opening.lock().await;
         if let Some(lent) = self.opened() {
             return Ok(lent);
@@ -130,21 +132,29 @@ pub(super) fn is_answer(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension)
 }
 
+/// Whether the connection leads to a Redis that can't write any more: after a failover the
+/// same name leads elsewhere, but only for a new connection.
+pub(super) fn is_elsewhere(error: &RedisError) -> bool {
+    use ServerErrorKind as Server;
+    matches!(
+        error.kind(),
+        ErrorKind::Server(
+            Server::BusyLoading
+                | Server::MasterDown
+                | Server::ClusterDown
+                | Server::ReadOnly
+                | Server::Moved
+                | Server::Ask
+        )
+    )
+}
+
 /// Errors that end by themselves: Redis starts, fails over, is full, or can't write to
 /// its disk.
 fn may_pass(error: &RedisError) -> bool {
     use ServerErrorKind as Server;
     match error.kind() {
-        ErrorKind::Server(kind) => matches!(
-            kind,
-            Server::BusyLoading
-                | Server::MasterDown
-                | Server::ClusterDown
-                | Server::ReadOnly
-                | Server::TryAgain
-                | Server::Moved
-                | Server::Ask
-        ),
+        ErrorKind::Server(kind) => kind == Server::TryAgain || is_elsewhere(error),
         ErrorKind::Extension => matches!(error.code(), Some("OOM" | "MISCONF" | "BUSY")),
         _ => true,
     }

@@ -1,8 +1,9 @@
 //! The store in Redis: one script counts, publishes and keeps the statistics, for any
 //! number of collectors at once.
 //!
-//! A call that got no answer is made again under the same id until its time is over; the
-//! script knows the ids of the last minute, so nothing counts twice.
+//! A call that got no answer within a third of its time is made again under the same id,
+//! over a new connection; the script knows the ids of the last minute, so nothing counts
+//! twice.
 
 mod call;
 mod config;
@@ -21,7 +22,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 pub use self::config::RedisStoreConfig;
 
 use self::call::Call;
-use self::link::{Link, is_answer};
+use self::link::{Link, is_answer, is_elsewhere};
 use self::names::Names;
 use crate::batch::Batch;
 use crate::page_view::PageView;
@@ -35,6 +36,9 @@ const MAX_BATCH: usize = 512;
 const REFRESH_EVERY: u64 = 250;
 /// Between two attempts of the same call.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Attempts for which the time of a call has room when Redis is silent: a connection that
+/// somebody on the way has forgotten is not heard of again, and a new one may work.
+const ATTEMPTS: u32 = 3;
 /// A clock that is an hour behind midnight still finds the day's salt.
 const SALT_OUTLIVES_ITS_DAY: Duration = Duration::from_secs(60 * 60);
 
@@ -158,9 +162,15 @@ impl RedisStore {
             Err(_) => return Attempt::No(io::Error::from(io::ErrorKind::TimedOut).into()),
         };
         let number = lent.number();
-        match timeout_at(deadline, call.run(&mut lent)).await {
+        let share = deadline.min(Instant::now() + self.timeout / ATTEMPTS);
+        match timeout_at(share, call.run(&mut lent)).await {
             Ok(Ok(())) => Attempt::Done,
-            Ok(Err(error)) if is_answer(&error) => Attempt::No(error),
+            Ok(Err(error)) if is_answer(&error) => {
+                if is_elsewhere(&error) {
+                    self.link.give_up(number);
+                }
+                Attempt::No(error)
+            }
             Ok(Err(_)) | Err(_) => {
                 self.link.give_up(number);
                 Attempt::Lost
@@ -168,14 +178,17 @@ impl RedisStore {
         }
     }
 
-    async fn fetch_salt(&self, day: Day) -> Result<Salt, RedisError> {
+    async fn fetch_salt(&self, day: Day, known: Option<&Salt>) -> Result<Salt, RedisError> {
         let key = self.names.salt(day);
-        let fresh = Salt::random().map_err(|error| io::Error::other(error.to_string()))?;
+        let offered = match known {
+            Some(salt) => salt.clone(),
+            None => Salt::random().map_err(|error| io::Error::other(error.to_string()))?,
+        };
         let left = day.end().duration_since(SystemTime::now()).unwrap_or_default();
         let seconds = (left + SALT_OUTLIVES_ITS_DAY).as_secs().max(1);
         let mut lent = self.link.get().await?;
         let mut pipe = redis::pipe();
-        pipe.cmd("SET").arg(&key).arg(fresh.to_hex()).arg("NX").arg("EX").arg(seconds).ignore();
+        pipe.cmd("SET").arg(&key).arg(offered.to_hex()).arg("NX").arg("EX").arg(seconds).ignore();
         pipe.cmd("GET").arg(&key);
         match pipe.query_async::<(String,)>(&mut lent.connection).await {
             Ok((text,)) => Salt::from_hex(&text).ok_or_else(|| {
@@ -183,7 +196,7 @@ impl RedisStore {
                     .into()
             }),
             Err(error) => {
-                if !is_answer(&error) {
+                if !is_answer(&error) || is_elsewhere(&error) {
                     self.link.give_up(lent.number());
                 }
                 Err(error)
@@ -202,8 +215,8 @@ impl Store for RedisStore {
         self.refresh_at(SystemTime::now()).await
     }
 
-    async fn salt(&self, day: Day) -> Result<Salt, StoreError> {
-        match tokio::time::timeout(self.timeout, self.fetch_salt(day)).await {
+    async fn salt(&self, day: Day, known: Option<&Salt>) -> Result<Salt, StoreError> {
+        match tokio::time::timeout(self.timeout, self.fetch_salt(day, known)).await {
             Ok(Ok(salt)) => Ok(salt),
             Ok(Err(error)) => Err(self.link.said_no(&error)),
             Err(_) => Err(self.link.away("it did not answer in time")),

@@ -21,7 +21,9 @@ local NAMES_PER_MINUTE = 1000    -- new pages, and new referrers, that a minute 
 local TOP = 10
 
 -- Lifetimes in seconds. Each is longer than anything reads what it is about.
-local STATS_TTL, WINDOW_TTL, PRESENT_TTL, DAY_TTL, BATCH_TTL = 3600, 7200, 600, 172800, 60
+local WINDOW_TTL, PRESENT_TTL, DAY_TTL, BATCH_TTL = 7200, 600, 172800, 60
+-- Whoever records refreshes each second: a document that is older is nobody's any more.
+local STATS_TTL = 60
 
 local now, channel, count = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local second = math.floor(now / 1000)
@@ -97,11 +99,7 @@ if not rolled or math.abs(minute - rolled) > LEFT_MINUTES then
   rolled = minute
 end
 
-if count > 0 then
-  -- The same call once more, by somebody who lost the first answer on the way.
-  if not redis.call('SET', batch, count, 'NX', 'EX', BATCH_TTL) then
-    return 0
-  end
+local function take_in()
   -- Before anything is counted, because this is what an ACL may refuse.
   for i = 4, 3 + count do
     redis.call('PUBLISH', channel, ARGV[i])
@@ -115,6 +113,21 @@ if count > 0 then
   redis.call('EXPIRE', views, WINDOW_TTL)
   local next_list = add(pages, minute_pages, 4 + 2 * count)
   add(referrers, minute_referrers, next_list)
+end
+
+if count > 0 then
+  -- The same call once more, by somebody who lost the first answer on the way. It is the
+  -- first thing written, so a replica and a full Redis say no before anything is done.
+  if not redis.call('SET', batch, count, 'NX', 'EX', BATCH_TTL) then
+    return 0
+  end
+  local is_done, failure = pcall(take_in)
+  if not is_done then
+    -- Or the next attempt would be told that it is counted.
+    redis.call('DEL', batch)
+    -- What Redis refuses is a table, what Lua itself does not like is a text.
+    return type(failure) == 'table' and failure or redis.error_reply('ERR ' .. failure)
+  end
 end
 
 redis.call('HSET', stats,

@@ -124,7 +124,9 @@ impl Replay {
         };
         let progress =
             Arc::new(ReplayProgress::new(input.size, state.as_ref().map(State::position)));
-        let reader = Reader { name, input, salt, all: config.all, failed: None };
+        // What a pipe or a compressed file ends with is all there will ever be.
+        let leaves_cut_line = state.is_some() && input.file.is_some() && !input.is_gzip;
+        let reader = Reader { name, input, salt, all: config.all, leaves_cut_line, failed: None };
         Ok(Self { config, reader, state, progress })
     }
 

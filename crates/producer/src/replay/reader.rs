@@ -49,6 +49,9 @@ pub(super) struct Reader {
     pub(super) salt: Salt,
     /// Whether every GET is a page view.
     pub(super) all: bool,
+    /// Whether a last line without its end is left for the next run: the server may be
+    /// about to write the rest, and half a path is a path too.
+    pub(super) leaves_cut_line: bool,
     /// What ended the input, told once the lines before it were given out.
     pub(super) failed: Option<ReplayError>,
 }
@@ -100,6 +103,7 @@ impl Reader {
         }
         let line = if kind == Line::TooLong { None } else { line::parse(text) };
         match line {
+            Some(_) if kind == Line::Cut && self.leaves_cut_line => return Ok(()),
             Some(line) => match self.page_view(&line) {
                 Ok(view) => chunk.views.push(Due { at: line.time, view, after: position }),
                 Err(why) => chunk.skipped.count(why),

@@ -24,7 +24,14 @@ fn reader(source: impl Read + Send + 'static) -> Reader {
         file: None,
     };
     let salt = Salt::random().unwrap();
-    Reader { name: "the log".to_owned(), input, salt, all: false, failed: None }
+    Reader {
+        name: "the log".to_owned(),
+        input,
+        salt,
+        all: false,
+        leaves_cut_line: false,
+        failed: None,
+    }
 }
 
 /// All chunks, and how the input ended.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use redcast_e2e::{Listener, RedisServer, get, request};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 use crate::log_file::total;
@@ -97,6 +97,35 @@ async fn one_connection_too_many_waits_until_another_ends() {
     assert!(early.is_err(), "it was answered before the first one ended");
     drop(first);
     assert!(answer(&mut second).await.starts_with("HTTP/1.1 204 "));
+}
+
+#[tokio::test]
+async fn one_address_can_not_take_the_places_of_all_others() {
+    let redis = RedisServer::start();
+    let limits = ["--max-connections", "8", "--max-connections-per-address", "4"];
+    let collector = CollectorProcess::start(&redis, &limits).await;
+    let mut held = Vec::new();
+    for _ in 0..12 {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut greedy = socket.connect(collector.public.parse().unwrap()).await.unwrap();
+        // It may be closed by then.
+        let _ = greedy.write_all(b"POST /coll").await;
+        held.push(greedy);
+    }
+    let mut more = held.split_off(4);
+    for greedy in &mut more {
+        let end = timeout(Duration::from_secs(5), greedy.read(&mut [0])).await;
+        assert!(matches!(end.expect("it is closed at once"), Ok(0) | Err(_)));
+    }
+    // Sooner than those four are given up.
+    let beacon = collector.beacon(BODY, BODY.len());
+    let honest = timeout(Duration::from_secs(5), request(&collector.public, beacon)).await;
+    assert_eq!(honest.expect("an honest one has a place").status, 204);
+    for greedy in &mut held {
+        let still = timeout(Duration::from_millis(1), greedy.read(&mut [0])).await;
+        assert!(still.is_err(), "four are let in");
+    }
 }
 
 #[tokio::test]

@@ -120,6 +120,29 @@ async fn a_run_that_is_told_to_stop_ends_well_and_another_goes_on() {
 }
 
 #[tokio::test]
+async fn a_last_line_that_is_still_being_written_is_left_for_the_next_run() {
+    let redis = RedisServer::start();
+    let mut listener = Listener::subscribe(&redis, "analytics").await;
+    let folder = Folder::new();
+    let whole = views(12, 1);
+    // The common format has an end after the size, so this half is a line too.
+    let cut = whole.rfind(" \"https://").unwrap();
+    let (log, state) = (folder.write("log", &whole[..cut]), folder.path("state"));
+    let flags = ["replay", &log, "--resume", &state, "--speed", "max", "--all"];
+    for text in [&whole[..cut], &whole] {
+        folder.write("log", text);
+        printed(&run(&redis, &flags, b"").await);
+    }
+    for expected in 0..12 {
+        let payload = listener.payload().await;
+        assert_eq!(number(&payload), expected);
+        let event: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+        assert_eq!(event["data"]["referrer"], "https://search.example/", "of its whole line");
+    }
+    assert_eq!(total(&redis).await, 12);
+}
+
+#[tokio::test]
 async fn on_a_terminal_a_bar_shows_how_far_it_is() {
     let redis = RedisServer::start();
     let folder = Folder::new();

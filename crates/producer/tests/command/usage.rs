@@ -34,8 +34,13 @@ async fn wrong_configuration_is_78() {
     check(&["demo"], &[], "no Redis: set --redis-url").await;
     check(&["demo", "--redis-url", "nonsense"], &[], "the Redis URL").await;
     check(&["demo", "--redis-url-file", "/none"], &[], "--redis-url-file /none: No such").await;
-    let both = [("REDCAST_PRODUCER_REDIS_URL_FILE", "/none")];
-    check(&["demo", URL[0], URL[1]], &both, "both set").await;
+    let file = ["--redis-url-file", "/none"];
+    check(&["demo", URL[0], URL[1], file[0], file[1]], &[], "both set").await;
+    let both =
+        [("REDCAST_PRODUCER_REDIS_URL", URL[1]), ("REDCAST_PRODUCER_REDIS_URL_FILE", "/none")];
+    check(&["demo"], &both, "both set").await;
+    check(&["demo", file[0], file[1]], &both[..1], "--redis-url-file /none: No such").await;
+    check(&["replay", "log", URL[0], URL[1], "--site", "https://a"], &[], "is no host").await;
     check(&["demo", URL[0], URL[1], "--channel", "a b"], &[], "the channel \"a b\"").await;
     let misspelt = [("REDCAST_PRODUCER_REDIS", "redis://127.0.0.1:6379")];
     check(&["demo"], &misspelt, "REDCAST_PRODUCER_REDIS: no flag has such a variable").await;
@@ -72,6 +77,21 @@ async fn the_url_may_stand_in_a_file_and_service_links_are_no_flags() {
         .env("REDCAST_PRODUCER_SERVICE_HOST", "10.0.0.1");
     printed(&run_command(command, b"").await);
     assert_eq!(total(&redis).await, 3);
+}
+
+#[tokio::test]
+async fn a_flag_wins_over_the_variable_of_the_flag_that_means_the_same() {
+    let redis = RedisServer::start();
+    let folder = Folder::new();
+    let log = folder.write("log", views(3, 1));
+    let (replay, url) = (["replay", &log, "--speed", "max"], redis.url());
+    // Before the command as well as behind it.
+    for flags in [[&["--redis-url", &url], &replay[..]], [&replay[..], &["--redis-url", &url]]] {
+        let mut command = producer(&flags.concat());
+        command.env("REDCAST_PRODUCER_REDIS_URL_FILE", "/none");
+        printed(&run_command(command, b"").await);
+    }
+    assert_eq!(total(&redis).await, 6);
 }
 
 #[tokio::test]
