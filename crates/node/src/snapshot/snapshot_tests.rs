@@ -1,5 +1,6 @@
 //! Tests of snapshots over running shards and a store whose answers the test decides.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
@@ -330,14 +331,11 @@ async fn many_who_come_at_once_share_few_greetings_that_count_each_of_them() {
         let (here, came) = (snapshot.audience.here(), Instant::now());
         let greeting = snapshot.greeting().await;
         assert!(came.elapsed() < 2 * reading::GREETING_EVERY, "{:?}", came.elapsed());
-        let counted = json_of(&greeting[2..])["data"]["all"].as_u64().unwrap();
-        assert!(counted >= 40 + here, "{counted} {here}");
+        assert!(json_of(&greeting[2..])["data"]["all"].as_u64().unwrap() >= 40 + here);
         (watching, greeting)
     };
-    // One each millisecond, for a second.
     let greeted = futures_util::future::join_all((0..1_000).map(come)).await;
-    let frames = greeted.iter().map(|(_, frame)| frame.as_ptr());
-    let encodings = frames.collect::<std::collections::HashSet<_>>().len();
+    let encodings = greeted.iter().map(|(_, frame)| frame.as_ptr()).collect::<HashSet<_>>().len();
     assert!((5..=13).contains(&encodings), "{encodings} encodings");
 }
 
@@ -345,15 +343,11 @@ async fn many_who_come_at_once_share_few_greetings_that_count_each_of_them() {
 async fn rare_ticks_make_no_old_greetings() {
     let every = Duration::from_secs(3_600);
     let (node, store) = start_with(SnapshotConfig { every, ..snapshot_config(&[]) }).await;
-    let (client, _sink) = connect(&node, Form::Raw).await;
-    drop(client);
+    drop(connect(&node, Form::Raw).await);
     store.holds(r#"{"visitors":2}"#);
     sleep(TOO_OLD + Duration::from_millis(1)).await;
     let (_client, sink) = connect(&node, Form::Raw).await;
     assert_eq!(last(&sink), json!({"type":"initial_stats","data":{"visitors":2}}));
-    store.holds("3");
-    sleep(TOO_OLD + Duration::from_millis(1)).await;
-    assert_eq!(snapshot(&node).state().await.data, "3");
 }
 
 #[tokio::test(start_paused = true)]
