@@ -8,7 +8,6 @@ use redcast_e2e::{Gateway, GatewayOptions, RedisServer, Response, free_port, get
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
 
 const HANDSHAKE: [(&str, &str); 5] = [
     ("Host", "gateway"),
@@ -226,22 +225,6 @@ async fn without_its_redis_a_gateway_lives_and_is_not_ready() {
     assert_eq!(response.status, 503);
     assert!(response.header("retry-after").is_some());
     gateway.connect("/ws/analytics").await.settled().await;
-}
-
-#[tokio::test]
-async fn the_demo_needs_no_redis_and_no_key() {
-    let gateway = memory("", &[], &["--demo"]).await;
-    let mut viewer = gateway.connect_envelope("/ws/analytics").await;
-    assert_eq!(viewer.json().await["type"], "initial_stats");
-    let heard = async {
-        while viewer.json().await["type"] != "event" {}
-        let response = post(gateway.public(), "/api/publish/analytics", None, "[1]").await;
-        assert_eq!(response.status, 200);
-        let event = json!({"type": "event", "channel": "analytics", "data": [1]});
-        // Among the demo's own, and the beats of its snapshot.
-        while viewer.json().await != event {}
-    };
-    timeout(Duration::from_secs(20), heard).await.expect("the event comes among the others");
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod config_commands;
 mod deflate_frames;
 mod deflate_hostile;
 mod deflate_offers;
+mod demo;
 mod descriptors;
 mod docs_links;
 mod forward_auth;

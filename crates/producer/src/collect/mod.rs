@@ -159,12 +159,6 @@ impl Collector {
     }
 }
 
-/// The public routes of a collector that nobody asks for its metrics. Must be called
-/// inside a tokio runtime.
-pub fn router(store: Arc<dyn Store>, config: CollectConfig) -> Result<Router, CollectorError> {
-    Ok(Collector::start(store, config)?.routes())
-}
-
 fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
     headers.get(ORIGIN)
 }

@@ -98,8 +98,12 @@ fn takes_gzip(request: &HeaderMap) -> bool {
     let codings = values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
     codings.map(str::trim).any(|coding| {
         let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let weight = weight.trim().strip_prefix("q=").and_then(|q| q.parse::<f32>().ok());
-        name.trim().eq_ignore_ascii_case("gzip") && weight != Some(0.0)
+        let weight = match weight.trim() {
+            "" => 1.0,
+            // What is no weight is no wish for it.
+            weight => weight.strip_prefix("q=").and_then(|q| q.parse().ok()).unwrap_or(0.0),
+        };
+        name.trim().eq_ignore_ascii_case("gzip") && weight > 0.0
     })
 }
 
@@ -107,7 +111,8 @@ fn takes_gzip(request: &HeaderMap) -> bool {
 fn is_known(request: &HeaderMap, tag: &str) -> bool {
     let values = request.get_all(IF_NONE_MATCH).into_iter();
     let tags = values.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(','));
-    tags.map(str::trim).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+    tags.map(str::trim)
+        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
 }
 
 #[cfg(test)]
