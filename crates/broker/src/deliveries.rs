@@ -195,6 +195,12 @@ impl State {
                 self.keep_refusal(error);
                 SendOutcome::Queued
             }
+            // Streams wait for room, so it never comes to this; kept all the same.
+            position @ Delivery::Position(_) => {
+                let channel = position.channel().clone();
+                self.untold.entry(channel).or_default().push(position);
+                SendOutcome::Queued
+            }
             Delivery::Event(event) => {
                 let now = clock::unix_ms();
                 let new_gap = self.keep(Gap {
@@ -276,13 +282,14 @@ impl Delivery {
             Self::Event(event) => &event.channel,
             Self::Gap(gap) => &gap.channel,
             Self::Refused(error) => &error.channel,
+            Self::Position(position) => &position.channel,
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
             Self::Event(event) => event.payload.len(),
-            Self::Gap(_) | Self::Refused(_) => 0,
+            Self::Gap(_) | Self::Refused(_) | Self::Position(_) => 0,
         }
     }
 }

@@ -16,7 +16,12 @@ fn channel(name: &str) -> Channel {
 
 fn event(name: &str, payload: &'static [u8]) -> Delivery {
     let payload = Bytes::from_static(payload);
-    Delivery::Event(Event { channel: channel(name), payload, received: Instant::now() })
+    Delivery::Event(Event {
+        channel: channel(name),
+        payload,
+        received: Instant::now(),
+        cursor: None,
+    })
 }
 
 fn outage(name: &str, from_ms: u64, to_ms: u64) -> Delivery {
@@ -40,6 +45,7 @@ fn show(deliveries: &[Delivery]) -> Vec<String> {
             format!("{}:{}{dropped}", gap.channel, gap.reason.label())
         }
         Delivery::Refused(error) => format!("{}:refused:{}", error.channel, error.reason),
+        Delivery::Position(position) => format!("{}:at:{}", position.channel, position.cursor),
     };
     deliveries.iter().map(show).collect()
 }
@@ -248,6 +254,7 @@ impl Account {
                         gap.dropped.unwrap_or(0);
                 }
                 Delivery::Refused(error) => panic!("{error}"),
+                Delivery::Position(position) => panic!("{position:?}"),
                 Delivery::Event(event) => {
                     let number = u32::from_be_bytes(event.payload[..4].try_into().unwrap());
                     self.close(&event.channel, number);
@@ -282,7 +289,7 @@ proptest! {
                     *number += 1;
                     let payload = Bytes::from(payload);
                     let received = Instant::now();
-                    sender.send(Delivery::Event(Event { channel, payload, received }));
+                    sender.send(Delivery::Event(Event { channel, payload, received, cursor: None }));
                 }
                 Step::Outage { channel } => {
                     sender.send(outage(&format!("c{channel}"), 1, 2));

@@ -39,7 +39,8 @@ impl Intake {
             self.gap(Gap { channel, from_ms: now, to_ms: now, reason, dropped: Some(1) });
             return;
         }
-        match self.sender.send(Delivery::Event(Event { channel, payload, received })) {
+        match self.sender.send(Delivery::Event(Event { channel, payload, received, cursor: None }))
+        {
             SendOutcome::Lost { new_gap } => {
                 self.metrics.dropped_overflow.inc();
                 if new_gap {

@@ -15,6 +15,7 @@ mod metrics;
 mod once;
 mod redis;
 mod snapshot;
+mod sources;
 
 pub use self::redis::{
     BatchError, BrokerConfigError, REDIS_DESCRIPTORS, RedisBroker, RedisConfig, RedisPublisher,
@@ -24,12 +25,13 @@ pub use memory::{MemoryBroker, MemoryConfig};
 pub use metrics::BrokerMetrics;
 pub use once::{OnceKey, OnceKeyError, Published};
 pub use snapshot::{SnapshotError, SnapshotStore, Stored};
+pub use sources::Sources;
 
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use redcast_protocol::{Channel, GapReason};
+use redcast_protocol::{Channel, Cursor, GapReason, ResetReason};
 
 /// A source of events and a place to publish them.
 ///
@@ -69,6 +71,25 @@ pub trait Broker: Send + Sync + 'static {
         key: Option<&OnceKey>,
     ) -> Result<Published, PublishError>;
 
+    /// Whether this channel's events are kept for a while or gone once they are told.
+    fn source(&self, channel: &Channel) -> Source;
+
+    /// Reads a stream channel's events after `since`, the oldest first, at most `limit`;
+    /// verified: the entry of `since` itself is still there and has its payload.
+    async fn events_after(
+        &self,
+        channel: &Channel,
+        since: Cursor,
+        limit: ReadLimit,
+    ) -> Result<Page, HistoryError>;
+
+    /// Reads the last `count` events of a stream channel, the oldest first.
+    async fn last_events(
+        &self,
+        channel: &Channel,
+        count: usize,
+    ) -> Result<Vec<Event>, HistoryError>;
+
     /// Whether the subscription to `channel` is confirmed at this moment.
     fn is_live(&self, channel: &Channel) -> bool;
 
@@ -91,11 +112,24 @@ pub enum Subscribed {
     Pending,
 }
 
+/// Where a channel's events come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Source {
+    /// `PUBLISH`: told once, kept nowhere.
+    #[default]
+    PubSub,
+    /// `XADD`: kept until it is trimmed, and read from where one left off.
+    Stream,
+}
+
 /// One thing that arrived for a channel.
 #[derive(Debug, Clone)]
 pub enum Delivery {
     /// An event.
     Event(Event),
+    /// From where on a stream channel's events are told. It stands before the first of
+    /// them, and again where the stream could not be followed without a break.
+    Position(Position),
     /// A stretch in which events may have been missed.
     Gap(Gap),
     /// A subscription that was live or pending is refused. Told once, however often it
@@ -112,6 +146,53 @@ pub struct Event {
     pub payload: Bytes,
     /// When this instance read it.
     pub received: Instant,
+    /// Its place in its stream; none in a pub/sub channel.
+    pub cursor: Option<Cursor>,
+}
+
+/// A place in a stream channel: every entry after it is told from here on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The channel.
+    pub channel: Channel,
+    /// The last entry that is not told any more.
+    pub cursor: Cursor,
+    /// Why those who followed the channel can't go on exactly; none where it begins.
+    pub reset: Option<ResetReason>,
+}
+
+/// How much of a stream is read at once; whichever is reached first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// Events.
+    pub events: usize,
+    /// Bytes of their payloads; the first event is read in any case.
+    pub bytes: usize,
+}
+
+/// What was read of a stream.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The events, the oldest first. Entries that are no events have been left out.
+    pub events: Vec<Event>,
+    /// The last entry that was read, event or not: where to read on.
+    pub cursor: Cursor,
+    /// Whether the stream had nothing newer at that moment.
+    pub is_last: bool,
+}
+
+/// Why a stream was not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HistoryError {
+    /// What follows the cursor can't be told exactly.
+    #[error("the place in the channel is lost: {}", .0.label())]
+    Reset(ResetReason),
+    /// The broker is away or did not answer in time. The sentence names it.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The broker said no. The sentence names it, and has its words.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// A stretch in which this instance may have missed events of a channel.

@@ -7,14 +7,15 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use redcast_protocol::Channel;
+use redcast_protocol::{Channel, Cursor, ResetReason};
 
 use crate::intake::Intake;
 use crate::memory_snapshots::MemorySnapshots;
 use crate::once::{OnceKeys, fingerprint};
 use crate::{
-    Broker, BrokerMetrics, Deliveries, Health, OnceKey, PublishError, Published, QueueLimits,
-    SnapshotError, SnapshotStore, Stored, SubscribeError, Subscribed, deliveries, snapshot,
+    Broker, BrokerMetrics, Deliveries, Event, Health, HistoryError, OnceKey, Page, PublishError,
+    Published, QueueLimits, ReadLimit, SnapshotError, SnapshotStore, Source, Sources, Stored,
+    SubscribeError, Subscribed, deliveries, snapshot,
 };
 
 /// Idempotency keys that are remembered; a newer one takes the place of the oldest.
@@ -25,6 +26,8 @@ const ONCE_KEYS: usize = 10_000;
 pub struct MemoryConfig {
     /// The largest payload, bytes; 1 MiB by default.
     pub max_event_size: usize,
+    /// Which channels are streams; none by default.
+    pub sources: Sources,
     /// How much may wait for the fan-out.
     pub queue: QueueLimits,
     /// The largest snapshot that can be read, bytes; 1 MiB by default.
@@ -39,6 +42,7 @@ impl Default for MemoryConfig {
     fn default() -> Self {
         Self {
             max_event_size: 1 << 20,
+            sources: Sources::default(),
             queue: QueueLimits::default(),
             max_snapshot_size: snapshot::MAX_SIZE,
             max_snapshots: 64,
@@ -51,6 +55,7 @@ impl Default for MemoryConfig {
 #[derive(Debug)]
 pub struct MemoryBroker {
     max_event_size: usize,
+    sources: Sources,
     intake: Intake,
     metrics: BrokerMetrics,
     subscribed: Mutex<HashSet<Channel>>,
@@ -67,6 +72,7 @@ impl MemoryBroker {
         metrics.up.set(1);
         let broker = Self {
             max_event_size: config.max_event_size,
+            sources: config.sources.clone(),
             intake: Intake::new(sender, metrics.clone(), config.max_event_size),
             metrics,
             subscribed: Mutex::default(),
@@ -137,6 +143,23 @@ impl Broker for MemoryBroker {
             }
         }
         Ok(Published::Now)
+    }
+
+    fn source(&self, channel: &Channel) -> Source {
+        self.sources.of(channel)
+    }
+
+    async fn events_after(
+        &self,
+        _: &Channel,
+        _: Cursor,
+        _: ReadLimit,
+    ) -> Result<Page, HistoryError> {
+        Err(HistoryError::Reset(ResetReason::Unknown))
+    }
+
+    async fn last_events(&self, _: &Channel, _: usize) -> Result<Vec<Event>, HistoryError> {
+        Err(HistoryError::Reset(ResetReason::Unknown))
     }
 
     fn is_live(&self, channel: &Channel) -> bool {

@@ -21,7 +21,7 @@ fn encoder(min_size: usize) -> Encoder {
 }
 
 fn event(payload: impl Into<Bytes>) -> Event {
-    Event { channel: channel("a"), payload: payload.into(), received: Instant::now() }
+    Event { channel: channel("a"), payload: payload.into(), received: Instant::now(), cursor: None }
 }
 
 fn encodings(all: &[Encoding]) -> Encodings {

@@ -35,6 +35,7 @@ impl Fanout {
                     Delivery::Event(event) => self.pass_event(event).await,
                     Delivery::Gap(gap) => self.pass_gap(gap).await,
                     Delivery::Refused(error) => self.pass_refusal(error).await,
+                    Delivery::Position(_) => Ok(()),
                 };
                 if passed.is_err() {
                     return;

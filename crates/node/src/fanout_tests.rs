@@ -119,7 +119,12 @@ async fn a_late_refusal_reaches_raw_and_envelope_members_and_makes_newcomers_ask
     for name in ["a", "b"] {
         let payload = Bytes::from_static(b"1");
         let received = Instant::now();
-        sender.send(Delivery::Event(Event { channel: channel(name), payload, received }));
+        sender.send(Delivery::Event(Event {
+            channel: channel(name),
+            payload,
+            received,
+            cursor: None,
+        }));
     }
     raw.wait_for(2).await;
     envelope.wait_for(2).await;

@@ -11,11 +11,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use prometheus::Registry;
 use redcast_broker::{
-    Broker, BrokerMetrics, Deliveries, Health, MemoryBroker, MemoryConfig, OnceKey, PublishError,
-    Published, QueueLimits, SnapshotStore, SubscribeError, Subscribed,
+    Broker, BrokerMetrics, Deliveries, Event, Health, HistoryError, MemoryBroker, MemoryConfig,
+    OnceKey, Page, PublishError, Published, QueueLimits, ReadLimit, SnapshotStore, Source,
+    SubscribeError, Subscribed,
 };
 use redcast_hub::{Hub, HubConfig, HubMetrics, Socket};
-use redcast_protocol::Channel;
+use redcast_protocol::{Channel, Cursor, ResetReason};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -108,6 +109,23 @@ impl Broker for ScriptedBroker {
         _: Option<&OnceKey>,
     ) -> Result<Published, PublishError> {
         Err(PublishError::Unavailable("this one only subscribes".to_owned()))
+    }
+
+    fn source(&self, _: &Channel) -> Source {
+        Source::PubSub
+    }
+
+    async fn events_after(
+        &self,
+        _: &Channel,
+        _: Cursor,
+        _: ReadLimit,
+    ) -> Result<Page, HistoryError> {
+        Err(HistoryError::Reset(ResetReason::Unknown))
+    }
+
+    async fn last_events(&self, _: &Channel, _: usize) -> Result<Vec<Event>, HistoryError> {
+        Err(HistoryError::Reset(ResetReason::Unknown))
     }
 
     fn is_live(&self, channel: &Channel) -> bool {

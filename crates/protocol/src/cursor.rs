@@ -7,6 +7,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use xxhash_rust::xxh32::xxh32;
+
 /// A place in a stream channel. Opaque to clients: they give back what they got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor {
@@ -16,6 +18,21 @@ pub struct Cursor {
     pub sequence: u64,
     /// XXH32 of the event's payload.
     pub hash: u32,
+}
+
+impl Cursor {
+    /// Where a stream begins: the cursor of whoever joined while it was empty.
+    pub const BEGINNING: Self = Self { millis: 0, sequence: 0, hash: 0 };
+
+    /// The cursor of the entry with this ID and payload.
+    pub fn of(millis: u64, sequence: u64, payload: &[u8]) -> Self {
+        Self { millis, sequence, hash: xxh32(payload, 0) }
+    }
+
+    /// The stream ID: what orders the entries of one stream.
+    pub fn id(&self) -> (u64, u64) {
+        (self.millis, self.sequence)
+    }
 }
 
 /// A text that no cursor of ours looks like.
@@ -66,6 +83,13 @@ mod tests {
         let cursor = Cursor { millis: 1_733_683_200_123, sequence: 4, hash: 0x00ab_cdef };
         assert_eq!(cursor.to_string(), "1733683200123-4.00abcdef");
         assert_eq!("1733683200123-4.00abcdef".parse(), Ok(cursor));
+    }
+
+    #[test]
+    fn holds_the_payload_s_xxh32() {
+        // The reference values of the hash's author (xxHash specification, seed 0).
+        assert_eq!(Cursor::of(1, 2, b"").to_string(), "1-2.02cc5d05");
+        assert_eq!(Cursor::of(1, 2, b"abc").to_string(), "1-2.32d153ff");
     }
 
     #[test]

@@ -84,13 +84,14 @@ impl Printer {
                 }
                 Delivery::Gap(gap) => self.write_gap(&gap, text),
                 Delivery::Refused(error) => return Some(Stop::Refused(error)),
+                Delivery::Position(_) => {}
             }
         }
         None
     }
 
     fn write_event(&self, event: &Event, text: &mut Vec<u8>) {
-        let Event { channel, payload, received } = event;
+        let Event { channel, payload, received, .. } = event;
         if self.json {
             let line = Reply::encode_event_line(channel, payload, unix_ms_of(*received));
             return text.extend(self.shown(&line));
@@ -153,7 +154,7 @@ mod tests {
         let channel = Channel::parse("a").unwrap();
         let event = |payload: &&'static [u8]| {
             let (channel, payload) = (channel.clone(), (*payload).into());
-            Delivery::Event(Event { channel, payload, received: Instant::now() })
+            Delivery::Event(Event { channel, payload, received: Instant::now(), cursor: None })
         };
         payloads.iter().map(event).collect()
     }

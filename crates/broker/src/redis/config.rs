@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
-use crate::{QueueLimits, snapshot};
+use crate::{QueueLimits, Sources, snapshot};
 
 /// Connections for single commands, unless set otherwise.
 const POOL_SIZE: usize = 16;
@@ -24,6 +24,8 @@ pub struct RedisConfig {
     pub url: String,
     /// What every Redis channel and key begins with; default empty.
     pub prefix: String,
+    /// Which channels are streams; none by default.
+    pub sources: Sources,
     /// How long one attempt to connect may take, handshake included; default 2 s.
     pub connect_timeout: Duration,
     /// How long Redis may take to answer a SUBSCRIBE or UNSUBSCRIBE before the link is
@@ -67,6 +69,7 @@ impl Default for RedisConfig {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
             prefix: String::new(),
+            sources: Sources::default(),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
             subscribe_timeout: Duration::from_secs(5),

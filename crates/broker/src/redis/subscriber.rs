@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redcast_protocol::Channel;
+use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
-use redis::{ConnectionInfo, RedisResult};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -21,6 +21,7 @@ use super::config::RedisConfig;
 use super::connect::open_subscription;
 use super::heartbeat::Heartbeat;
 use super::link::{Link, PushReader};
+use super::locator::Locator;
 use super::names::Names;
 use super::server::Server;
 use super::status::Status;
@@ -40,7 +41,7 @@ const COMMANDS_IN_FLIGHT: usize = 4;
 /// that the queue closes when the task ends.
 pub(super) struct Subscriber {
     /// Where Redis is.
-    pub(super) info: ConnectionInfo,
+    pub(super) locator: Locator,
     /// How messages name it.
     pub(super) server: Server,
     /// How patient to be.
@@ -93,8 +94,10 @@ impl Subscriber {
             intake: self.intake.clone(),
             names: self.names.clone(),
         };
-        let connection =
-            open_subscription(&self.info, &self.config, move |push| reader.read(push)).await?;
+        let info = self.locator.find().await?;
+        let mut connection =
+            open_subscription(&info, &self.config, move |push| reader.read(push)).await?;
+        self.locator.check(&mut connection).await?;
         link.hear(Instant::now());
         Ok((link, connection))
     }

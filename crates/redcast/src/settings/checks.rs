@@ -10,7 +10,7 @@ use redcast_broker::QueueLimits;
 use redcast_edge::{ConfigError, EdgeConfig};
 
 use super::rooms::RESERVED_DESCRIPTORS;
-use super::{EndpointSettings, Settings, SlowConsumerSetting, Written, quoted};
+use super::{EndpointSettings, Settings, SlowConsumerSetting, SourceSetting, Written, quoted};
 
 /// What `flush_every` may be. Shorter is finer than the timers, and longer than any
 /// client would call news.
@@ -206,6 +206,13 @@ impl Settings {
             if rule.flush_every.is_some_and(|every| !FLUSH_EVERY.contains(&*every)) {
                 let key = format!("channels[{index}].flush_every");
                 findings.push(Finding::at(key, "must be from 1ms to 60s"));
+            }
+            if rule.source == SourceSetting::Stream
+                && rule.slow_consumer != SlowConsumerSetting::Disconnect
+            {
+                let key = format!("channels[{index}].slow_consumer");
+                let message = "a stream channel loses nothing; leave it out";
+                findings.push(Finding::at(key, message));
             }
             if rule.latest_by.is_some() && rule.slow_consumer != SlowConsumerSetting::KeepLatest {
                 let key = format!("channels[{index}].latest_by");

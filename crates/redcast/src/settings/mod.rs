@@ -186,9 +186,19 @@ struct EndpointSettings {
 struct ChannelSettings {
     pattern: Parsed<Pattern>,
     #[serde(default)]
+    source: SourceSetting,
+    #[serde(default)]
     slow_consumer: SlowConsumerSetting,
     flush_every: Option<Parsed<Duration>>,
     latest_by: Option<Parsed<ItemPointer>>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum SourceSetting {
+    #[default]
+    PubSub,
+    Stream,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, Serialize, JsonSchema)]

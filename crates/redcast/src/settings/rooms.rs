@@ -1,7 +1,7 @@
 //! What each room gets of the settings.
 
 use bytesize::ByteSize;
-use redcast_broker::{MemoryConfig, RedisConfig};
+use redcast_broker::{MemoryConfig, RedisConfig, Source, Sources};
 use redcast_edge::{
     AllowedOrigins, ApiConfig, ApiKey, ConfigError, EdgeConfig, Endpoint, ForwardAuthConfig,
     ForwardAuthConfigError, PageConfig,
@@ -13,7 +13,10 @@ use redcast_node::{
 };
 
 use super::snapshots::{MergeSetting, SnapshotSettings};
-use super::{ChannelSettings, EndpointSettings, Parsed, RedisUrl, Settings, SlowConsumerSetting};
+use super::{
+    ChannelSettings, EndpointSettings, Parsed, RedisUrl, Settings, SlowConsumerSetting,
+    SourceSetting,
+};
 use crate::banner::{Shown, is_plain};
 use crate::cli::ServeFlags;
 
@@ -44,13 +47,26 @@ impl Settings {
             Some(url) => BrokerSettings::Redis(Box::new(RedisConfig {
                 url: url.0.0.as_str().to_owned(),
                 prefix: self.redis.prefix.clone(),
+                sources: self.sources(),
                 max_event_size,
                 ..RedisConfig::default()
             })),
-            None => {
-                BrokerSettings::Memory(MemoryConfig { max_event_size, ..MemoryConfig::default() })
-            }
+            None => BrokerSettings::Memory(MemoryConfig {
+                sources: self.sources(),
+                max_event_size,
+                ..MemoryConfig::default()
+            }),
         }
+    }
+
+    fn sources(&self) -> Sources {
+        Sources::new(self.channels.iter().map(|rule| {
+            let source = match rule.source {
+                SourceSetting::PubSub => Source::PubSub,
+                SourceSetting::Stream => Source::Stream,
+            };
+            (rule.pattern.0.clone(), source)
+        }))
     }
 
     /// What a banner may show of the broker; `flags` are those that were started with.

@@ -1,0 +1,107 @@
+//! One Redis and all that is done with it: the subscriber that listens to it, and the
+//! connections that publish to it and read from it. Several make a broker of many nodes.
+
+use std::sync::Arc;
+
+use redcast_protocol::Channel;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::config::{BrokerConfigError, RedisConfig, SNAPSHOT_POOL_SIZE};
+use super::connect::with_socket_options;
+use super::locator::Locator;
+use super::names::Names;
+use super::pool::Pool;
+use super::publisher::Publisher;
+use super::server::Server;
+use super::share::Shares;
+use super::snapshot::Snapshots;
+use super::status::Status;
+use super::subscriber::Subscriber;
+use super::wishes::{Answer, Wishes};
+use crate::intake::Intake;
+use crate::{BrokerMetrics, DeliverySender, Health, SubscribeError, Subscribed, clock};
+
+/// One Redis as the broker uses it.
+pub(super) struct Lane {
+    config: Arc<RedisConfig>,
+    wishes: Arc<Wishes>,
+    status: Arc<Status>,
+    /// Publishes to it.
+    pub(super) publisher: Publisher,
+    /// Reads snapshots from it.
+    pub(super) snapshots: Snapshots,
+    /// Tells the other instances counts through it.
+    pub(super) shares: Shares,
+}
+
+impl Lane {
+    /// Starts what listens to it on `tracker`, until `cancel`.
+    pub(super) fn start(
+        config: Arc<RedisConfig>,
+        metrics: BrokerMetrics,
+        sender: DeliverySender,
+        (tracker, cancel): (&TaskTracker, CancellationToken),
+    ) -> Result<Self, BrokerConfigError> {
+        let info = with_socket_options(config.connection_info()?);
+        let pool = Pool::new(info.clone(), &config)?;
+        let small = pool.beside(SNAPSHOT_POOL_SIZE)?;
+        let publisher = Publisher::new(pool, &config);
+        let snapshots = Snapshots::new(small.clone(), &config);
+        let shares = Shares::new(small, &config);
+        let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
+        let status = Arc::new(Status::new(metrics.clone()));
+        let subscriber = Subscriber {
+            server: Server::of(&info, &config.url),
+            locator: Locator::Fixed(Box::new(info)),
+            config: Arc::clone(&config),
+            names: Names::new(&config.prefix),
+            wishes: Arc::clone(&wishes),
+            status: Arc::clone(&status),
+            intake: Intake::new(sender, metrics, config.max_event_size),
+        };
+        tracker.spawn(subscriber.run(cancel));
+        Ok(Self { config, wishes, status, publisher, snapshots, shares })
+    }
+
+    /// Wants a pub/sub channel's events, see [`Broker::subscribe`](crate::Broker::subscribe).
+    pub(super) async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError> {
+        let asked_ms = clock::unix_ms();
+        let verdict = match self.wishes.want(channel, asked_ms) {
+            Answer::Now(subscribed) => return Ok(subscribed),
+            Answer::Later(verdict) => verdict,
+        };
+        match timeout(self.config.subscribe_timeout, verdict).await {
+            Ok(Ok(verdict)) => verdict,
+            // Unsubscribed by somebody else meanwhile.
+            Ok(Err(_)) => Ok(Subscribed::Pending),
+            Err(_) => Ok(self.wishes.stop_waiting(channel, asked_ms)),
+        }
+    }
+
+    /// Ends the interest in a channel.
+    pub(super) fn unsubscribe(&self, channel: &Channel) {
+        self.wishes.forget(channel);
+    }
+
+    /// Whether a channel's events arrive.
+    pub(super) fn is_live(&self, channel: &Channel) -> bool {
+        self.wishes.live_channel(channel.as_str()).is_some()
+    }
+
+    /// How it is.
+    pub(super) fn health(&self) -> Health {
+        // In this order: whoever sees a link sees what it has taken over, too.
+        let silence = self.status.silence();
+        let tally = self.wishes.tally();
+        Health {
+            connected: silence.is_some_and(|silence| silence < self.config.dead_after),
+            wanted: tally.wanted,
+            confirmed: tally.confirmed,
+            overdue: tally.overdue,
+            last_heard: silence,
+            last_error: self.status.last_error(),
+        }
+    }
+}
