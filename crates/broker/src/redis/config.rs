@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
+use super::tls::RedisTls;
 use crate::{QueueLimits, Sources, snapshot};
 
 /// Connections for single commands, unless set otherwise.
@@ -19,11 +20,18 @@ pub const REDIS_DESCRIPTORS: usize = POOL_SIZE + SNAPSHOT_POOL_SIZE + 2;
 /// How to reach Redis and how patient to be with it.
 #[derive(Clone)]
 pub struct RedisConfig {
-    /// `redis://[user:password@]host[:port][/db]` or `unix:///path?user=…&pass=…`;
-    /// default `redis://127.0.0.1:6379`.
+    /// `redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS, or
+    /// `unix:///path?user=…&pass=…`; default `redis://127.0.0.1:6379`.
     pub url: String,
+    /// What TLS trusts and shows; by default what the system trusts, and nothing.
+    pub tls: RedisTls,
     /// What every Redis channel and key begins with; default empty.
     pub prefix: String,
+    /// The name of this instance among those that share a Redis; random by default.
+    pub instance: String,
+    /// Whether this instance proves its subscription by a canary, which takes the right to
+    /// that channel; true by default. Without it, it is never ready.
+    pub canary: bool,
     /// Which channels are streams; none by default.
     pub sources: Sources,
     /// How long one attempt to connect may take, handshake included; default 2 s.
@@ -68,7 +76,10 @@ impl Default for RedisConfig {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
+            tls: RedisTls::default(),
             prefix: String::new(),
+            instance: format!("{:08x}", fastrand::u32(..)),
+            canary: true,
             sources: Sources::default(),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
@@ -104,7 +115,7 @@ impl fmt::Debug for RedisConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerConfigError {
     /// A URL scheme that this version does not speak.
-    #[error("redis.url: unsupported scheme {0:?}; use redis:// or unix://")]
+    #[error("redis.url: unsupported scheme {0:?}; use redis://, rediss:// or unix://")]
     UnsupportedScheme(String),
     /// The URL has a known scheme and is wrong all the same.
     #[error("redis.url: {0}")]
@@ -129,14 +140,21 @@ impl RedisConfig {
     pub(super) fn connection_info(&self) -> Result<ConnectionInfo, BrokerConfigError> {
         self.check_values()?;
         match scheme(&self.url) {
-            Some("redis" | "unix" | "redis+unix") => {}
+            Some("rediss") => {}
+            Some("redis" | "unix" | "redis+unix") => {
+                let why = "needs a redis.url that begins with rediss://";
+                check(self.tls.is_default(), "tls", why)?;
+            }
             Some(other) => return Err(BrokerConfigError::UnsupportedScheme(other.to_owned())),
             None => return Err(BrokerConfigError::InvalidUrl("it has no scheme".to_owned())),
         }
-        self.url
-            .as_str()
-            .into_connection_info()
-            .map_err(|error| BrokerConfigError::InvalidUrl(error.to_string()))
+        let invalid = |error: redis::RedisError| BrokerConfigError::InvalidUrl(error.to_string());
+        let info = self.url.as_str().into_connection_info().map_err(invalid)?;
+        if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
+            let why = "#insecure would trust whoever answers; set redis.tls.ca_file";
+            return Err(BrokerConfigError::InvalidUrl(why.to_owned()));
+        }
+        self.tls.apply(info).map_err(invalid)
     }
 
     fn check_values(&self) -> Result<(), BrokerConfigError> {
@@ -190,6 +208,7 @@ mod tests {
         for url in [
             "redis://127.0.0.1:6379",
             "redis://user:secret@redis.example/3",
+            "rediss://user:secret@redis.example:6380/3",
             "unix:///run/redis.sock",
             "redis+unix:///run/redis.sock?user=a&pass=b",
         ] {
@@ -199,11 +218,17 @@ mod tests {
 
     #[test]
     fn schemes_of_later_versions_are_refused_by_name() {
-        for scheme in ["rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "http"] {
+        for scheme in ["redis+sentinel", "rediss+sentinel", "redis+cluster", "http"] {
             let error = read(&format!("{scheme}://host:1")).unwrap_err();
             assert_eq!(error, BrokerConfigError::UnsupportedScheme(scheme.to_owned()));
             assert!(error.to_string().contains("unsupported scheme"), "{error}");
         }
+    }
+
+    #[test]
+    fn tls_is_never_half_on() {
+        let error = read("rediss://host/#insecure").unwrap_err();
+        assert!(error.to_string().contains("redis.tls.ca_file"), "{error}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! connections that publish to it and read from it. Several make a broker of many nodes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use redcast_protocol::Channel;
 use tokio::time::timeout;
@@ -13,6 +14,8 @@ use super::connect::with_socket_options;
 use super::locator::Locator;
 use super::names::Names;
 use super::pool::Pool;
+use super::proof::Proof;
+use super::prover::Prover;
 use super::publisher::Publisher;
 use super::server::Server;
 use super::share::Shares;
@@ -28,6 +31,7 @@ pub(super) struct Lane {
     config: Arc<RedisConfig>,
     wishes: Arc<Wishes>,
     status: Arc<Status>,
+    proof: Arc<Proof>,
     /// Publishes to it.
     pub(super) publisher: Publisher,
     /// Reads snapshots from it.
@@ -47,22 +51,26 @@ impl Lane {
         let info = with_socket_options(config.connection_info()?);
         let pool = Pool::new(info.clone(), &config)?;
         let small = pool.beside(SNAPSHOT_POOL_SIZE)?;
-        let publisher = Publisher::new(pool, &config);
+        let publisher = Publisher::new(pool.clone(), &config);
         let snapshots = Snapshots::new(small.clone(), &config);
         let shares = Shares::new(small, &config);
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
         let status = Arc::new(Status::new(metrics.clone()));
+        let proof = Arc::new(Proof::new(&config));
+        let prover = Prover { pool, proof: Arc::clone(&proof), status: Arc::clone(&status) };
         let subscriber = Subscriber {
             server: Server::of(&info, &config.url),
             locator: Locator::Fixed(Box::new(info)),
             config: Arc::clone(&config),
             names: Names::new(&config.prefix),
             wishes: Arc::clone(&wishes),
+            proof: Arc::clone(&proof),
             status: Arc::clone(&status),
             intake: Intake::new(sender, metrics, config.max_event_size),
         };
-        tracker.spawn(subscriber.run(cancel));
-        Ok(Self { config, wishes, status, publisher, snapshots, shares })
+        tracker.spawn(subscriber.run(cancel.clone()));
+        tracker.spawn(prover.run(cancel));
+        Ok(Self { config, wishes, status, proof, publisher, snapshots, shares })
     }
 
     /// Wants a pub/sub channel's events, see [`Broker::subscribe`](crate::Broker::subscribe).
@@ -95,13 +103,18 @@ impl Lane {
         // In this order: whoever sees a link sees what it has taken over, too.
         let silence = self.status.silence();
         let tally = self.wishes.tally();
+        let verdict = self.status.judge(&self.proof, Instant::now());
+        let last_error = self.status.last_error();
         Health {
+            readiness: verdict.readiness,
             connected: silence.is_some_and(|silence| silence < self.config.dead_after),
             wanted: tally.wanted,
             confirmed: tally.confirmed,
             overdue: tally.overdue,
             last_heard: silence,
-            last_error: self.status.last_error(),
+            last_proof: verdict.age,
+            proof_error: verdict.trouble,
+            last_error,
         }
     }
 }

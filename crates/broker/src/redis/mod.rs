@@ -13,12 +13,16 @@ mod locator;
 mod names;
 mod once;
 mod pool;
+mod proof;
+mod prover;
 mod publisher;
+mod readiness;
 mod server;
 mod share;
 mod snapshot;
 mod status;
 mod subscriber;
+mod tls;
 mod wish;
 mod wishes;
 
@@ -32,6 +36,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::batch::{BatchError, RedisPublisher};
 pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
+pub use self::tls::{RedisTls, RedisTlsError, RedisTlsPart, install_tls_provider};
 
 use self::lane::Lane;
 use self::names::Names;
@@ -62,8 +67,12 @@ impl RedisBroker {
     ) -> Result<(Arc<Self>, Deliveries), BrokerConfigError> {
         let (sender, receiver) = deliveries(config.queue);
         let config = Arc::new(config);
+        let follow = metrics.delivery.clone();
         let lane = Lane::start(Arc::clone(&config), metrics, sender, (tracker, cancel))?;
-        Ok((Arc::new(Self { config, lane }), receiver))
+        let broker = Arc::new(Self { config, lane });
+        let watched: Arc<dyn Broker> = broker.clone();
+        follow.follow(&watched);
+        Ok((broker, receiver))
     }
 }
 
