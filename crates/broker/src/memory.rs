@@ -14,8 +14,8 @@ use crate::memory_snapshots::MemorySnapshots;
 use crate::once::{OnceKeys, fingerprint};
 use crate::{
     Broker, BrokerMetrics, Deliveries, Event, Health, HistoryError, OnceKey, Page, PublishError,
-    Published, QueueLimits, ReadLimit, SnapshotError, SnapshotStore, Source, Sources, Stored,
-    SubscribeError, Subscribed, deliveries, snapshot,
+    Published, QueueLimits, ReadLimit, Readiness, SnapshotError, SnapshotStore, Source, Sources,
+    Stored, SubscribeError, Subscribed, deliveries, snapshot,
 };
 
 /// Idempotency keys that are remembered; a newer one takes the place of the oldest.
@@ -70,6 +70,7 @@ impl MemoryBroker {
         let (sender, receiver) = deliveries(config.queue);
         // There is no link that could be down.
         metrics.up.set(1);
+        let delivery = metrics.delivery.clone();
         let broker = Self {
             max_event_size: config.max_event_size,
             sources: config.sources.clone(),
@@ -79,7 +80,10 @@ impl MemoryBroker {
             snapshots: MemorySnapshots::new(config),
             published: Mutex::new(OnceKeys::new(ONCE_KEYS)),
         };
-        (Arc::new(broker), receiver)
+        let broker = Arc::new(broker);
+        let watched: Arc<dyn Broker> = broker.clone();
+        delivery.follow(&watched);
+        (broker, receiver)
     }
 
     /// Stores a snapshot, as a producer does in Redis: it replaces what was stored, and
@@ -168,7 +172,15 @@ impl Broker for MemoryBroker {
 
     fn health(&self) -> Health {
         let channels = self.subscribed.lock().len();
-        Health { connected: true, wanted: channels, confirmed: channels, ..Health::default() }
+        // A call of a function needs no proof that it arrives.
+        Health {
+            readiness: Readiness::Ready,
+            connected: true,
+            wanted: channels,
+            confirmed: channels,
+            last_proof: Some(Duration::ZERO),
+            ..Health::default()
+        }
     }
 }
 

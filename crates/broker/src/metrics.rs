@@ -4,11 +4,15 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use redcast_protocol::GapReason;
 
+use crate::delivery_metrics::DeliveryMetrics;
+
 /// The brokers' metrics; clones count into the same series.
 #[derive(Clone, Debug)]
 pub struct BrokerMetrics {
     /// 1 while the subscription's link is up; always 1 for the memory broker.
     pub(crate) up: IntGauge,
+    /// What is proven of delivery.
+    pub(crate) delivery: DeliveryMetrics,
     /// Links that were built after the first.
     pub(crate) reconnects: IntCounter,
     /// Subscriptions that the broker confirmed on the present link.
@@ -50,6 +54,7 @@ impl BrokerMetrics {
                     "1 while the link to Redis is up; always 1 with the memory broker.",
                 ),
             )?,
+            delivery: DeliveryMetrics::register(registry)?,
             reconnects: counter(
                 registry,
                 ("redcast_redis_reconnects_total", "Links to Redis built after the first."),
@@ -129,6 +134,7 @@ mod tests {
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for series in [
             "redcast_redis_up 0",
+            "redcast_redis_delivery_ok 0",
             "redcast_redis_reconnects_total 0",
             "redcast_redis_channels 0",
             "redcast_events_received_total 0",

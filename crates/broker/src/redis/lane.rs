@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use redcast_protocol::Channel;
 use tokio::time::timeout;
@@ -13,6 +14,8 @@ use super::config::{BrokerConfigError, RedisConfig, SNAPSHOT_POOL_SIZE};
 use super::locator::Locator;
 use super::names::Names;
 use super::pool::Pool;
+use super::proof::Proof;
+use super::prover::Prover;
 use super::publisher::Publisher;
 use super::server::Server;
 use super::share::Shares;
@@ -29,6 +32,7 @@ pub(super) struct Lane {
     config: Arc<RedisConfig>,
     wishes: Arc<Wishes>,
     status: Arc<Status>,
+    proof: Arc<Proof>,
     /// Publishes to it.
     pub(super) publisher: Publisher,
     /// Reads snapshots from it.
@@ -51,11 +55,13 @@ impl Lane {
         let server = Server::of(address, url);
         let pool = Pool::new(locator.clone(), server.clone(), config);
         let small = pool.beside(SNAPSHOT_POOL_SIZE);
-        let publisher = Publisher::new(pool, config);
+        let publisher = Publisher::new(pool.clone(), config);
         let snapshots = Snapshots::new(small.clone(), config);
         let shares = Shares::new(small, config);
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
         let status = Arc::new(Status::new(Arc::clone(links)));
+        let proof = Arc::new(Proof::new(config));
+        let prover = Prover { pool, proof: Arc::clone(&proof), status: Arc::clone(&status) };
         let watched = locator.watched();
         let subscriber = Subscriber {
             server,
@@ -63,6 +69,7 @@ impl Lane {
             config: Arc::clone(config),
             names: Names::new(&config.prefix),
             wishes: Arc::clone(&wishes),
+            proof: Arc::clone(&proof),
             status: Arc::clone(&status),
             intake: Intake::new(sender, metrics.clone(), config.max_event_size),
         };
@@ -76,10 +83,12 @@ impl Lane {
             })
         };
         spawn(Box::pin(subscriber.run(cancel.clone())));
+        spawn(Box::pin(prover.run(cancel.clone())));
         if let Some(primary) = watched {
             spawn(Box::pin(primary.watch(cancel.clone())));
         }
-        Ok(Self { config: Arc::clone(config), wishes, status, publisher, snapshots, shares })
+        let config = Arc::clone(config);
+        Ok(Self { config, wishes, status, proof, publisher, snapshots, shares })
     }
 
     /// Wants a pub/sub channel's events, see [`Broker::subscribe`](crate::Broker::subscribe).
@@ -112,13 +121,18 @@ impl Lane {
         // In this order: whoever sees a link sees what it has taken over, too.
         let silence = self.status.silence();
         let tally = self.wishes.tally();
+        let verdict = self.status.judge(&self.proof, Instant::now());
+        let last_error = self.status.last_error();
         Health {
+            readiness: verdict.readiness,
             connected: silence.is_some_and(|silence| silence < self.config.dead_after),
             wanted: tally.wanted,
             confirmed: tally.confirmed,
             overdue: tally.overdue,
             last_heard: silence,
-            last_error: self.status.last_error(),
+            last_proof: verdict.age,
+            proof_error: verdict.trouble,
+            last_error,
         }
     }
 }

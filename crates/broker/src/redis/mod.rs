@@ -15,7 +15,10 @@ mod names;
 mod once;
 mod pool;
 mod primary;
+mod proof;
+mod prover;
 mod publisher;
+mod readiness;
 mod route;
 mod sentinel;
 mod server;
@@ -23,6 +26,7 @@ mod share;
 mod snapshot;
 mod status;
 mod subscriber;
+mod tls;
 mod url;
 mod wish;
 mod wishes;
@@ -37,6 +41,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::batch::{BatchError, RedisPublisher};
 pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
+pub use self::tls::{RedisTls, RedisTlsError, RedisTlsPart, install_tls_provider};
 
 use self::lanes::Lanes;
 use self::names::Names;
@@ -67,8 +72,12 @@ impl RedisBroker {
     ) -> Result<(Arc<Self>, Deliveries), BrokerConfigError> {
         let (sender, receiver) = deliveries(config.queue);
         let config = Arc::new(config);
+        let follow = metrics.delivery.clone();
         let lanes = Lanes::start(&config, metrics, &sender, (tracker, cancel))?;
-        Ok((Arc::new(Self { config, lanes }), receiver))
+        let broker = Arc::new(Self { config, lanes });
+        let watched: Arc<dyn Broker> = broker.clone();
+        follow.follow(&watched);
+        Ok((broker, receiver))
     }
 }
 
