@@ -3,8 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo};
+use redcast_protocol::Channel;
 
+use super::route::Route;
+use super::url::Address;
 use crate::{QueueLimits, Sources, snapshot};
 
 /// Connections for single commands, unless set otherwise.
@@ -16,12 +18,22 @@ pub(super) const SNAPSHOT_POOL_SIZE: usize = 3;
 /// connection that listens, and its successor while that is being made.
 pub const REDIS_DESCRIPTORS: usize = POOL_SIZE + SNAPSHOT_POOL_SIZE + 2;
 
+/// The most nodes: each costs descriptors, and who needs more is better served by Cluster.
+const MAX_NODES: usize = 16;
+
 /// How to reach Redis and how patient to be with it.
 #[derive(Clone)]
 pub struct RedisConfig {
     /// `redis://[user:password@]host[:port][/db]` or `unix:///path?user=…&pass=…`;
-    /// default `redis://127.0.0.1:6379`.
+    /// default `redis://127.0.0.1:6379`. Or
+    /// `redis+sentinel://[user:password@]host[:port],…/MASTER[/db]`, where the hosts are
+    /// sentinels and user and password those of the primary.
     pub url: String,
+    /// The URLs of several nodes among which channels and keys are spread, instead of `url`;
+    /// none by default. Their order is part of where a channel is.
+    pub nodes: Vec<String>,
+    /// The sentinels' own password, if they have one.
+    pub sentinel_password: Option<String>,
     /// What every Redis channel and key begins with; default empty.
     pub prefix: String,
     /// Which channels are streams; none by default.
@@ -68,6 +80,8 @@ impl Default for RedisConfig {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
+            nodes: Vec::new(),
+            sentinel_password: None,
             prefix: String::new(),
             sources: Sources::default(),
             connect_timeout: Duration::from_secs(2),
@@ -122,21 +136,31 @@ pub enum BrokerConfigError {
 impl RedisConfig {
     /// Whether a broker can be made of this; nothing is connected to.
     pub fn check(&self) -> Result<(), BrokerConfigError> {
-        self.connection_info().map(|_| ())
+        self.addresses().map(|_| ())
     }
 
-    /// Reads the URL and checks the values.
-    pub(super) fn connection_info(&self) -> Result<ConnectionInfo, BrokerConfigError> {
-        self.check_values()?;
-        match scheme(&self.url) {
-            Some("redis" | "unix" | "redis+unix") => {}
-            Some(other) => return Err(BrokerConfigError::UnsupportedScheme(other.to_owned())),
-            None => return Err(BrokerConfigError::InvalidUrl("it has no scheme".to_owned())),
+    /// Where `channel` is published: the URL of its Redis without user and password.
+    pub fn place_of(&self, channel: &Channel) -> String {
+        let urls = self.urls();
+        let node = Route::new(&self.prefix, urls.len()).channel(channel);
+        without_userinfo(urls[node])
+    }
+
+    /// The URLs of all nodes, of which there is one at least.
+    pub(super) fn urls(&self) -> Vec<&str> {
+        match self.nodes.is_empty() {
+            true => vec![&self.url],
+            false => self.nodes.iter().map(String::as_str).collect(),
         }
-        self.url
-            .as_str()
-            .into_connection_info()
-            .map_err(|error| BrokerConfigError::InvalidUrl(error.to_string()))
+    }
+
+    /// Reads the URLs and checks the values.
+    pub(super) fn addresses(&self) -> Result<Vec<Address>, BrokerConfigError> {
+        self.check_values()?;
+        let addresses: Vec<_> =
+            self.urls().into_iter().map(Address::read).collect::<Result<_, _>>()?;
+        check(addresses.len() <= MAX_NODES, "nodes", "must be 16 at most")?;
+        Ok(addresses)
     }
 
     fn check_values(&self) -> Result<(), BrokerConfigError> {
@@ -173,6 +197,14 @@ fn check(holds: bool, key: &'static str, reason: &'static str) -> Result<(), Bro
     if holds { Ok(()) } else { Err(BrokerConfigError::InvalidValue { key, reason }) }
 }
 
+/// A URL as a producer may be told it: what is secret is theirs to know.
+fn without_userinfo(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return String::new() };
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let place = place.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{place}")
+}
+
 fn scheme(url: &str) -> Option<&str> {
     url.split_once("://").map(|(scheme, _)| scheme)
 }
@@ -181,8 +213,8 @@ fn scheme(url: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn read(url: &str) -> Result<ConnectionInfo, BrokerConfigError> {
-        RedisConfig { url: url.to_owned(), ..RedisConfig::default() }.connection_info()
+    fn read(url: &str) -> Result<(), BrokerConfigError> {
+        RedisConfig { url: url.to_owned(), ..RedisConfig::default() }.check()
     }
 
     #[test]
@@ -192,6 +224,7 @@ mod tests {
             "redis://user:secret@redis.example/3",
             "unix:///run/redis.sock",
             "redis+unix:///run/redis.sock?user=a&pass=b",
+            "redis+sentinel://user:secret@a.example,b.example:26380/orders/3",
         ] {
             assert!(read(url).is_ok(), "{url}: {:?}", read(url).err());
         }
@@ -199,7 +232,7 @@ mod tests {
 
     #[test]
     fn schemes_of_later_versions_are_refused_by_name() {
-        for scheme in ["rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "http"] {
+        for scheme in ["rediss", "rediss+sentinel", "redis+cluster", "http"] {
             let error = read(&format!("{scheme}://host:1")).unwrap_err();
             assert_eq!(error, BrokerConfigError::UnsupportedScheme(scheme.to_owned()));
             assert!(error.to_string().contains("unsupported scheme"), "{error}");
@@ -223,13 +256,30 @@ mod tests {
     }
 
     #[test]
+    fn where_a_channel_is_tells_no_password() {
+        let channel = Channel::parse("orders:2").unwrap();
+        for (url, place) in [
+            ("redis://user:hunter2@host:1/2", "redis://host:1/2"),
+            ("redis://:hunter2/x@host", "redis://host"),
+            ("unix:///run/r.sock?pass=hunter2", "unix:///run/r.sock"),
+            ("redis+sentinel://:hunter2@a,b/orders", "redis+sentinel://a,b/orders"),
+        ] {
+            let config = RedisConfig { url: url.to_owned(), ..RedisConfig::default() };
+            assert_eq!(config.place_of(&channel), place);
+            let nodes = vec!["redis://other".to_owned(), url.to_owned()];
+            let config = RedisConfig { nodes, ..RedisConfig::default() };
+            assert_eq!(config.place_of(&channel), place, "the second of two has orders:2");
+        }
+    }
+
+    #[test]
     fn values_that_could_never_work_are_named() {
         let queue = QueueLimits { events: 10, bytes: 100 };
         let config = RedisConfig { queue, max_event_size: 101, ..RedisConfig::default() };
-        let error = config.connection_info().unwrap_err();
+        let error = config.check().unwrap_err();
         assert_eq!(error.to_string(), "redis.queue.bytes: must hold an event of max_event_size");
 
         let config = RedisConfig { dead_after: Duration::ZERO, ..RedisConfig::default() };
-        assert!(config.connection_info().is_err());
+        assert!(config.check().is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! One Redis and all that is done with it: the subscriber that listens to it, and the
 //! connections that publish to it and read from it. Several make a broker of many nodes.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use redcast_protocol::Channel;
@@ -9,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::config::{BrokerConfigError, RedisConfig, SNAPSHOT_POOL_SIZE};
-use super::connect::with_socket_options;
 use super::locator::Locator;
 use super::names::Names;
 use super::pool::Pool;
@@ -17,11 +17,12 @@ use super::publisher::Publisher;
 use super::server::Server;
 use super::share::Shares;
 use super::snapshot::Snapshots;
-use super::status::Status;
+use super::status::{Links, Status};
 use super::subscriber::Subscriber;
+use super::url::Address;
 use super::wishes::{Answer, Wishes};
 use crate::intake::Intake;
-use crate::{BrokerMetrics, DeliverySender, Health, SubscribeError, Subscribed, clock};
+use crate::{DeliverySender, Health, SubscribeError, Subscribed, clock};
 
 /// One Redis as the broker uses it.
 pub(super) struct Lane {
@@ -37,32 +38,48 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Starts what listens to it on `tracker`, until `cancel`.
+    /// Starts what listens to the Redis at `address`, until `cancel`.
     pub(super) fn start(
-        config: Arc<RedisConfig>,
-        metrics: BrokerMetrics,
+        (address, url): (&Address, &str),
+        config: &Arc<RedisConfig>,
+        links: &Arc<Links>,
         sender: DeliverySender,
-        (tracker, cancel): (&TaskTracker, CancellationToken),
+        (tracker, cancel): (&TaskTracker, &CancellationToken),
     ) -> Result<Self, BrokerConfigError> {
-        let info = with_socket_options(config.connection_info()?);
-        let pool = Pool::new(info.clone(), &config)?;
-        let small = pool.beside(SNAPSHOT_POOL_SIZE)?;
-        let publisher = Publisher::new(pool, &config);
-        let snapshots = Snapshots::new(small.clone(), &config);
-        let shares = Shares::new(small, &config);
+        let metrics = links.metrics();
+        let locator = Locator::new(address, config)?;
+        let server = Server::of(address, url);
+        let pool = Pool::new(locator.clone(), server.clone(), config);
+        let small = pool.beside(SNAPSHOT_POOL_SIZE);
+        let publisher = Publisher::new(pool, config);
+        let snapshots = Snapshots::new(small.clone(), config);
+        let shares = Shares::new(small, config);
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
-        let status = Arc::new(Status::new(metrics.clone()));
+        let status = Arc::new(Status::new(Arc::clone(links)));
+        let watched = locator.watched();
         let subscriber = Subscriber {
-            server: Server::of(&info, &config.url),
-            locator: Locator::Fixed(Box::new(info)),
-            config: Arc::clone(&config),
+            server,
+            locator,
+            config: Arc::clone(config),
             names: Names::new(&config.prefix),
             wishes: Arc::clone(&wishes),
             status: Arc::clone(&status),
-            intake: Intake::new(sender, metrics, config.max_event_size),
+            intake: Intake::new(sender, metrics.clone(), config.max_event_size),
         };
-        tracker.spawn(subscriber.run(cancel));
-        Ok(Self { config, wishes, status, publisher, snapshots, shares })
+        // Whichever of them ends, by a panic even, ends the lanes: the process should end,
+        // and a queue that some lanes still feed would not tell.
+        let spawn = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let end = cancel.clone().drop_guard();
+            tracker.spawn(async move {
+                task.await;
+                drop(end);
+            })
+        };
+        spawn(Box::pin(subscriber.run(cancel.clone())));
+        if let Some(primary) = watched {
+            spawn(Box::pin(primary.watch(cancel.clone())));
+        }
+        Ok(Self { config: Arc::clone(config), wishes, status, publisher, snapshots, shares })
     }
 
     /// Wants a pub/sub channel's events, see [`Broker::subscribe`](crate::Broker::subscribe).

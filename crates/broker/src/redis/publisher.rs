@@ -1,5 +1,7 @@
 //! PUBLISH, over a pool of connections that carry no subscriptions.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use redcast_protocol::Channel;
 use redis::RedisError;
@@ -25,6 +27,11 @@ impl Publisher {
     /// Publishes over `pool`.
     pub(super) fn new(pool: Pool, config: &RedisConfig) -> Self {
         Self { pool, names: Names::new(&config.prefix), max_event_size: config.max_event_size }
+    }
+
+    /// Looks where Redis is, if nobody has for this long.
+    pub(super) async fn look_around(&self, age: Duration) {
+        self.pool.refresh(age).await;
     }
 
     /// Publishes, or says within the deadline why not.

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redcast_protocol::Channel;
-use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
+use redis::{ConnectionInfo, RedisResult};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -63,10 +63,10 @@ impl Subscriber {
         let mut outage_logged = false;
         while let Some(attempt) = cancel.run_until_cancelled(self.connect()).await {
             match attempt {
-                Ok((link, connection)) => {
+                Ok((link, place, connection)) => {
                     outage_logged = false;
                     let up_since = Instant::now();
-                    self.serve(&link, connection, &cancel).await;
+                    self.serve((&link, &place), connection, &cancel).await;
                     if up_since.elapsed() >= GOOD_LINK {
                         backoff.reset();
                     }
@@ -86,7 +86,7 @@ impl Subscriber {
         }
     }
 
-    async fn connect(&self) -> RedisResult<(Arc<Link>, MultiplexedConnection)> {
+    async fn connect(&self) -> RedisResult<(Arc<Link>, ConnectionInfo, MultiplexedConnection)> {
         let link = Arc::new(Link::new());
         let reader = PushReader {
             link: Arc::clone(&link),
@@ -94,18 +94,18 @@ impl Subscriber {
             intake: self.intake.clone(),
             names: self.names.clone(),
         };
-        let info = self.locator.find().await?;
-        let mut connection =
-            open_subscription(&info, &self.config, move |push| reader.read(push)).await?;
-        self.locator.check(&mut connection).await?;
+        let dial = |info| async move {
+            open_subscription(&info, &self.config, move |push| reader.read(push)).await
+        };
+        let (place, connection) = self.locator.reach(dial).await?;
         link.hear(Instant::now());
-        Ok((link, connection))
+        Ok((link, place, connection))
     }
 
     /// Uses a link until it is of no more use, then settles what its loss means.
     async fn serve(
         &self,
-        link: &Arc<Link>,
+        (link, place): (&Arc<Link>, &ConnectionInfo),
         connection: MultiplexedConnection,
         cancel: &CancellationToken,
     ) {
@@ -113,7 +113,7 @@ impl Subscriber {
         self.wishes.link_up();
         self.status.link_up(link);
         tracing::info!("connected to Redis");
-        let watch = Watch::new(self, link, connection);
+        let watch = Watch::new(self, (link, place), connection);
         let reason = cancel.run_until_cancelled(watch.run()).await;
         // From here on nothing of this link counts, so whatever the next link brings
         // stands behind it in the queue.
@@ -126,7 +126,9 @@ impl Subscriber {
             }
             None => self.status.link_down("shutting down"),
         }
-        self.wishes.link_lost(clock::unix_ms_of(link.heard()));
+        // A link to the wrong Redis is heard to its end, and brings nothing.
+        let right_until = self.locator.right_until(place).unwrap_or_else(|| link.heard());
+        self.wishes.link_lost(clock::unix_ms_of(link.heard().min(right_until)));
     }
 }
 
@@ -134,6 +136,7 @@ impl Subscriber {
 struct Watch<'a> {
     subscriber: &'a Subscriber,
     link: &'a Link,
+    place: &'a ConnectionInfo,
     commands: Commands,
     running: JoinSet<Done>,
     heartbeat: Heartbeat,
@@ -141,7 +144,11 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(subscriber: &'a Subscriber, link: &'a Link, connection: MultiplexedConnection) -> Self {
+    fn new(
+        subscriber: &'a Subscriber,
+        (link, place): (&'a Link, &'a ConnectionInfo),
+        connection: MultiplexedConnection,
+    ) -> Self {
         let config = &subscriber.config;
         let commands = Commands {
             connection,
@@ -150,7 +157,7 @@ impl<'a> Watch<'a> {
         };
         let heartbeat = Heartbeat::new(config.heartbeat_every, config.dead_after, Instant::now());
         let running = JoinSet::new();
-        Self { subscriber, link, commands, running, heartbeat, pinging: false }
+        Self { subscriber, link, place, commands, running, heartbeat, pinging: false }
     }
 
     /// Returns why the link is of no more use.
@@ -163,6 +170,7 @@ impl<'a> Watch<'a> {
             self.send_work();
             tokio::select! {
                 reason = self.link.broken() => return reason,
+                reason = self.subscriber.locator.moved(self.place) => return reason,
                 () = wishes.changed() => {}
                 Some(done) = self.running.join_next() => {
                     if let Err(reason) = self.settle(done) {

@@ -29,6 +29,8 @@ struct Inner {
     wishes: HashMap<Channel, Wish>,
     tally: Tally,
     link_up: bool,
+    /// What the gauge was told of these wishes; others may count into it, too.
+    told: usize,
     /// Channels that a command must be sent for.
     todo: HashSet<Channel>,
 }
@@ -64,7 +66,8 @@ pub(super) struct Refusal {
 }
 
 impl Wishes {
-    /// No wishes; `confirmed_gauge` follows the number of confirmed ones.
+    /// No wishes; `confirmed_gauge` follows the number of confirmed ones, beside those of
+    /// other nodes.
     pub(super) fn new(confirmed_gauge: IntGauge) -> Self {
         Self { inner: Mutex::default(), changed: Notify::new(), confirmed_gauge }
     }
@@ -250,7 +253,10 @@ impl Wishes {
     fn locked<R>(&self, edit: impl FnOnce(&mut Inner) -> R) -> R {
         let mut inner = self.inner.lock();
         let result = edit(&mut inner);
-        self.confirmed_gauge.set(i64::try_from(inner.tally.confirmed).unwrap_or(i64::MAX));
+        let confirmed = inner.tally.confirmed;
+        let before = std::mem::replace(&mut inner.told, confirmed);
+        let change = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.confirmed_gauge.add(change(confirmed) - change(before));
         let has_work = !inner.todo.is_empty();
         drop(inner);
         if has_work {
