@@ -14,10 +14,14 @@
 
 mod bystander;
 mod canary;
+pub mod chaos;
+pub mod checker;
 mod client;
 mod client_frame;
 mod config_file;
 mod deflate;
+mod fault_proxy;
+pub mod fleet;
 mod frames;
 mod gateway;
 mod http;
@@ -41,6 +45,7 @@ pub use client::{Client, Incoming};
 pub use client_frame::ClientFrame;
 pub use config_file::config_file;
 pub use deflate::{bomb, deflated};
+pub use fault_proxy::{Door, Fault, FaultProxy, Way};
 pub use frames::{Frame, FrameReader, Opcode};
 pub use gateway::{Gateway, GatewayOptions, redcast, redcast_producer, run, run_unprivileged};
 pub use http::{Response, get, post, post_with, request};
