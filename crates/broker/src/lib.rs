@@ -11,14 +11,17 @@ mod deliveries;
 mod intake;
 mod memory;
 mod memory_snapshots;
+mod memory_streams;
 mod metrics;
 mod once;
 mod redis;
 mod snapshot;
 mod sources;
+mod stream_metrics;
 
 pub use self::redis::{
-    BatchError, BrokerConfigError, REDIS_DESCRIPTORS, RedisBroker, RedisConfig, RedisPublisher,
+    BatchError, BrokerConfigError, Census, EntryId, REDIS_DESCRIPTORS, RedisBroker, RedisConfig,
+    RedisPublisher, StreamState, Tail, Verdict,
 };
 pub use deliveries::{Deliveries, DeliverySender, QueueLimits, SendOutcome, deliveries};
 pub use memory::{MemoryBroker, MemoryConfig};

@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use redcast_protocol::Channel;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::config::{BrokerConfigError, RedisConfig, SNAPSHOT_POOL_SIZE};
+use super::config::{BrokerConfigError, HISTORY_POOL_SIZE, RedisConfig, SNAPSHOT_POOL_SIZE};
 use super::connect::with_socket_options;
 use super::locator::Locator;
 use super::names::Names;
@@ -18,20 +19,24 @@ use super::server::Server;
 use super::share::Shares;
 use super::snapshot::Snapshots;
 use super::status::Status;
+use super::streams::{History, Outlet, Reader, Streams};
 use super::subscriber::Subscriber;
 use super::wishes::{Answer, Wishes};
 use crate::intake::Intake;
-use crate::{BrokerMetrics, DeliverySender, Health, SubscribeError, Subscribed, clock};
+use crate::{BrokerMetrics, DeliverySender, Health, Source, SubscribeError, Subscribed, clock};
 
 /// One Redis as the broker uses it.
 pub(super) struct Lane {
     config: Arc<RedisConfig>,
     wishes: Arc<Wishes>,
     status: Arc<Status>,
+    streams: Streams,
     /// Publishes to it.
     pub(super) publisher: Publisher,
     /// Reads snapshots from it.
     pub(super) snapshots: Snapshots,
+    /// Reads what lies further back in its streams.
+    pub(super) history: History,
     /// Tells the other instances counts through it.
     pub(super) shares: Shares,
 }
@@ -47,28 +52,37 @@ impl Lane {
         let info = with_socket_options(config.connection_info()?);
         let pool = Pool::new(info.clone(), &config)?;
         let small = pool.beside(SNAPSHOT_POOL_SIZE)?;
+        let history = History::new(pool.beside(HISTORY_POOL_SIZE)?, &config, metrics.clone());
         let publisher = Publisher::new(pool, &config);
         let snapshots = Snapshots::new(small.clone(), &config);
         let shares = Shares::new(small, &config);
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
         let status = Arc::new(Status::new(metrics.clone()));
+        let server = Server::of(&info, &config.url);
+        let locator = Locator::Fixed(Box::new(info));
+        let outlet = Outlet::new(sender.clone(), metrics.clone(), config.max_event_size);
+        let (streams, readers) = Streams::new(&config, &locator, &server, &outlet);
         let subscriber = Subscriber {
-            server: Server::of(&info, &config.url),
-            locator: Locator::Fixed(Box::new(info)),
+            server,
+            locator,
             config: Arc::clone(&config),
             names: Names::new(&config.prefix),
             wishes: Arc::clone(&wishes),
             status: Arc::clone(&status),
             intake: Intake::new(sender, metrics, config.max_event_size),
         };
-        tracker.spawn(subscriber.run(cancel));
-        Ok(Self { config, wishes, status, publisher, snapshots, shares })
+        tracker.spawn(listen(subscriber, readers, cancel));
+        Ok(Self { config, wishes, status, streams, publisher, snapshots, history, shares })
     }
 
-    /// Wants a pub/sub channel's events, see [`Broker::subscribe`](crate::Broker::subscribe).
+    /// Wants a channel's events, see [`Broker::subscribe`](crate::Broker::subscribe).
     pub(super) async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError> {
         let asked_ms = clock::unix_ms();
-        let verdict = match self.wishes.want(channel, asked_ms) {
+        let wishes = match self.config.sources.of(channel) {
+            Source::PubSub => &self.wishes,
+            Source::Stream => self.streams.want(channel),
+        };
+        let verdict = match wishes.want(channel, asked_ms) {
             Answer::Now(subscribed) => return Ok(subscribed),
             Answer::Later(verdict) => verdict,
         };
@@ -76,32 +90,49 @@ impl Lane {
             Ok(Ok(verdict)) => verdict,
             // Unsubscribed by somebody else meanwhile.
             Ok(Err(_)) => Ok(Subscribed::Pending),
-            Err(_) => Ok(self.wishes.stop_waiting(channel, asked_ms)),
+            Err(_) => Ok(wishes.stop_waiting(channel, asked_ms)),
         }
     }
 
     /// Ends the interest in a channel.
     pub(super) fn unsubscribe(&self, channel: &Channel) {
-        self.wishes.forget(channel);
+        match self.config.sources.of(channel) {
+            Source::PubSub => self.wishes.forget(channel),
+            Source::Stream => self.streams.forget(channel),
+        }
     }
 
     /// Whether a channel's events arrive.
     pub(super) fn is_live(&self, channel: &Channel) -> bool {
-        self.wishes.live_channel(channel.as_str()).is_some()
+        match self.config.sources.of(channel) {
+            Source::PubSub => self.wishes.live_channel(channel.as_str()).is_some(),
+            Source::Stream => self.streams.is_live(channel),
+        }
     }
 
     /// How it is.
     pub(super) fn health(&self) -> Health {
         // In this order: whoever sees a link sees what it has taken over, too.
         let silence = self.status.silence();
-        let tally = self.wishes.tally();
+        let tally = self.wishes.tally() + self.streams.tally();
         Health {
             connected: silence.is_some_and(|silence| silence < self.config.dead_after),
             wanted: tally.wanted,
             confirmed: tally.confirmed,
             overdue: tally.overdue,
             last_heard: silence,
-            last_error: self.status.last_error(),
+            last_error: self.streams.last_error().or_else(|| self.status.last_error()),
         }
     }
+}
+
+/// Runs all that feed the queue of deliveries. None goes on without the others: if one
+/// panics, the queue has to close, or the process would stay, half deaf.
+async fn listen(subscriber: Subscriber, readers: Vec<Reader>, cancel: CancellationToken) {
+    let mut feeding = JoinSet::new();
+    feeding.spawn(subscriber.run(cancel.clone()));
+    for reader in readers {
+        feeding.spawn(reader.run(cancel.clone()));
+    }
+    feeding.join_next().await;
 }

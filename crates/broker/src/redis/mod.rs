@@ -18,6 +18,7 @@ mod server;
 mod share;
 mod snapshot;
 mod status;
+mod streams;
 mod subscriber;
 mod wish;
 mod wishes;
@@ -32,6 +33,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::batch::{BatchError, RedisPublisher};
 pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
+pub use self::streams::{Census, EntryId, StreamState, Tail, Verdict};
 
 use self::lane::Lane;
 use self::names::Names;
@@ -104,15 +106,25 @@ impl Broker for RedisBroker {
 
     async fn events_after(
         &self,
-        _: &Channel,
-        _: Cursor,
-        _: ReadLimit,
+        channel: &Channel,
+        since: Cursor,
+        limit: ReadLimit,
     ) -> Result<Page, HistoryError> {
-        Err(HistoryError::Reset(ResetReason::Unknown))
+        match self.source(channel) {
+            Source::Stream => self.lane.history.events_after(channel, since, limit).await,
+            Source::PubSub => Err(HistoryError::Reset(ResetReason::Unknown)),
+        }
     }
 
-    async fn last_events(&self, _: &Channel, _: usize) -> Result<Vec<Event>, HistoryError> {
-        Err(HistoryError::Reset(ResetReason::Unknown))
+    async fn last_events(
+        &self,
+        channel: &Channel,
+        count: usize,
+    ) -> Result<Vec<Event>, HistoryError> {
+        match self.source(channel) {
+            Source::Stream => self.lane.history.last_events(channel, count).await,
+            Source::PubSub => Err(HistoryError::Reset(ResetReason::Unknown)),
+        }
     }
 
     fn is_live(&self, channel: &Channel) -> bool {
