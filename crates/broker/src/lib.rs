@@ -12,15 +12,18 @@ mod delivery_metrics;
 mod intake;
 mod memory;
 mod memory_snapshots;
+mod memory_streams;
 mod metrics;
 mod once;
 mod redis;
 mod snapshot;
 mod sources;
+mod stream_metrics;
 
 pub use self::redis::{
-    BatchError, BrokerConfigError, REDIS_DESCRIPTORS, RedisBroker, RedisConfig, RedisPublisher,
-    RedisTls, RedisTlsError, RedisTlsPart, install_tls_provider,
+    BatchError, BrokerConfigError, Census, EntryId, REDIS_DESCRIPTORS, RedisBroker, RedisConfig,
+    RedisPublisher, RedisTls, RedisTlsError, RedisTlsPart, StreamState, Tail, Verdict,
+    install_tls_provider,
 };
 pub use deliveries::{Deliveries, DeliverySender, QueueLimits, SendOutcome, deliveries};
 pub use memory::{MemoryBroker, MemoryConfig};

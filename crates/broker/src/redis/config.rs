@@ -6,6 +6,7 @@ use std::time::Duration;
 use redcast_protocol::Channel;
 
 use super::route::Route;
+use super::streams::READERS;
 use super::tls::RedisTls;
 use super::url::Address;
 use crate::{QueueLimits, Sources, snapshot};
@@ -15,9 +16,13 @@ const POOL_SIZE: usize = 16;
 /// Connections of their own for snapshots and shares: a few short commands a second, which
 /// must not wait behind publishes.
 pub(super) const SNAPSHOT_POOL_SIZE: usize = 3;
+/// Connections that read what lies further back in streams: each is busy with one page of
+/// one client at a time, and a storm of them may wait.
+pub(super) const HISTORY_POOL_SIZE: usize = 4;
 /// The most descriptors that Redis takes with the default pool: those, the snapshots', the
-/// connection that listens, and its successor while that is being made.
-pub const REDIS_DESCRIPTORS: usize = POOL_SIZE + SNAPSHOT_POOL_SIZE + 2;
+/// streams', the connection that listens, and its successor while that is being made.
+pub const REDIS_DESCRIPTORS: usize =
+    POOL_SIZE + SNAPSHOT_POOL_SIZE + HISTORY_POOL_SIZE + READERS + 2;
 
 /// The most nodes: each costs descriptors, and who needs more is better served by Cluster.
 const MAX_NODES: usize = 16;
@@ -46,6 +51,12 @@ pub struct RedisConfig {
     pub canary: bool,
     /// Which channels are streams; none by default.
     pub sources: Sources,
+    /// How many entries a stream keeps at least when something is published to it;
+    /// default 10,000.
+    pub stream_max_len: usize,
+    /// How long Redis keeps back the answer to a read of streams that have nothing new, and
+    /// so how long a new one may wait for its turn; default 200 ms.
+    pub stream_block: Duration,
     /// How long one attempt to connect may take, handshake included; default 2 s.
     pub connect_timeout: Duration,
     /// How long Redis may take to answer a SUBSCRIBE or UNSUBSCRIBE before the link is
@@ -95,6 +106,8 @@ impl Default for RedisConfig {
             instance: format!("{:08x}", fastrand::u32(..)),
             canary: true,
             sources: Sources::default(),
+            stream_max_len: 10_000,
+            stream_block: Duration::from_millis(200),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
             subscribe_timeout: Duration::from_secs(5),
@@ -187,6 +200,7 @@ impl RedisConfig {
             ("ask_again_every", self.ask_again_every),
             ("backoff_first", self.backoff_first),
             ("share_lifetime", self.share_lifetime),
+            ("stream_block", self.stream_block),
         ];
         for (key, duration) in positive {
             check(!duration.is_zero(), key, "must be more than 0")?;
@@ -196,6 +210,7 @@ impl RedisConfig {
             "dead_after",
             "must be more than heartbeat_every",
         )?;
+        check(self.stream_block < self.dead_after, "stream_block", "must be less than dead_after")?;
         check(self.pool_size > 0, "pool_size", "must be more than 0")?;
         check(self.subscribe_batch > 0, "subscribe_batch", "must be more than 0")?;
         check(self.queue.events > 0, "queue.events", "must be more than 0")?;

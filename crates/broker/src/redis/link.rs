@@ -91,6 +91,8 @@ pub(super) struct PushReader {
     pub(super) link: Arc<Link>,
     /// Where confirmations go.
     pub(super) wishes: Arc<Wishes>,
+    /// What is wanted of streams, which are read elsewhere.
+    pub(super) streams: Arc<[Arc<Wishes>]>,
     /// Where canaries go.
     pub(super) proof: Arc<Proof>,
     /// Where events and gaps go.
@@ -127,7 +129,8 @@ impl PushReader {
             return self.intake.bad_channel();
         };
         if self.proof.is_canary(&name) {
-            let all_confirmed = self.wishes.tally().overdue == 0;
+            let mut wishes = self.streams.iter().chain([&self.wishes]);
+            let all_confirmed = wishes.all(|wishes| wishes.tally().overdue == 0);
             return self.proof.hear(&payload, now, all_confirmed);
         }
         let name = self.names.channel_name(&name);

@@ -25,6 +25,7 @@ fn rig() -> Rig {
     let reader = PushReader {
         link: Arc::new(Link::new()),
         wishes,
+        streams: Arc::new([]),
         proof: Arc::new(Proof::new(&config)),
         intake: Intake::new(sender, metrics.clone(), 100),
         names: Names::new("test:"),

@@ -51,6 +51,8 @@ pub(super) struct Subscriber {
     pub(super) names: Names,
     /// What is wanted.
     pub(super) wishes: Arc<Wishes>,
+    /// What is wanted of streams.
+    pub(super) streams: Arc<[Arc<Wishes>]>,
     /// What the canaries say.
     pub(super) proof: Arc<Proof>,
     /// What the outside sees.
@@ -98,6 +100,7 @@ impl Subscriber {
         let reader = PushReader {
             link: Arc::clone(&link),
             wishes: Arc::clone(&self.wishes),
+            streams: Arc::clone(&self.streams),
             proof: Arc::clone(&self.proof),
             intake: self.intake.clone(),
             names: self.names.clone(),
