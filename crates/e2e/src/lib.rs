@@ -31,6 +31,7 @@ mod pseudo_terminal;
 mod raw_client;
 mod redis_server;
 mod siege;
+mod sse_client;
 mod turn;
 mod vitals;
 
@@ -53,5 +54,6 @@ pub use pseudo_terminal::PseudoTerminal;
 pub use raw_client::{Dial, Message, RawClient};
 pub use redis_server::{RedisServer, free_port};
 pub use siege::Siege;
+pub use sse_client::{SseBlock, SseClient};
 pub use turn::turn;
 pub use vitals::Vitals;
