@@ -36,6 +36,7 @@ mod raw_client;
 mod redis_server;
 mod sentinel_set;
 mod siege;
+mod sse_client;
 mod turn;
 mod vitals;
 
@@ -60,5 +61,6 @@ pub use raw_client::{Dial, Message, RawClient};
 pub use redis_server::{RedisServer, free_port};
 pub use sentinel_set::{SentinelOptions, SentinelSet};
 pub use siege::Siege;
+pub use sse_client::{SseBlock, SseClient};
 pub use turn::turn;
 pub use vitals::Vitals;

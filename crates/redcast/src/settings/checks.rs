@@ -257,7 +257,9 @@ impl Settings {
                 "{path} is not a path such as \"/ws/orders\", which begins with \"/\" and has \
                  only A-Z a-z 0-9 _ . - / ~"
             ),
-            ConfigError::ReservedPath(_) => format!("{path} is Redcast's own: leave out /api/"),
+            ConfigError::ReservedPath(_) => {
+                format!("{path} is Redcast's own: leave out /api/ and /sse/")
+            }
             ConfigError::DuplicatePath(_) => format!("{path} is Redcast's own page"),
         })
     }
