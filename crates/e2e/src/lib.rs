@@ -31,6 +31,7 @@ mod pseudo_terminal;
 mod raw_client;
 mod redis_server;
 mod siege;
+mod tls_redis;
 mod turn;
 mod vitals;
 
@@ -53,5 +54,6 @@ pub use pseudo_terminal::PseudoTerminal;
 pub use raw_client::{Dial, Message, RawClient};
 pub use redis_server::{RedisServer, free_port};
 pub use siege::Siege;
+pub use tls_redis::{Certificates, TlsRedis, toml_path};
 pub use turn::turn;
 pub use vitals::Vitals;

@@ -3,6 +3,8 @@
 
 use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError};
 
+use super::tls;
+
 /// The codes of a Redis that wants a password, or another one (redis.io, AUTH and HELLO).
 const NOT_LET_IN: [&str; 2] = ["NOAUTH", "WRONGPASS"];
 
@@ -67,6 +69,9 @@ pub(super) fn words(error: &RedisError) -> String {
     }
     if let (Some(code), Some(detail)) = (error.code(), error.detail()) {
         return format!("{code} {detail}");
+    }
+    if let Some(words) = tls::words(error) {
+        return words;
     }
     let text = error.to_string().replacen(&format!(" - {:?}", error.kind()), "", 1);
     // The number says what the words before it say.
