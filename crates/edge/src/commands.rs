@@ -119,7 +119,10 @@ impl<S: Socket> Desk<'_, S> {
     ) -> Result<(), Refused> {
         let stranger = wanted.iter().find(|wish| !self.life.permits(&wish.channel));
         if let Some(Subscription { channel, .. }) = stranger {
-            let message = format!("this endpoint does not offer the channel {channel}");
+            let message = match channel.is_reserved() {
+                true => format!("{channel} is Redcast's own: nobody else may be in it"),
+                false => format!("this endpoint does not offer the channel {channel}"),
+            };
             return Err((ErrorCode::Forbidden, message));
         }
         let then = self.after_join(&wanted, id);

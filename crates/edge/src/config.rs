@@ -38,6 +38,8 @@ pub struct EdgeConfig {
     pub forward_auth: Option<ForwardAuthConfig>,
     /// The dashboard.
     pub page: PageConfig,
+    /// Whether an instance that was ready stays so while Redis itself is away. Default no.
+    pub fail_static: bool,
 }
 
 /// Settings of the dashboard at `/`.
