@@ -18,7 +18,8 @@ mod snapshot;
 mod sources;
 
 pub use self::redis::{
-    BatchError, BrokerConfigError, REDIS_DESCRIPTORS, RedisBroker, RedisConfig, RedisPublisher,
+    BatchError, BrokerConfigError, MAX_NODES, REDIS_DESCRIPTORS, RedisBroker, RedisConfig,
+    RedisPublisher,
 };
 pub use deliveries::{Deliveries, DeliverySender, QueueLimits, SendOutcome, deliveries};
 pub use memory::{MemoryBroker, MemoryConfig};

@@ -31,6 +31,8 @@ const FOLLOWERS: &str = "follower on >follow ~* &* +@all";
 pub struct SentinelSet {
     servers: Vec<RedisServer>,
     sentinels: Vec<Sentinel>,
+    /// Connections of before to the servers that take no new ones.
+    shut: Vec<MultiplexedConnection>,
 }
 
 /// What a test decides about its set.
@@ -68,7 +70,7 @@ impl SentinelSet {
         servers.extend((0..REPLICAS).map(|_| server(options.server, Some(port))));
         let down_after = options.down_after;
         let sentinels = (0..SENTINELS).map(|_| Sentinel::start(port, down_after)).collect();
-        let set = Self { servers, sentinels };
+        let set = Self { servers, sentinels, shut: Vec::new() };
         set.until_complete().await;
         set
     }
@@ -168,6 +170,23 @@ impl SentinelSet {
         }
     }
 
+    /// Makes the replicas refuse every new connection, while those that they have go on.
+    pub async fn shut_replicas(&mut self) {
+        let primary = self.primary_port().await;
+        for server in self.servers.iter().filter(|server| server.port() != primary) {
+            let mut operator = server.connection().await;
+            listen_on(&mut operator, "127.0.0.2").await;
+            self.shut.push(operator);
+        }
+    }
+
+    /// Lets everybody connect again.
+    pub async fn open_replicas(&mut self) {
+        for mut operator in self.shut.drain(..) {
+            listen_on(&mut operator, "127.0.0.1").await;
+        }
+    }
+
     /// Waits until each sentinel knows the replicas and the other sentinels: before that
     /// nobody can be elected by anybody.
     pub async fn until_complete(&self) {
@@ -196,6 +215,12 @@ fn server(options: &[&str], primary: Option<u16>) -> RedisServer {
     }
     all.extend(options);
     RedisServer::start_with(&all)
+}
+
+async fn listen_on(operator: &mut MultiplexedConnection, address: &str) {
+    let mut bind = redis::cmd("CONFIG");
+    bind.arg(&["SET", "bind", address]);
+    bind.query_async::<()>(operator).await.expect("it can listen elsewhere");
 }
 
 async fn acl(operator: &mut MultiplexedConnection, words: &[&str]) {

@@ -247,10 +247,9 @@ fn build_broker(
             Ok(((broker.clone(), deliveries), broker.clone(), Counts::InMemory(broker)))
         }
         BrokerSettings::Redis(config) => {
-            let (url, prefix) = (config.url.clone(), config.prefix.clone());
+            let counts = Counts::in_redis(&config);
             let started = RedisBroker::start(*config, metrics, tracker, stop.clone());
             let (broker, deliveries) = started.map_err(|error| BadConfig(error.into()))?;
-            let counts = Counts::InRedis { url, prefix };
             Ok(((broker.clone(), deliveries), broker, counts))
         }
     }

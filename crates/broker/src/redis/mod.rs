@@ -36,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::batch::{BatchError, RedisPublisher};
-pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
+pub use self::config::{BrokerConfigError, MAX_NODES, REDIS_DESCRIPTORS, RedisConfig};
 
 use self::lanes::Lanes;
 use self::names::Names;
