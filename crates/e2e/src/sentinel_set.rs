@@ -19,6 +19,8 @@ const REPLICAS: usize = 2;
 /// A majority.
 const QUORUM: usize = 2;
 const DOWN_AFTER: Duration = Duration::from_secs(1);
+/// Where a server listens whom nobody shall reach; of all that a failover ends, this is not.
+const ELSEWHERE: &str = "127.0.0.2";
 /// Elections that fail are held again after a while; a busy machine may need several.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// As whom sentinels and replicas connect, so that a test can take the right from them; and
@@ -31,8 +33,8 @@ const FOLLOWERS: &str = "follower on >follow ~* &* +@all";
 pub struct SentinelSet {
     servers: Vec<RedisServer>,
     sentinels: Vec<Sentinel>,
-    /// Connections of before to the servers that take no new ones.
-    shut: Vec<MultiplexedConnection>,
+    /// Ports of the servers that take no new connections.
+    shut: Vec<u16>,
 }
 
 /// What a test decides about its set.
@@ -174,16 +176,18 @@ impl SentinelSet {
     pub async fn shut_replicas(&mut self) {
         let primary = self.primary_port().await;
         for server in self.servers.iter().filter(|server| server.port() != primary) {
-            let mut operator = server.connection().await;
-            listen_on(&mut operator, "127.0.0.2").await;
-            self.shut.push(operator);
+            listen_on(server.connection().await, ELSEWHERE).await;
+            self.shut.push(server.port());
         }
     }
 
     /// Lets everybody connect again.
     pub async fn open_replicas(&mut self) {
-        for mut operator in self.shut.drain(..) {
-            listen_on(&mut operator, "127.0.0.1").await;
+        for port in self.shut.drain(..) {
+            let url = format!("redis://:{PASSWORD}@{ELSEWHERE}:{port}");
+            let operator = redis::Client::open(url).expect("a Redis URL");
+            let operator = operator.get_multiplexed_async_connection().await;
+            listen_on(operator.expect("it listens elsewhere"), "127.0.0.1").await;
         }
     }
 
@@ -217,10 +221,10 @@ fn server(options: &[&str], primary: Option<u16>) -> RedisServer {
     RedisServer::start_with(&all)
 }
 
-async fn listen_on(operator: &mut MultiplexedConnection, address: &str) {
+async fn listen_on(mut operator: MultiplexedConnection, address: &str) {
     let mut bind = redis::cmd("CONFIG");
     bind.arg(&["SET", "bind", address]);
-    bind.query_async::<()>(operator).await.expect("it can listen elsewhere");
+    bind.query_async::<()>(&mut operator).await.expect("it can listen elsewhere");
 }
 
 async fn acl(operator: &mut MultiplexedConnection, words: &[&str]) {
