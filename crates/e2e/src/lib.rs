@@ -34,7 +34,9 @@ mod patience;
 mod pseudo_terminal;
 mod raw_client;
 mod redis_server;
+mod sentinel_set;
 mod siege;
+mod sse_client;
 mod turn;
 mod vitals;
 
@@ -57,6 +59,8 @@ pub use patience::{unix_ms, within};
 pub use pseudo_terminal::PseudoTerminal;
 pub use raw_client::{Dial, Message, RawClient};
 pub use redis_server::{RedisServer, free_port};
+pub use sentinel_set::{SentinelOptions, SentinelSet};
 pub use siege::Siege;
+pub use sse_client::{SseBlock, SseClient};
 pub use turn::turn;
 pub use vitals::Vitals;

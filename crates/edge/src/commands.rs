@@ -1,11 +1,10 @@
 //! From a command to the node's verbs and back to a reply.
 
-use bytes::{Bytes, BytesMut};
-use redcast_hub::Form;
+use bytes::Bytes;
+use redcast_hub::{Form, Socket};
 use redcast_node::{JoinError, Participant};
 use redcast_protocol::{
-    Channel, CloseCode, Command, CommandId, Cursor, ErrorCode, Reply, Request, ResetReason,
-    Subscription,
+    Channel, CloseCode, Command, CommandId, Cursor, ErrorCode, Reply, Request, Start, Subscription,
 };
 use redcast_wire::text_frame;
 
@@ -15,17 +14,28 @@ use crate::socket::ClientSocket;
 /// A refused command: what kind of refusal, and one sentence.
 type Refused = (ErrorCode, String);
 
-struct Desk<'a> {
+struct Desk<'a, S: Socket> {
     life: &'a Life,
-    participant: &'a mut Participant<ClientSocket>,
+    participant: &'a mut Participant<S>,
+}
+
+/// What a connection asks for when it connects, beside what its endpoint joins anyway.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    /// From where the client wants to resume.
+    pub(crate) since: Vec<(Channel, Cursor)>,
+    /// More channels to join; the client may have them.
+    pub(crate) channels: Vec<Channel>,
+    /// Under which `id` to acknowledge the joins, if at all.
+    pub(crate) id: Option<CommandId>,
 }
 
 /// Welcomes an envelope connection, greets with the endpoint's snapshot, and joins the
 /// endpoint's channels: the state comes before whatever changes it.
-pub(crate) async fn greet(
+pub(crate) async fn greet<S: Socket>(
     life: &Life,
-    participant: &mut Participant<ClientSocket>,
-    since: Vec<(Channel, Cursor)>,
+    participant: &mut Participant<S>,
+    wishes: Wishes,
 ) {
     let endpoint = life.endpoint();
     if participant.connection().encoding().form == Form::Envelope {
@@ -41,20 +51,25 @@ pub(crate) async fn greet(
         return participant.connection().close_after_flush(close, close.reason());
     }
     let mut desk = Desk { life, participant };
-    for (stranger, _) in since.iter().filter(|(named, _)| !endpoint.access.join.contains(named)) {
+    let Wishes { since, channels, id } = wishes;
+    let joins = |channel| endpoint.access.join.contains(channel) || channels.contains(channel);
+    for (stranger, _) in since.iter().filter(|(named, _)| !joins(named)) {
         let message = format!("`since` names {stranger}, which is not joined on connect");
         desk.refuse(ErrorCode::BadRequest, &message, None);
     }
-    let since = |channel: &Channel| {
-        since.iter().find(|(named, _)| named == channel).map(|(_, cursor)| *cursor)
+    let start = |channel: &Channel| {
+        let known = since.iter().find(|(named, _)| named == channel);
+        known.map_or(Start::Now, |(_, cursor)| Start::Since(*cursor))
     };
-    let channels = endpoint.access.join.iter();
-    let wanted =
-        channels.map(|channel| Subscription { channel: channel.clone(), since: since(channel) });
-    if let Err((code, message)) = desk.subscribe(wanted.collect(), None).await {
+    let channels = endpoint.access.join.iter().chain(&channels);
+    let wanted: Vec<Subscription> = channels
+        .map(|channel| Subscription { channel: channel.clone(), start: start(channel) })
+        .collect();
+    if let Err((code, message)) = desk.subscribe(&wanted, id.as_ref()).await {
         // Without its channels the connection is of no use to its client.
         let close = match code {
             ErrorCode::Forbidden => CloseCode::Forbidden,
+            ErrorCode::Unavailable => CloseCode::TryAgainLater,
             _ => CloseCode::Internal,
         };
         desk.refuse(code, &message, None);
@@ -76,7 +91,7 @@ pub(crate) async fn obey(life: &Life, participant: &mut Participant<ClientSocket
     life.edge.metrics.unknown_fields.inc_by(request.unknown_fields as u64);
     let id = request.id.as_ref();
     let done = match request.command {
-        Command::Subscribe(wanted) => desk.subscribe(wanted, id).await,
+        Command::Subscribe(wanted) => desk.subscribe(&wanted, id).await,
         Command::Unsubscribe(channel) => desk.unsubscribe(&channel, id).await,
         Command::Ping => {
             desk.reply(Reply::Pong);
@@ -98,20 +113,25 @@ pub(crate) fn refuse_pace(life: &Life, participant: &mut Participant<ClientSocke
     desk.refuse(ErrorCode::RateLimited, "too many commands; send fewer a second", id.as_ref());
 }
 
-impl Desk<'_> {
+impl<S: Socket> Desk<'_, S> {
     async fn subscribe(
         &mut self,
-        wanted: Vec<Subscription>,
+        wanted: &[Subscription],
         id: Option<&CommandId>,
     ) -> Result<(), Refused> {
         let stranger = wanted.iter().find(|wish| !self.life.permits(&wish.channel));
         if let Some(Subscription { channel, .. }) = stranger {
-            let message = format!("this endpoint does not offer the channel {channel}");
+            let message = match channel.is_reserved() {
+                true => format!("{channel} is Redcast's own: nobody else may be in it"),
+                false => format!("this endpoint does not offer the channel {channel}"),
+            };
             return Err((ErrorCode::Forbidden, message));
         }
-        let then = self.after_join(&wanted, id);
-        let channels: Vec<Channel> = wanted.into_iter().map(|wish| wish.channel).collect();
-        self.participant.join(&channels, then).await.map_err(|error| refusal(&error))
+        let id = id.filter(|_| self.acknowledges());
+        let ack = |cursors: &[(Channel, Cursor)]| {
+            id.map(|id| text_frame(&Reply::Ack { id, cursors }.encode()))
+        };
+        self.participant.subscribe(wanted, ack).await.map_err(|error| refusal(&error))
     }
 
     async fn unsubscribe(
@@ -137,21 +157,6 @@ impl Desk<'_> {
         Ok(())
     }
 
-    // What follows the joins: the acknowledgement, and for each place that can't
-    // be resumed a reset. A pub/sub channel keeps no history to resume from.
-    fn after_join(&self, wanted: &[Subscription], id: Option<&CommandId>) -> Option<Bytes> {
-        let mut frames = BytesMut::new();
-        frames.extend(self.acknowledgement(id).into_iter().flatten());
-        if self.life.endpoint().notices || self.acknowledges() {
-            for wish in wanted.iter().filter(|wish| wish.since.is_some()) {
-                let channel = wish.channel.as_str();
-                let reset = Reply::Reset { channel, reason: ResetReason::Unknown };
-                frames.extend_from_slice(&text_frame(&reset.encode()));
-            }
-        }
-        (!frames.is_empty()).then(|| frames.freeze())
-    }
-
     fn acknowledges(&self) -> bool {
         self.participant.connection().encoding().form == Form::Envelope
     }
@@ -159,7 +164,7 @@ impl Desk<'_> {
     /// The frame that says a command was carried out, where that is wanted.
     fn acknowledgement(&self, id: Option<&CommandId>) -> Option<Bytes> {
         let id = id.filter(|_| self.acknowledges())?;
-        Some(text_frame(&Reply::Ack { id }.encode()))
+        Some(text_frame(&Reply::Ack { id, cursors: &[] }.encode()))
     }
 
     fn acknowledge(&self, id: Option<&CommandId>) {
@@ -188,6 +193,8 @@ fn refusal(error: &JoinError) -> Refused {
     let code = match error {
         JoinError::TooMany(_) => ErrorCode::RateLimited,
         JoinError::Refused(_) => ErrorCode::Forbidden,
+        JoinError::NoHistory(_) => ErrorCode::BadRequest,
+        JoinError::Unavailable(_) => ErrorCode::Unavailable,
         JoinError::Closed(_) => ErrorCode::Internal,
     };
     (code, error.to_string())

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
+use redcast_broker::RedisTls;
 use redcast_node::{ItemPointer, SnapshotName};
 use redcast_protocol::{Channel, Pattern};
 use schemars::JsonSchema;
@@ -46,6 +47,7 @@ pub(crate) struct Settings {
     limits: Limits,
     keepalive: Keepalive,
     interest: Interest,
+    streams: Streams,
     deflate: Deflate,
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
@@ -69,6 +71,7 @@ pub(crate) struct Http {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Admin {
     pub(crate) listen: Parsed<SocketAddr>,
+    fail_static: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -77,6 +80,19 @@ pub(crate) struct Redis {
     pub(crate) url: Option<Parsed<RedisUrl>>,
     pub(crate) url_file: Option<PathBuf>,
     prefix: String,
+    pub(crate) tls: Tls,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
+    /// What the files hold.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(crate) read: RedisTls,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -129,6 +145,14 @@ struct Keepalive {
 #[serde(deny_unknown_fields)]
 struct Interest {
     linger: Parsed<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Streams {
+    #[schemars(range(min = 1))]
+    replay_events: u32,
+    replay_bytes: Parsed<ByteSize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

@@ -9,7 +9,7 @@ use redcast_edge::{
 use redcast_hub::{HubConfig, SlowConsumer};
 use redcast_node::{
     ChannelAccess, ChannelRule, DeflateConfig, Merge, MergePointer, MergeValue, NodeConfig,
-    SnapshotConfig,
+    ReplayConfig, SnapshotConfig,
 };
 
 use super::snapshots::{MergeSetting, SnapshotSettings};
@@ -46,6 +46,7 @@ impl Settings {
         match &self.redis.url {
             Some(url) => BrokerSettings::Redis(Box::new(RedisConfig {
                 url: url.0.0.as_str().to_owned(),
+                tls: self.redis.tls.read.clone(),
                 prefix: self.redis.prefix.clone(),
                 sources: self.sources(),
                 max_event_size,
@@ -119,6 +120,10 @@ impl Settings {
                 min_size: bytes(self.deflate.min_size),
                 level: self.deflate.level,
             },
+            replay: ReplayConfig {
+                events: count(self.streams.replay_events),
+                bytes: bytes(self.streams.replay_bytes),
+            },
             snapshots: self.snapshots.iter().map(SnapshotSettings::snapshot).collect(),
             instance: instance.to_owned(),
         }
@@ -149,6 +154,7 @@ impl Settings {
             commands_per_second: self.limits.commands_per_second,
             forward_auth: None,
             page: self.page(),
+            fail_static: self.admin.fail_static,
         }
     }
 
