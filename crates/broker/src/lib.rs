@@ -167,7 +167,7 @@ pub struct Position {
 }
 
 /// How much of a stream is read at once; whichever is reached first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReadLimit {
     /// Events.
     pub events: usize,

@@ -47,6 +47,7 @@ pub(crate) struct Settings {
     limits: Limits,
     keepalive: Keepalive,
     interest: Interest,
+    streams: Streams,
     deflate: Deflate,
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
@@ -144,6 +145,14 @@ struct Keepalive {
 #[serde(deny_unknown_fields)]
 struct Interest {
     linger: Parsed<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Streams {
+    #[schemars(range(min = 1))]
+    replay_events: u32,
+    replay_bytes: Parsed<ByteSize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

@@ -9,7 +9,7 @@ use redcast_edge::{
 use redcast_hub::{HubConfig, SlowConsumer};
 use redcast_node::{
     ChannelAccess, ChannelRule, DeflateConfig, Merge, MergePointer, MergeValue, NodeConfig,
-    SnapshotConfig,
+    ReplayConfig, SnapshotConfig,
 };
 
 use super::snapshots::{MergeSetting, SnapshotSettings};
@@ -119,6 +119,10 @@ impl Settings {
             deflate: DeflateConfig {
                 min_size: bytes(self.deflate.min_size),
                 level: self.deflate.level,
+            },
+            replay: ReplayConfig {
+                events: count(self.streams.replay_events),
+                bytes: bytes(self.streams.replay_bytes),
             },
             snapshots: self.snapshots.iter().map(SnapshotSettings::snapshot).collect(),
             instance: instance.to_owned(),
