@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redcast_e2e::{Dial, GatewayOptions, SseClient, within};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::stage::Stage;
 
@@ -15,6 +15,7 @@ const EVENT: usize = 1 << 10;
 /// Several times what outbox, pipe, HTTP server and kernel hold for a silent client.
 const EVENTS: usize = 1500;
 const BATCH: usize = 20;
+const STANDS_STILL: Duration = Duration::from_secs(12);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn stage(policy: &str, more: &str) -> Stage {
@@ -103,6 +104,9 @@ async fn drop_oldest_says_how_many_are_missing() {
     assert!(missing > 0);
     let waiting = stage.gateway.metrics().await.value("redcast_outbox_bytes") as usize;
     assert!((OUTBOX / 2..=OUTBOX).contains(&waiting), "{waiting} bytes wait");
+    // A page that stands still for a while keeps its stream; an HTTP answer would be given
+    // up by now.
+    sleep(STANDS_STILL).await;
     let mut told = 0;
     let mut numbers = Vec::new();
     while numbers.len() + told < EVENTS {
