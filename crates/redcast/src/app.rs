@@ -33,7 +33,7 @@ const ADMIN_SOCKETS: usize = 32;
 const OTHER_DESCRIPTORS: usize = 24;
 /// Handshakes that there is room for when all connections are taken, if only to refuse
 /// them.
-const SPARE_HANDSHAKES: usize = 64;
+const SPARE_HANDSHAKES: usize = 56;
 /// Descriptors that no client's socket may take.
 const INTERNAL_DESCRIPTORS: usize = ADMIN_SOCKETS
     + 2 * LINGERING_DESCRIPTORS

@@ -46,6 +46,7 @@ pub(crate) struct Settings {
     limits: Limits,
     keepalive: Keepalive,
     interest: Interest,
+    streams: Streams,
     deflate: Deflate,
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
@@ -129,6 +130,13 @@ struct Keepalive {
 #[serde(deny_unknown_fields)]
 struct Interest {
     linger: Parsed<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Streams {
+    #[schemars(range(min = 1))]
+    max_len: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

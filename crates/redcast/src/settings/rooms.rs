@@ -48,6 +48,7 @@ impl Settings {
                 url: url.0.0.as_str().to_owned(),
                 prefix: self.redis.prefix.clone(),
                 sources: self.sources(),
+                stream_max_len: count(self.streams.max_len),
                 max_event_size,
                 ..RedisConfig::default()
             })),
