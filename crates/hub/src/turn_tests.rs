@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-
 use super::*;
 use crate::broadcast::{ChannelKey, Compressed, Encoding, Form, Frames, SlowConsumer::Disconnect};
 use crate::config::HubConfig;

@@ -71,11 +71,23 @@ fn write_table(text: &mut String, header: &str, table: &Value, schema: &Json) {
     }
     // To write to a String can't fail.
     let _ = writeln!(text, "{header}");
-    for (key, value) in entries(table) {
+    let (tables, values): (Vec<_>, Vec<_>) =
+        entries(table).partition(|(key, _)| is_section(&schema["properties"][key]));
+    for (key, value) in values {
         let shown = toml_of(&shown(value, &schema["properties"][key]));
         // A file may have a line feed in its name, which would end the comment.
         let _ = writeln!(text, "{key} = {shown} # {}", escaped(source(value)));
     }
+    // Behind the section's own keys, which would be theirs else.
+    for (key, value) in tables {
+        let header = format!("{}.{key}]", header.trim_end_matches(']'));
+        write_table(text, &header, value, &schema["properties"][key]);
+    }
+}
+
+/// Whether a table's keys are ours, and not values themselves.
+fn is_section(schema: &Json) -> bool {
+    schema["properties"].is_object()
 }
 
 fn as_json(values: &Value) -> Json {
@@ -199,6 +211,15 @@ mod tests {
             forward_headers = [\"authorization\"]";
         let (_, values) = check_values(text).unwrap();
         let printed = as_toml(&values);
+        let nodes = "[redis]\nnodes = [\"redis://:hunter2@a\", \"redis://b\"]\n\
+            sentinel_password = \"hunter2\"";
+        let (_, nodes) = check_values(nodes).unwrap();
+        let printed_nodes = as_toml(&nodes);
+        assert!(
+            printed_nodes.contains("nodes = [\"redis://:***@a\", \"redis://b\"] # redcast.toml:2"),
+            "{printed_nodes}"
+        );
+        assert!(!printed_nodes.contains("hunter2"), "{printed_nodes}");
         assert!(
             printed.contains("url = \"redis://user:***@host\" # redcast.toml:2:1"),
             "{printed}"

@@ -1,4 +1,4 @@
-//! The only three commands on the subscription's connection, each under a deadline.
+//! The only commands on the subscription's connection, each under a deadline.
 //!
 //! What they achieve is told by pushes; a reply is read for a refusal alone.
 
@@ -18,6 +18,8 @@ use super::wishes::Refusal;
 pub(super) enum Done {
     /// Redis answered; these subscriptions it refused.
     Answered(Vec<(Channel, Refusal)>),
+    /// Redis answered whether it subscribed to the canary's channel; its words if not.
+    Canary(Option<String>),
     /// Redis answered the PING, with whatever.
     Pong,
     /// There was no answer: the link is of no use.
@@ -58,6 +60,16 @@ impl Commands {
         match reply {
             Ok(Err(error)) if is_answer(&error) => Done::Answered(refusals(&channels, error)),
             Ok(reply) => done(reply),
+            Err(_) => overdue("SUBSCRIBE"),
+        }
+    }
+
+    /// Asks for the canary's channel, which is no event's.
+    pub(super) async fn subscribe_canary(mut self, name: String) -> Done {
+        match timeout(self.deadline, self.connection.subscribe(name)).await {
+            Ok(Err(error)) if is_answer(&error) => Done::Canary(Some(words(&error))),
+            Ok(Err(error)) => Done::Broken(words(&error)),
+            Ok(Ok(())) => Done::Canary(None),
             Err(_) => overdue("SUBSCRIBE"),
         }
     }

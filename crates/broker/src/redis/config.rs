@@ -3,8 +3,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo};
+use redcast_protocol::Channel;
 
+use super::names::Names;
+use super::route::Route;
+use super::streams::READERS;
+use super::tls::RedisTls;
+use super::url::Address;
 use crate::{QueueLimits, Sources, snapshot};
 
 /// Connections for single commands, unless set otherwise.
@@ -12,20 +17,47 @@ const POOL_SIZE: usize = 16;
 /// Connections of their own for snapshots and shares: a few short commands a second, which
 /// must not wait behind publishes.
 pub(super) const SNAPSHOT_POOL_SIZE: usize = 3;
+/// Connections that read what lies further back in streams: each is busy with one page of
+/// one client at a time, and a storm of them may wait.
+pub(super) const HISTORY_POOL_SIZE: usize = 4;
 /// The most descriptors that Redis takes with the default pool: those, the snapshots', the
-/// connection that listens, and its successor while that is being made.
-pub const REDIS_DESCRIPTORS: usize = POOL_SIZE + SNAPSHOT_POOL_SIZE + 2;
+/// streams', the connection that listens, and its successor while that is being made.
+pub const REDIS_DESCRIPTORS: usize =
+    POOL_SIZE + SNAPSHOT_POOL_SIZE + HISTORY_POOL_SIZE + READERS + 2;
+
+/// The most nodes: each costs descriptors, and who needs more is better served by Cluster.
+pub const MAX_NODES: usize = 16;
 
 /// How to reach Redis and how patient to be with it.
 #[derive(Clone)]
 pub struct RedisConfig {
-    /// `redis://[user:password@]host[:port][/db]` or `unix:///path?user=…&pass=…`;
-    /// default `redis://127.0.0.1:6379`.
+    /// `redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS, or
+    /// `unix:///path?user=…&pass=…`; default `redis://127.0.0.1:6379`. Or
+    /// `redis+sentinel://[user:password@]host[:port],…/MASTER[/db]` (`rediss+sentinel://` for
+    /// TLS), where the hosts are sentinels and user and password those of the primary.
     pub url: String,
+    /// The URLs of several nodes among which channels and keys are spread, instead of `url`;
+    /// none by default. Their order is part of where a channel is.
+    pub nodes: Vec<String>,
+    /// The sentinels' own password, if they have one.
+    pub sentinel_password: Option<String>,
+    /// What TLS trusts and shows; by default what the system trusts, and nothing.
+    pub tls: RedisTls,
     /// What every Redis channel and key begins with; default empty.
     pub prefix: String,
+    /// The name of this instance among those that share a Redis; random by default.
+    pub instance: String,
+    /// Whether this instance proves its subscription by a canary, which takes the right to
+    /// that channel; true by default. Without it, it is never ready.
+    pub canary: bool,
     /// Which channels are streams; none by default.
     pub sources: Sources,
+    /// How many entries a stream keeps at least when something is published to it;
+    /// default 10,000.
+    pub stream_max_len: usize,
+    /// How long Redis keeps back the answer to a read of streams that have nothing new, and
+    /// so how long a new one may wait for its turn; default 200 ms.
+    pub stream_block: Duration,
     /// How long one attempt to connect may take, handshake included; default 2 s.
     pub connect_timeout: Duration,
     /// How long Redis may take to answer a SUBSCRIBE or UNSUBSCRIBE before the link is
@@ -68,8 +100,15 @@ impl Default for RedisConfig {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
+            nodes: Vec::new(),
+            sentinel_password: None,
+            tls: RedisTls::default(),
             prefix: String::new(),
+            instance: format!("{:08x}", fastrand::u32(..)),
+            canary: true,
             sources: Sources::default(),
+            stream_max_len: 10_000,
+            stream_block: Duration::from_millis(200),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
             subscribe_timeout: Duration::from_secs(5),
@@ -104,7 +143,7 @@ impl fmt::Debug for RedisConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerConfigError {
     /// A URL scheme that this version does not speak.
-    #[error("redis.url: unsupported scheme {0:?}; use redis:// or unix://")]
+    #[error("redis.url: unsupported scheme {0:?}; use redis://, rediss:// or unix://")]
     UnsupportedScheme(String),
     /// The URL has a known scheme and is wrong all the same.
     #[error("redis.url: {0}")]
@@ -122,21 +161,43 @@ pub enum BrokerConfigError {
 impl RedisConfig {
     /// Whether a broker can be made of this; nothing is connected to.
     pub fn check(&self) -> Result<(), BrokerConfigError> {
-        self.connection_info().map(|_| ())
+        self.addresses().map(|_| ())
     }
 
-    /// Reads the URL and checks the values.
-    pub(super) fn connection_info(&self) -> Result<ConnectionInfo, BrokerConfigError> {
-        self.check_values()?;
-        match scheme(&self.url) {
-            Some("redis" | "unix" | "redis+unix") => {}
-            Some(other) => return Err(BrokerConfigError::UnsupportedScheme(other.to_owned())),
-            None => return Err(BrokerConfigError::InvalidUrl("it has no scheme".to_owned())),
+    /// The URL of the Redis that `channel` is published to. It may hold a password.
+    pub fn url_of(&self, channel: &Channel) -> &str {
+        let urls = self.urls();
+        urls[Route::new(&self.prefix, urls.len()).channel(channel)]
+    }
+
+    /// The same without user and password.
+    pub fn place_of(&self, channel: &Channel) -> String {
+        without_userinfo(self.url_of(channel))
+    }
+
+    /// What `channel` is called there.
+    pub fn redis_channel(&self, channel: &Channel) -> String {
+        Names::new(&self.prefix).channel(channel)
+    }
+
+    /// The URLs of all nodes, of which there is one at least.
+    pub(super) fn urls(&self) -> Vec<&str> {
+        match self.nodes.is_empty() {
+            true => vec![&self.url],
+            false => self.nodes.iter().map(String::as_str).collect(),
         }
-        self.url
-            .as_str()
-            .into_connection_info()
-            .map_err(|error| BrokerConfigError::InvalidUrl(error.to_string()))
+    }
+
+    /// Reads the URLs and checks the values.
+    pub(super) fn addresses(&self) -> Result<Vec<Address>, BrokerConfigError> {
+        self.check_values()?;
+        let read = |url: &str| Address::read(url)?.with_tls(&self.tls);
+        let addresses: Vec<_> = self.urls().into_iter().map(read).collect::<Result<_, _>>()?;
+        check(addresses.len() <= MAX_NODES, "nodes", "must be 16 at most")?;
+        let uses_tls = addresses.iter().any(Address::is_tls);
+        let why = "needs a redis.url that begins with rediss";
+        check(uses_tls || self.tls.is_default(), "tls", why)?;
+        Ok(addresses)
     }
 
     fn check_values(&self) -> Result<(), BrokerConfigError> {
@@ -149,6 +210,7 @@ impl RedisConfig {
             ("ask_again_every", self.ask_again_every),
             ("backoff_first", self.backoff_first),
             ("share_lifetime", self.share_lifetime),
+            ("stream_block", self.stream_block),
         ];
         for (key, duration) in positive {
             check(!duration.is_zero(), key, "must be more than 0")?;
@@ -158,6 +220,7 @@ impl RedisConfig {
             "dead_after",
             "must be more than heartbeat_every",
         )?;
+        check(self.stream_block < self.dead_after, "stream_block", "must be less than dead_after")?;
         check(self.pool_size > 0, "pool_size", "must be more than 0")?;
         check(self.subscribe_batch > 0, "subscribe_batch", "must be more than 0")?;
         check(self.queue.events > 0, "queue.events", "must be more than 0")?;
@@ -173,6 +236,14 @@ fn check(holds: bool, key: &'static str, reason: &'static str) -> Result<(), Bro
     if holds { Ok(()) } else { Err(BrokerConfigError::InvalidValue { key, reason }) }
 }
 
+/// A URL as a producer may be told it: what is secret is theirs to know.
+fn without_userinfo(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return String::new() };
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let place = place.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{place}")
+}
+
 fn scheme(url: &str) -> Option<&str> {
     url.split_once("://").map(|(scheme, _)| scheme)
 }
@@ -181,8 +252,8 @@ fn scheme(url: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn read(url: &str) -> Result<ConnectionInfo, BrokerConfigError> {
-        RedisConfig { url: url.to_owned(), ..RedisConfig::default() }.connection_info()
+    fn read(url: &str) -> Result<(), BrokerConfigError> {
+        RedisConfig { url: url.to_owned(), ..RedisConfig::default() }.check()
     }
 
     #[test]
@@ -190,8 +261,10 @@ mod tests {
         for url in [
             "redis://127.0.0.1:6379",
             "redis://user:secret@redis.example/3",
+            "rediss://user:secret@redis.example:6380/3",
             "unix:///run/redis.sock",
             "redis+unix:///run/redis.sock?user=a&pass=b",
+            "redis+sentinel://user:secret@a.example,b.example:26380/orders/3",
         ] {
             assert!(read(url).is_ok(), "{url}: {:?}", read(url).err());
         }
@@ -199,11 +272,17 @@ mod tests {
 
     #[test]
     fn schemes_of_later_versions_are_refused_by_name() {
-        for scheme in ["rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "http"] {
+        for scheme in ["redis+cluster", "rediss+cluster", "http"] {
             let error = read(&format!("{scheme}://host:1")).unwrap_err();
             assert_eq!(error, BrokerConfigError::UnsupportedScheme(scheme.to_owned()));
             assert!(error.to_string().contains("unsupported scheme"), "{error}");
         }
+    }
+
+    #[test]
+    fn tls_is_never_half_on() {
+        let error = read("rediss://host/#insecure").unwrap_err();
+        assert!(error.to_string().contains("redis.tls.ca_file"), "{error}");
     }
 
     #[test]
@@ -223,13 +302,30 @@ mod tests {
     }
 
     #[test]
+    fn where_a_channel_is_tells_no_password() {
+        let channel = Channel::parse("orders:2").unwrap();
+        for (url, place) in [
+            ("redis://user:hunter2@host:1/2", "redis://host:1/2"),
+            ("redis://:hunter2/x@host", "redis://host"),
+            ("unix:///run/r.sock?pass=hunter2", "unix:///run/r.sock"),
+            ("redis+sentinel://:hunter2@a,b/orders", "redis+sentinel://a,b/orders"),
+        ] {
+            let config = RedisConfig { url: url.to_owned(), ..RedisConfig::default() };
+            assert_eq!(config.place_of(&channel), place);
+            let nodes = vec!["redis://other".to_owned(), url.to_owned()];
+            let config = RedisConfig { nodes, ..RedisConfig::default() };
+            assert_eq!(config.place_of(&channel), place, "the second of two has orders:2");
+        }
+    }
+
+    #[test]
     fn values_that_could_never_work_are_named() {
         let queue = QueueLimits { events: 10, bytes: 100 };
         let config = RedisConfig { queue, max_event_size: 101, ..RedisConfig::default() };
-        let error = config.connection_info().unwrap_err();
+        let error = config.check().unwrap_err();
         assert_eq!(error.to_string(), "redis.queue.bytes: must hold an event of max_event_size");
 
         let config = RedisConfig { dead_after: Duration::ZERO, ..RedisConfig::default() };
-        assert!(config.connection_info().is_err());
+        assert!(config.check().is_err());
     }
 }

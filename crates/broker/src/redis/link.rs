@@ -12,6 +12,7 @@ use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
 use super::names::Names;
+use super::proof::Proof;
 use super::wishes::Wishes;
 use crate::clock;
 use crate::intake::Intake;
@@ -90,6 +91,10 @@ pub(super) struct PushReader {
     pub(super) link: Arc<Link>,
     /// Where confirmations go.
     pub(super) wishes: Arc<Wishes>,
+    /// What is wanted of streams, which are read elsewhere.
+    pub(super) streams: Arc<[Arc<Wishes>]>,
+    /// Where canaries go.
+    pub(super) proof: Arc<Proof>,
     /// Where events and gaps go.
     pub(super) intake: Intake,
     /// How Redis channels are spelled.
@@ -123,6 +128,11 @@ impl PushReader {
         else {
             return self.intake.bad_channel();
         };
+        if self.proof.is_canary(&name) {
+            let mut wishes = self.streams.iter().chain([&self.wishes]);
+            let all_confirmed = wishes.all(|wishes| wishes.tally().overdue == 0);
+            return self.proof.hear(&payload, now, all_confirmed);
+        }
         let name = self.names.channel_name(&name);
         match name.and_then(|name| self.wishes.live_channel(name)) {
             Some(channel) => self.intake.event(channel, Bytes::from(payload), now),
@@ -135,6 +145,9 @@ impl PushReader {
     }
 
     fn subscribed(&self, data: &[Value]) {
+        if self.is_canary(data) {
+            return self.proof.subscribed();
+        }
         let Some(channel) = self.name(data).and_then(|name| Channel::parse(name).ok()) else {
             return;
         };
@@ -145,11 +158,15 @@ impl PushReader {
 
     fn unsubscribed(&self, data: &[Value]) {
         let Some(name) = self.name(data) else { return };
-        if !self.wishes.unsubscribed(name) {
+        if self.is_canary(data) || !self.wishes.unsubscribed(name) {
             // The client library has taken this push for the reply to some command, so
             // every later reply is off by one.
             self.link.break_off("it ended a subscription that was wanted");
         }
+    }
+
+    fn is_canary(&self, data: &[Value]) -> bool {
+        matches!(data.first(), Some(Value::BulkString(name)) if self.proof.is_canary(name))
     }
 
     fn name<'a>(&self, data: &'a [Value]) -> Option<&'a str> {

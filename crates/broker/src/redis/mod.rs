@@ -8,17 +8,27 @@ mod config;
 mod connect;
 mod heartbeat;
 mod lane;
+mod lanes;
 mod link;
 mod locator;
 mod names;
 mod once;
 mod pool;
+mod primary;
+mod proof;
+mod prover;
 mod publisher;
+mod readiness;
+mod route;
+mod sentinel;
 mod server;
 mod share;
 mod snapshot;
 mod status;
+mod streams;
 mod subscriber;
+mod tls;
+mod url;
 mod wish;
 mod wishes;
 
@@ -31,9 +41,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::batch::{BatchError, RedisPublisher};
-pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
+pub use self::config::{BrokerConfigError, MAX_NODES, REDIS_DESCRIPTORS, RedisConfig};
+pub use self::streams::{Census, EntryId, StreamState, Tail, Verdict};
+pub use self::tls::{RedisTls, RedisTlsError, RedisTlsPart, install_tls_provider};
 
-use self::lane::Lane;
+use self::lanes::Lanes;
 use self::names::Names;
 use crate::{
     Broker, BrokerMetrics, Deliveries, Event, Health, HistoryError, OnceKey, Page, PublishError,
@@ -44,7 +56,7 @@ use crate::{
 /// Events over Redis, for any number of instances.
 pub struct RedisBroker {
     config: Arc<RedisConfig>,
-    lane: Lane,
+    lanes: Lanes,
 }
 
 impl RedisBroker {
@@ -62,8 +74,12 @@ impl RedisBroker {
     ) -> Result<(Arc<Self>, Deliveries), BrokerConfigError> {
         let (sender, receiver) = deliveries(config.queue);
         let config = Arc::new(config);
-        let lane = Lane::start(Arc::clone(&config), metrics, sender, (tracker, cancel))?;
-        Ok((Arc::new(Self { config, lane }), receiver))
+        let follow = metrics.delivery.clone();
+        let lanes = Lanes::start(&config, metrics, &sender, (tracker, cancel))?;
+        let broker = Arc::new(Self { config, lanes });
+        let watched: Arc<dyn Broker> = broker.clone();
+        follow.follow(&watched);
+        Ok((broker, receiver))
     }
 }
 
@@ -78,15 +94,15 @@ impl Broker for RedisBroker {
     }
 
     async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError> {
-        self.lane.subscribe(channel).await
+        self.lanes.of(channel).subscribe(channel).await
     }
 
     async fn unsubscribe(&self, channel: &Channel) {
-        self.lane.unsubscribe(channel);
+        self.lanes.of(channel).unsubscribe(channel);
     }
 
     async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError> {
-        self.lane.publisher.publish(channel, payload).await
+        self.lanes.of(channel).publisher.publish(channel, payload).await
     }
 
     async fn publish_all(
@@ -95,7 +111,7 @@ impl Broker for RedisBroker {
         payloads: &[Bytes],
         key: Option<&OnceKey>,
     ) -> Result<Published, PublishError> {
-        self.lane.publisher.publish_whole(channel, payloads, key).await
+        self.lanes.of(channel).publisher.publish_whole(channel, payloads, key).await
     }
 
     fn source(&self, channel: &Channel) -> Source {
@@ -104,33 +120,45 @@ impl Broker for RedisBroker {
 
     async fn events_after(
         &self,
-        _: &Channel,
-        _: Cursor,
-        _: ReadLimit,
+        channel: &Channel,
+        since: Cursor,
+        limit: ReadLimit,
     ) -> Result<Page, HistoryError> {
-        Err(HistoryError::Reset(ResetReason::Unknown))
+        match self.source(channel) {
+            Source::Stream => {
+                self.lanes.of(channel).history.events_after(channel, since, limit).await
+            }
+            Source::PubSub => Err(HistoryError::Reset(ResetReason::Unknown)),
+        }
     }
 
-    async fn last_events(&self, _: &Channel, _: usize) -> Result<Vec<Event>, HistoryError> {
-        Err(HistoryError::Reset(ResetReason::Unknown))
+    async fn last_events(
+        &self,
+        channel: &Channel,
+        count: usize,
+    ) -> Result<Vec<Event>, HistoryError> {
+        match self.source(channel) {
+            Source::Stream => self.lanes.of(channel).history.last_events(channel, count).await,
+            Source::PubSub => Err(HistoryError::Reset(ResetReason::Unknown)),
+        }
     }
 
     fn is_live(&self, channel: &Channel) -> bool {
-        self.lane.is_live(channel)
+        self.lanes.of(channel).is_live(channel)
     }
 
     fn health(&self) -> Health {
-        self.lane.health()
+        self.lanes.health()
     }
 }
 
 #[async_trait]
 impl SnapshotStore for RedisBroker {
     async fn read(&self, key: &str) -> Result<Option<Stored>, SnapshotError> {
-        self.lane.snapshots.read(key).await
+        self.lanes.of_key(key).snapshots.read(key).await
     }
 
     async fn share(&self, name: &str, instance: &str, count: u64) -> Result<u64, SnapshotError> {
-        self.lane.shares.share(name, instance, count).await
+        self.lanes.of_key(name).shares.share(name, instance, count).await
     }
 }

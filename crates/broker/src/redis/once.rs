@@ -12,16 +12,23 @@ use crate::{OnceKey, PublishError, Published};
 /// Nothing else runs in Redis meanwhile, so the key and the events stand or fall together.
 /// The key goes first: a Redis that may not write says so before an event is out.
 ///
-/// KEYS: the key, or none. ARGV: the channel, the fingerprint, the seconds to keep it, and
-/// the events.
+/// KEYS: the key, or none, and a stream's own. ARGV: the channel or stream, the fingerprint,
+/// the seconds to keep it, how many entries the stream keeps (empty for a channel), and the
+/// events.
 const SCRIPT: &str = "
-local kept = KEYS[1] and redis.call('GET', KEYS[1])
+local once = ARGV[2] ~= '' and KEYS[1]
+local kept = once and redis.call('GET', once)
 if kept then return kept == ARGV[2] and 1 or 2 end
-if KEYS[1] then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end
-for at = 4, #ARGV do
-  local sent = redis.pcall('PUBLISH', ARGV[1], ARGV[at])
+if once then redis.call('SET', once, ARGV[2], 'EX', ARGV[3]) end
+for at = 5, #ARGV do
+  local sent
+  if ARGV[4] == '' then
+    sent = redis.pcall('PUBLISH', ARGV[1], ARGV[at])
+  else
+    sent = redis.pcall('XADD', ARGV[1], 'MAXLEN', '~', ARGV[4], '*', 'data', ARGV[at])
+  end
   if type(sent) == 'table' then
-    if KEYS[1] then redis.call('DEL', KEYS[1]) end
+    if once then redis.call('DEL', once) end
     return sent
   end
 end
@@ -31,21 +38,29 @@ return 0";
 const BEFORE: i64 = 1;
 const KEY_TAKEN: i64 = 2;
 
-/// The call. Its text goes along each time: that is less than one event, and saves a
+/// The call; with `max_len` the channel is a stream that keeps so many. Its text goes along each time: that is less than one event, and saves a
 /// second round trip to a Redis that has forgotten it.
 pub(super) fn command(
     names: &Names,
     channel: &Channel,
+    max_len: Option<usize>,
     payloads: &[Bytes],
     key: Option<&OnceKey>,
 ) -> Cmd {
     let mut command = redis::cmd("EVAL");
-    command.arg(SCRIPT).arg(usize::from(key.is_some()));
-    if let Some(key) = key {
-        command.arg(names.published(key));
-    }
-    let content = key.map(|_| fingerprint(channel, payloads)).unwrap_or_default();
-    command.arg(names.channel(channel)).arg(&content).arg(KEPT_FOR.as_secs());
+    let name = names.channel(channel);
+    let stream = max_len.map(|_| name.clone());
+    let keys: Vec<String> = key.map(|key| names.published(key)).into_iter().chain(stream).collect();
+    command.arg(SCRIPT).arg(keys.len()).arg(keys).arg(name);
+    match key {
+        Some(_) => command.arg(&fingerprint(channel, payloads)),
+        None => command.arg(""),
+    };
+    command.arg(KEPT_FOR.as_secs());
+    match max_len {
+        Some(max_len) => command.arg(max_len),
+        None => command.arg(""),
+    };
     for payload in payloads {
         command.arg(payload.as_ref());
     }

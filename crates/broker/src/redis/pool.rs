@@ -7,10 +7,13 @@ use deadpool_redis::{
     Connection, Hook, HookError, Manager, PoolError, Runtime, TimeoutType, Timeouts,
 };
 use parking_lot::Mutex;
-use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
+use redis::{
+    AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind,
+};
 use tokio::time::timeout;
 
-use super::config::{BrokerConfigError, RedisConfig};
+use super::config::RedisConfig;
+use super::locator::Locator;
 use super::server::{Server, is_not_let_in, words};
 use crate::{PublishError, SnapshotError};
 
@@ -21,12 +24,20 @@ const NOT_NOW: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "BUSY"];
 /// Connections for single commands; clones share them.
 #[derive(Clone)]
 pub(super) struct Pool {
-    connections: deadpool_redis::Pool,
-    info: ConnectionInfo,
+    locator: Locator,
+    /// Those to where Redis was last. When it moves, all of them are dropped at once.
+    made: Arc<Mutex<Option<Made>>>,
+    size: usize,
     server: Server,
     deadline: Duration,
     /// When Redis said last that it is not the one to ask.
     deposed: Arc<Mutex<Option<Instant>>>,
+}
+
+/// Connections to one place.
+struct Made {
+    addr: ConnectionAddr,
+    connections: deadpool_redis::Pool,
 }
 
 /// Why Redis did not do what it was asked, in a sentence that names it.
@@ -58,26 +69,69 @@ impl From<Trouble> for SnapshotError {
 
 impl Pool {
     /// Makes the pool; connects to nothing yet.
-    pub(super) fn new(
-        info: ConnectionInfo,
-        config: &RedisConfig,
-    ) -> Result<Self, BrokerConfigError> {
-        let server = Server::of(&info, &config.url);
-        let (deadline, deposed) = (config.publish_timeout, Arc::default());
-        let connections = connections(&info, config.pool_size, deadline, &deposed)?;
-        Ok(Self { connections, info, server, deadline, deposed })
+    pub(super) fn new(locator: Locator, server: Server, config: &RedisConfig) -> Self {
+        let (size, deadline) = (config.pool_size, config.publish_timeout);
+        Self { locator, made: Arc::default(), size, server, deadline, deposed: Arc::default() }
     }
 
     /// Another one of `size` connections to the same Redis: who uses it never waits for
     /// those who use this one.
-    pub(super) fn beside(&self, size: usize) -> Result<Self, BrokerConfigError> {
-        let connections = connections(&self.info, size, self.deadline, &self.deposed)?;
-        Ok(Self { connections, ..self.clone() })
+    pub(super) fn beside(&self, size: usize) -> Self {
+        Self { made: Arc::default(), size, ..self.clone() }
     }
 
     /// A connection that answered a PING just now, or is new.
     pub(super) async fn get(&self) -> Result<Connection, Trouble> {
-        self.connections.get().await.map_err(|error| self.no_connection(error))
+        let found = timeout(self.deadline, self.locator.last_found()).await;
+        let found = found.map_err(|_| self.no_connection(PoolError::Timeout(TimeoutType::Create)));
+        let info = found?.map_err(|error| self.no_connection(PoolError::Backend(error)))?;
+        let got = self.connections_to(&info)?.get().await;
+        got.map_err(|error| self.no_connection(error))
+    }
+
+    /// The same connections as long as Redis is in the same place.
+    fn connections_to(&self, info: &ConnectionInfo) -> Result<deadpool_redis::Pool, Trouble> {
+        let mut made = self.made.lock();
+        if let Some(made) = made.as_ref().filter(|made| made.addr == *info.addr()) {
+            return Ok(made.connections.clone());
+        }
+        let connections =
+            self.connect_to(info).map_err(|why| Trouble::Unavailable(self.server.away(&why)))?;
+        let (addr, new) = (info.addr().clone(), connections.clone());
+        if let Some(former) = made.replace(Made { addr, connections: new }) {
+            // Who waits for one of those would be served by the wrong Redis.
+            former.connections.close();
+        }
+        Ok(connections)
+    }
+
+    /// Connections that are made as they are needed.
+    fn connect_to(&self, info: &ConnectionInfo) -> Result<deadpool_redis::Pool, String> {
+        let deadline = self.deadline;
+        let settings = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(deadline))
+            .set_response_timeout(Some(deadline));
+        let manager =
+            Manager::new_with_config(info.clone(), settings).map_err(|error| words(&error))?;
+        // A pool without time-outs parks every caller behind a hung Redis.
+        let timeouts = Timeouts {
+            wait: Some(deadline / 2),
+            create: Some(deadline),
+            recycle: Some(deadline / 3),
+        };
+        deadpool_redis::Pool::builder(manager)
+            .max_size(self.size)
+            .timeouts(timeouts)
+            .runtime(Runtime::Tokio1)
+            .pre_recycle(made_before(&self.deposed))
+            .post_create(is_what_it_should_be(&self.locator))
+            .build()
+            .map_err(|error| error.to_string())
+    }
+
+    /// Looks where Redis is, for those who are told by nobody.
+    pub(super) async fn refresh(&self, age: Duration) {
+        self.locator.refresh(age).await;
     }
 
     /// What `work` comes to, or within the deadline that it came to nothing; `late` says
@@ -98,6 +152,9 @@ impl Pool {
         if is_deposed(error) {
             *self.deposed.lock() = Some(Instant::now());
         }
+        if !is_refusal(error) {
+            self.locator.doubt();
+        }
         if is_refusal(error) && !is_not_let_in(error) {
             Trouble::Refused(self.server.refused(what, &words(error)))
         } else {
@@ -107,46 +164,38 @@ impl Pool {
 
     /// Whatever the reason, it is none of what was to be asked.
     fn no_connection(&self, error: PoolError) -> Trouble {
+        if matches!(error, PoolError::Backend(_) | PoolError::Timeout(TimeoutType::Create)) {
+            self.locator.doubt();
+        }
         Trouble::Unavailable(match error {
             PoolError::Backend(error) => self.server.trouble(&error),
             PoolError::Timeout(TimeoutType::Wait) => self.server.away("every connection is busy"),
+            PoolError::Closed => self.server.away("another one took over"),
+            PoolError::PostCreateHook(HookError::Backend(error)) => self.server.trouble(&error),
             PoolError::Timeout(_) => self.server.away("it did not answer in time"),
             other => self.server.away(&other.to_string()),
         })
     }
 }
 
-/// Connections that are made as they are needed, `size` at most.
-fn connections(
-    info: &ConnectionInfo,
-    size: usize,
-    deadline: Duration,
-    deposed: &Arc<Mutex<Option<Instant>>>,
-) -> Result<deadpool_redis::Pool, BrokerConfigError> {
-    let settings = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(deadline))
-        .set_response_timeout(Some(deadline));
-    let manager = Manager::new_with_config(info.clone(), settings)
-        .map_err(|error| BrokerConfigError::InvalidUrl(words(&error)))?;
-    // A pool without time-outs parks every caller behind a hung Redis.
-    let timeouts =
-        Timeouts { wait: Some(deadline / 2), create: Some(deadline), recycle: Some(deadline / 3) };
+/// A primary that became a replica still answers PING, so that its connections would be
+/// kept for ever, while its name leads to its successor by now.
+fn made_before(deposed: &Arc<Mutex<Option<Instant>>>) -> Hook {
     let deposed = Arc::clone(deposed);
-    // A primary that became a replica still answers PING, so that its connections would be
-    // kept for ever, while its name leads to its successor by now.
-    let is_of_before = Hook::sync_fn(move |_, metrics| match *deposed.lock() {
+    Hook::sync_fn(move |_, metrics| match *deposed.lock() {
         Some(since) if metrics.created <= since => {
             Err(HookError::message("made before a failover"))
         }
         _ => Ok(()),
-    });
-    deadpool_redis::Pool::builder(manager)
-        .max_size(size)
-        .timeouts(timeouts)
-        .runtime(Runtime::Tokio1)
-        .pre_recycle(is_of_before)
-        .build()
-        .map_err(|error| BrokerConfigError::InvalidUrl(error.to_string()))
+    })
+}
+
+fn is_what_it_should_be(locator: &Locator) -> Hook {
+    let locator = locator.clone();
+    Hook::async_fn(move |connection, _| {
+        let locator = locator.clone();
+        Box::pin(async move { locator.check(connection).await.map_err(HookError::Backend) })
+    })
 }
 
 /// Whether another Redis may be there under the same name, or will soon.

@@ -1,15 +1,18 @@
-//! PUBLISH, over a pool of connections that carry no subscriptions.
+//! PUBLISH and XADD, over a pool of connections that carry no subscriptions.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use redcast_protocol::Channel;
-use redis::RedisError;
+use redis::{Cmd, RedisError, Value};
 
 use super::batch::BatchError;
 use super::config::RedisConfig;
 use super::names::Names;
 use super::once;
 use super::pool::{Pool, Trouble};
-use crate::{OnceKey, PublishError, Published};
+use super::streams::DATA;
+use crate::{OnceKey, PublishError, Published, Source, Sources};
 
 /// What a publish that was not answered in time has come to.
 const TOO_LATE: &str = "it did not answer in time; what was sent may have arrived all the same";
@@ -18,13 +21,26 @@ const TOO_LATE: &str = "it did not answer in time; what was sent may have arrive
 pub(super) struct Publisher {
     pool: Pool,
     names: Names,
+    sources: Sources,
+    stream_max_len: usize,
     max_event_size: usize,
 }
 
 impl Publisher {
     /// Publishes over `pool`.
     pub(super) fn new(pool: Pool, config: &RedisConfig) -> Self {
-        Self { pool, names: Names::new(&config.prefix), max_event_size: config.max_event_size }
+        Self {
+            pool,
+            names: Names::new(&config.prefix),
+            sources: config.sources.clone(),
+            stream_max_len: config.stream_max_len,
+            max_event_size: config.max_event_size,
+        }
+    }
+
+    /// Looks where Redis is, if nobody has for this long.
+    pub(super) async fn look_around(&self, age: Duration) {
+        self.pool.refresh(age).await;
     }
 
     /// Publishes, or says within the deadline why not.
@@ -59,7 +75,7 @@ impl Publisher {
         key: Option<&OnceKey>,
     ) -> Result<Published, PublishError> {
         payloads.iter().try_for_each(|payload| self.check_size(payload))?;
-        let command = once::command(&self.names, channel, payloads, key);
+        let command = once::command(&self.names, channel, self.max_len(channel), payloads, key);
         let sending = async {
             let mut connection = self.pool.get().await?;
             let answer = command.query_async::<i64>(&mut connection).await;
@@ -75,13 +91,35 @@ impl Publisher {
 
     async fn send(&self, channel: &Channel, payload: &Bytes) -> Result<(), PublishError> {
         let mut connection = self.pool.get().await?;
-        redis::cmd("PUBLISH")
-            .arg(self.names.channel(channel))
-            .arg(payload.as_ref())
-            .query_async::<i64>(&mut connection)
-            .await
-            .map_err(|error| self.failed(&error))?;
+        let sent = self.command(channel, payload).query_async::<Value>(&mut connection).await;
+        sent.map_err(|error| self.failed(&error))?;
         Ok(())
+    }
+
+    /// The command that publishes one event.
+    fn command(&self, channel: &Channel, payload: &Bytes) -> Cmd {
+        let name = self.names.channel(channel);
+        let mut command;
+        match self.max_len(channel) {
+            None => {
+                command = redis::cmd("PUBLISH");
+                command.arg(name);
+            }
+            Some(max_len) => {
+                command = redis::cmd("XADD");
+                command.arg(name).arg("MAXLEN").arg("~").arg(max_len).arg("*").arg(DATA);
+            }
+        }
+        command.arg(payload.as_ref());
+        command
+    }
+
+    /// How many entries a stream keeps; none for a pub/sub channel.
+    fn max_len(&self, channel: &Channel) -> Option<usize> {
+        match self.sources.of(channel) {
+            Source::PubSub => None,
+            Source::Stream => Some(self.stream_max_len),
+        }
     }
 
     async fn send_all(&self, channel: &Channel, payloads: &[Bytes]) -> Result<(), BatchError> {
@@ -89,10 +127,9 @@ impl Publisher {
             return Ok(());
         }
         let mut connection = self.pool.get().await?;
-        let name = self.names.channel(channel);
         let mut pipeline = redis::pipe();
         for payload in payloads {
-            pipeline.cmd("PUBLISH").arg(&name).arg(payload.as_ref()).ignore();
+            pipeline.add_command(self.command(channel, payload)).ignore();
         }
         let sent = pipeline.query_async::<()>(&mut connection).await;
         sent.map_err(|error| self.what_was_refused(&error, payloads.len()))

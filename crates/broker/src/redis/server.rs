@@ -1,7 +1,11 @@
 //! What is told of Redis when something is wrong: where it is and why, in one line; never
 //! as whom it is asked.
 
-use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError};
+use redis::{ConnectionAddr, ErrorKind, RedisError};
+
+use super::url::Address;
+
+use super::tls;
 
 /// The codes of a Redis that wants a password, or another one (redis.io, AUTH and HELLO).
 const NOT_LET_IN: [&str; 2] = ["NOAUTH", "WRONGPASS"];
@@ -14,8 +18,15 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// The one that `info` connects to, which was read from `url`.
-    pub(super) fn of(info: &ConnectionInfo, url: &str) -> Self {
+    /// The one at `address`, which was read from `url`.
+    pub(super) fn of(address: &Address, url: &str) -> Self {
+        let info = match address {
+            Address::One(info) => info,
+            // Where it is changes; what it is called does not.
+            Address::Sentinel(address) => {
+                return Self { place: format!("{} (by Sentinel)", address.master) };
+            }
+        };
         // A password with one of these signs in it ends the host and port too early, and
         // part of it is then taken for them.
         let spilled = url
@@ -23,7 +34,9 @@ impl Server {
             .and_then(|(_, rest)| rest.rsplit_once('@'))
             .is_some_and(|(userinfo, _)| userinfo.contains(['/', '?', '#']));
         match info.addr() {
-            ConnectionAddr::Tcp(..) if spilled => Self { place: "redis.url".to_owned() },
+            ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } if spilled => {
+                Self { place: "redis.url".to_owned() }
+            }
             addr => Self { place: addr.to_string() },
         }
     }
@@ -66,6 +79,9 @@ pub(super) fn words(error: &RedisError) -> String {
     if let (Some(code), Some(detail)) = (error.code(), error.detail()) {
         return format!("{code} {detail}");
     }
+    if let Some(words) = tls::words(error) {
+        return words;
+    }
     let text = error.to_string().replacen(&format!(" - {:?}", error.kind()), "", 1);
     // The number says what the words before it say.
     let text = text.split(" (os error ").next().unwrap_or_default();
@@ -76,12 +92,10 @@ pub(super) fn words(error: &RedisError) -> String {
 mod tests {
     use std::io;
 
-    use redis::IntoConnectionInfo;
-
     use super::*;
 
     fn server_at(url: &str) -> Server {
-        Server::of(&url.into_connection_info().unwrap(), url)
+        Server::of(&Address::read(url).unwrap(), url)
     }
 
     fn server() -> Server {

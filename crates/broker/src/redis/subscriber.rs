@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redcast_protocol::Channel;
-use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
+use redis::{ConnectionInfo, RedisResult};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,8 @@ use super::heartbeat::Heartbeat;
 use super::link::{Link, PushReader};
 use super::locator::Locator;
 use super::names::Names;
-use super::server::Server;
+use super::proof::Proof;
+use super::server::{Server, is_not_let_in};
 use super::status::Status;
 use super::wish::Effect;
 use super::wishes::{Refusal, Wishes};
@@ -50,6 +51,10 @@ pub(super) struct Subscriber {
     pub(super) names: Names,
     /// What is wanted.
     pub(super) wishes: Arc<Wishes>,
+    /// What is wanted of streams.
+    pub(super) streams: Arc<[Arc<Wishes>]>,
+    /// What the canaries say.
+    pub(super) proof: Arc<Proof>,
     /// What the outside sees.
     pub(super) status: Arc<Status>,
     /// Where events go.
@@ -63,10 +68,10 @@ impl Subscriber {
         let mut outage_logged = false;
         while let Some(attempt) = cancel.run_until_cancelled(self.connect()).await {
             match attempt {
-                Ok((link, connection)) => {
+                Ok((link, place, connection)) => {
                     outage_logged = false;
                     let up_since = Instant::now();
-                    self.serve(&link, connection, &cancel).await;
+                    self.serve((&link, &place), connection, &cancel).await;
                     if up_since.elapsed() >= GOOD_LINK {
                         backoff.reset();
                     }
@@ -77,7 +82,11 @@ impl Subscriber {
                     if !std::mem::replace(&mut outage_logged, true) {
                         tracing::warn!(reason, "no connection to Redis, trying on");
                     }
-                    self.status.link_down(&reason);
+                    if is_not_let_in(&error) {
+                        self.status.not_let_in(&reason);
+                    } else {
+                        self.status.link_down(&reason);
+                    }
                 }
             }
             if cancel.run_until_cancelled(sleep(backoff.delay())).await.is_none() {
@@ -86,26 +95,28 @@ impl Subscriber {
         }
     }
 
-    async fn connect(&self) -> RedisResult<(Arc<Link>, MultiplexedConnection)> {
+    async fn connect(&self) -> RedisResult<(Arc<Link>, ConnectionInfo, MultiplexedConnection)> {
         let link = Arc::new(Link::new());
         let reader = PushReader {
             link: Arc::clone(&link),
             wishes: Arc::clone(&self.wishes),
+            streams: Arc::clone(&self.streams),
+            proof: Arc::clone(&self.proof),
             intake: self.intake.clone(),
             names: self.names.clone(),
         };
-        let info = self.locator.find().await?;
-        let mut connection =
-            open_subscription(&info, &self.config, move |push| reader.read(push)).await?;
-        self.locator.check(&mut connection).await?;
+        let dial = |info| async move {
+            open_subscription(&info, &self.config, move |push| reader.read(push)).await
+        };
+        let (place, connection) = self.locator.reach(dial).await?;
         link.hear(Instant::now());
-        Ok((link, connection))
+        Ok((link, place, connection))
     }
 
     /// Uses a link until it is of no more use, then settles what its loss means.
     async fn serve(
         &self,
-        link: &Arc<Link>,
+        (link, place): (&Arc<Link>, &ConnectionInfo),
         connection: MultiplexedConnection,
         cancel: &CancellationToken,
     ) {
@@ -113,11 +124,12 @@ impl Subscriber {
         self.wishes.link_up();
         self.status.link_up(link);
         tracing::info!("connected to Redis");
-        let watch = Watch::new(self, link, connection);
+        let watch = Watch::new(self, (link, place), connection);
         let reason = cancel.run_until_cancelled(watch.run()).await;
         // From here on nothing of this link counts, so whatever the next link brings
         // stands behind it in the queue.
         link.close();
+        self.proof.link_lost();
         match reason {
             Some(reason) => {
                 let reason = self.server.away(&reason);
@@ -126,7 +138,9 @@ impl Subscriber {
             }
             None => self.status.link_down("shutting down"),
         }
-        self.wishes.link_lost(clock::unix_ms_of(link.heard()));
+        // A link to the wrong Redis is heard to its end, and brings nothing.
+        let right_until = self.locator.right_until(place).unwrap_or_else(|| link.heard());
+        self.wishes.link_lost(clock::unix_ms_of(link.heard().min(right_until)));
     }
 }
 
@@ -134,14 +148,20 @@ impl Subscriber {
 struct Watch<'a> {
     subscriber: &'a Subscriber,
     link: &'a Link,
+    place: &'a ConnectionInfo,
     commands: Commands,
     running: JoinSet<Done>,
     heartbeat: Heartbeat,
     pinging: bool,
+    asking_for_canary: bool,
 }
 
 impl<'a> Watch<'a> {
-    fn new(subscriber: &'a Subscriber, link: &'a Link, connection: MultiplexedConnection) -> Self {
+    fn new(
+        subscriber: &'a Subscriber,
+        (link, place): (&'a Link, &'a ConnectionInfo),
+        connection: MultiplexedConnection,
+    ) -> Self {
         let config = &subscriber.config;
         let commands = Commands {
             connection,
@@ -150,7 +170,16 @@ impl<'a> Watch<'a> {
         };
         let heartbeat = Heartbeat::new(config.heartbeat_every, config.dead_after, Instant::now());
         let running = JoinSet::new();
-        Self { subscriber, link, commands, running, heartbeat, pinging: false }
+        Self {
+            subscriber,
+            link,
+            place,
+            commands,
+            running,
+            heartbeat,
+            pinging: false,
+            asking_for_canary: false,
+        }
     }
 
     /// Returns why the link is of no more use.
@@ -163,6 +192,7 @@ impl<'a> Watch<'a> {
             self.send_work();
             tokio::select! {
                 reason = self.link.broken() => return reason,
+                reason = self.subscriber.locator.moved(self.place) => return reason,
                 () = wishes.changed() => {}
                 Some(done) = self.running.join_next() => {
                     if let Err(reason) = self.settle(done) {
@@ -175,7 +205,13 @@ impl<'a> Watch<'a> {
                     }
                     self.ping();
                 }
-                _ = rounds.tick() => wishes.ask_again(Instant::now(), config.ask_again_every),
+                _ = rounds.tick() => {
+                    wishes.ask_again(Instant::now(), config.ask_again_every);
+                    if self.subscriber.proof.is_deaf(Instant::now()) {
+                        return "what is published does not arrive".to_owned();
+                    }
+                    self.ask_for_canary();
+                }
             }
         }
     }
@@ -198,6 +234,16 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Behind the first wishes, so that its first proof has them behind it.
+    fn ask_for_canary(&mut self) {
+        let proof = &self.subscriber.proof;
+        if proof.needs_subscription() && !self.asking_for_canary {
+            self.asking_for_canary = true;
+            let name = proof.channel().to_owned();
+            self.running.spawn(self.commands.clone().subscribe_canary(name));
+        }
+    }
+
     /// One unanswered PING says all that many would.
     fn ping(&mut self) {
         if !self.pinging {
@@ -212,11 +258,25 @@ impl<'a> Watch<'a> {
                 self.pinging = false;
                 self.link.hear(Instant::now());
             }
+            Ok(Done::Canary(refusal)) => {
+                self.asking_for_canary = false;
+                refusal.iter().for_each(|why| self.canary_refused(why));
+            }
             Ok(Done::Answered(refusals)) => self.refused(&refusals),
             Ok(Done::Broken(reason)) => return Err(reason),
             Err(error) => return Err(format!("a command failed: {error}")),
         }
         Ok(())
+    }
+
+    fn canary_refused(&self, why: &str) {
+        let Subscriber { server, status, proof, .. } = self.subscriber;
+        let what = format!("the subscription to the canary's channel {}", proof.channel());
+        let sentence = server.refused(&what, why);
+        status.error(&sentence);
+        if proof.refused(sentence) {
+            tracing::warn!(reason = why, "Redis refused the canary; this instance is not ready");
+        }
     }
 
     fn refused(&self, refusals: &[(Channel, Refusal)]) {

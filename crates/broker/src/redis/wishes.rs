@@ -64,7 +64,8 @@ pub(super) struct Refusal {
 }
 
 impl Wishes {
-    /// No wishes; `confirmed_gauge` follows the number of confirmed ones.
+    /// No wishes; `confirmed_gauge` follows the number of confirmed ones, beside those of
+    /// other nodes.
     pub(super) fn new(confirmed_gauge: IntGauge) -> Self {
         Self { inner: Mutex::default(), changed: Notify::new(), confirmed_gauge }
     }
@@ -246,11 +247,24 @@ impl Wishes {
         self.inner.lock().tally
     }
 
+    /// Whether there is anything of this channel, here or at Redis.
+    pub(super) fn knows(&self, channel: &Channel) -> bool {
+        self.inner.lock().wishes.contains_key(channel)
+    }
+
+    /// Whether nothing is wanted and nothing subscribed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.inner.lock().wishes.is_empty()
+    }
+
     /// Runs `edit` under the lock, then tells the gauge and the subscriber.
     fn locked<R>(&self, edit: impl FnOnce(&mut Inner) -> R) -> R {
         let mut inner = self.inner.lock();
+        let before = inner.tally.confirmed;
         let result = edit(&mut inner);
-        self.confirmed_gauge.set(i64::try_from(inner.tally.confirmed).unwrap_or(i64::MAX));
+        // The gauge is shared with the wishes of other connections.
+        let count = |confirmed: usize| i64::try_from(confirmed).unwrap_or(i64::MAX);
+        self.confirmed_gauge.add(count(inner.tally.confirmed) - count(before));
         let has_work = !inner.todo.is_empty();
         drop(inner);
         if has_work {

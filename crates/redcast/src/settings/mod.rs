@@ -16,18 +16,19 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
+use redcast_broker::RedisTls;
 use redcast_node::{ItemPointer, SnapshotName};
 use redcast_protocol::{Channel, Pattern};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::catalogue::{Section, catalogue};
-pub(crate) use self::checks::Finding;
+pub(crate) use self::checks::{Finding, wrong_nodes};
 use self::kinds::{CollectorUrl, HeaderName, LogFilter, Origin};
 pub(crate) use self::parsed::{Kind, Parsed, Written};
 pub(crate) use self::rooms::{BrokerSettings, RESERVED_DESCRIPTORS};
 pub(crate) use self::schema::schema;
-pub(crate) use self::secret::{ApiKeyText, ForwardUrl, HIDDEN, RedisUrl};
+pub(crate) use self::secret::{ApiKeyText, ForwardUrl, HIDDEN, Password, RedisUrl};
 use self::snapshots::SnapshotSettings;
 
 /// The built-in settings: the weakest layer, and the one place that describes keys.
@@ -70,6 +71,7 @@ pub(crate) struct Http {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Admin {
     pub(crate) listen: Parsed<SocketAddr>,
+    fail_static: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -77,7 +79,24 @@ pub(crate) struct Admin {
 pub(crate) struct Redis {
     pub(crate) url: Option<Parsed<RedisUrl>>,
     pub(crate) url_file: Option<PathBuf>,
+    pub(crate) nodes: Option<Vec<Parsed<RedisUrl>>>,
+    pub(crate) nodes_file: Option<PathBuf>,
+    pub(crate) sentinel_password: Option<Parsed<Password>>,
+    pub(crate) sentinel_password_file: Option<PathBuf>,
     prefix: String,
+    pub(crate) tls: Tls,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
+    /// What the files hold.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(crate) read: RedisTls,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
