@@ -2,6 +2,7 @@
 //! history the test writes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redcast_broker::{Delivery, DeliverySender, Position, QueueLimits, deliveries};
@@ -447,11 +448,12 @@ async fn replay_and_live_events_meet_without_a_hole_or_a_repeat() {
     const EVENTS: u64 = 3000;
     let rig = Arc::new(Rig::new());
     let _member = rig.member("s", Cursor::BEGINNING).await;
+    let published = Arc::new(AtomicU64::new(0));
     let clients = (0..60).map(|number| {
-        let rig = rig.clone();
+        let (rig, published) = (rig.clone(), published.clone());
         async move {
             let mut client = rig.client(Form::Raw).await;
-            while rig.node.hub_metrics.delivered.get() < number * EVENTS / 60 {
+            while published.load(Ordering::Relaxed) < number * EVENTS / 60 {
                 tokio::task::yield_now().await;
             }
             let place = number * number % (number * EVENTS / 60).max(1);
@@ -463,6 +465,7 @@ async fn replay_and_live_events_meet_without_a_hole_or_a_repeat() {
     let (clients, ()) = tokio::join!(clients, async {
         for number in 1..=EVENTS {
             rig.publish("s", number);
+            published.store(number, Ordering::Relaxed);
             if number % 7 == 0 {
                 tokio::task::yield_now().await;
             }
