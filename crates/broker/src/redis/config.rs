@@ -180,6 +180,14 @@ impl RedisConfig {
         Names::new(&self.prefix).channel(channel)
     }
 
+    /// The most descriptors that it takes beyond [`REDIS_DESCRIPTORS`]: for more nodes than
+    /// one, and for the sentinels of each.
+    pub fn more_descriptors(&self) -> usize {
+        let nodes = self.addresses().unwrap_or_default();
+        let sentinels = nodes.iter().map(Address::more_descriptors).sum::<usize>();
+        nodes.len().saturating_sub(1) * REDIS_DESCRIPTORS + sentinels
+    }
+
     /// The URLs of all nodes, of which there is one at least.
     pub(super) fn urls(&self) -> Vec<&str> {
         match self.nodes.is_empty() {
