@@ -99,6 +99,49 @@ async fn all_lines_are_enough_to_publish_and_for_snapshots() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_of_streams_needs_two_lines_and_one_more_to_publish() {
+    const CONFIG: &str = "[[endpoints]]\npath = \"/ws\"\nsubscribe = [\"*\"]\n\
+        [[channels]]\npattern = \"audit:*\"\nsource = \"stream\"\n[api]\nkey = \"key\"\n\
+        [interest]\nlinger = \"10ms\"\n";
+    let redis = redis_with(&[1, 6, 7]);
+    let mut producer = redis.connection().await;
+    let add = async |producer: &mut _, event: &str| {
+        let mut add = redis::cmd("XADD");
+        add.arg("audit:1").arg("*").arg("data").arg(event);
+        let _: String = add.query_async(producer).await.unwrap();
+    };
+    // Of a stream that is not there Redis answers an error, which is no refusal.
+    add(&mut producer, "0").await;
+    let gateway = gateway(&redis, CONFIG).await;
+    let mut client = gateway.connect_envelope("/ws").await;
+    client.send(r#"{"type":"subscribe","channel":"audit:1","id":1}"#).await;
+    let ack = client.json().await;
+    let start = ack["cursors"]["audit:1"].clone();
+    assert!(start.is_string(), "{ack}");
+    add(&mut producer, "1").await;
+    until_event(&mut client, json!(1)).await;
+    let path = "/api/publish/audit:1";
+    assert_eq!(post(gateway.public(), path, Some("key"), "2").await.status, 200);
+    until_event(&mut client, json!(2)).await;
+
+    // What was missed, and what was told last, both read from Redis: nobody is there who
+    // could know.
+    drop(client);
+    let since = json!({"type": "subscribe", "channel": "audit:1", "since": start, "id": 2});
+    let recent = json!({"type": "subscribe", "channel": "audit:1", "recent": 2, "id": 2});
+    for command in [since, recent] {
+        gateway.until_metric("redcast_channels", 0.0).await;
+        let mut client = gateway.connect_envelope("/ws").await;
+        client.send(&command.to_string()).await;
+        until_event(&mut client, json!(1)).await;
+        until_event(&mut client, json!(2)).await;
+        while client.json().await["type"] != "ack" {}
+    }
+    assert_eq!(gateway.ask("/readyz").await.status, 200);
+    assert_eq!(refusals(&redis).await, (vec![], vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_canary_a_gateway_says_what_it_lacks() {
     let line = rights()[0].replace("&redcast:canary:*", "&orders");
     let words = line.split(' ').map(|word| if word == "user" { "--user" } else { word });
