@@ -203,7 +203,7 @@ impl RedisConfig {
         let addresses: Vec<_> = self.urls().into_iter().map(read).collect::<Result<_, _>>()?;
         check(addresses.len() <= MAX_NODES, "nodes", "must be 16 at most")?;
         let uses_tls = addresses.iter().any(Address::is_tls);
-        let why = "needs a redis.url that begins with rediss";
+        let why = "needs a redis.url that begins with rediss://";
         check(uses_tls || self.tls.is_default(), "tls", why)?;
         Ok(addresses)
     }
