@@ -15,7 +15,6 @@ use redcast_edge::{
 };
 use redcast_hub::{Hub, HubMetrics, ShardTask};
 use redcast_node::{Node, NodeMetrics, NodeTasks};
-use redcast_producer::StoreTls;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -35,7 +34,7 @@ const OTHER_DESCRIPTORS: usize = 24;
 /// Handshakes that there is room for when all connections are taken, if only to refuse
 /// them.
 const SPARE_HANDSHAKES: usize = 48;
-/// Descriptors that no client's socket may take.
+/// Descriptors that no client's socket may take, with one Redis at a fixed address.
 const INTERNAL_DESCRIPTORS: usize = ADMIN_SOCKETS
     + 2 * LINGERING_DESCRIPTORS
     + FORWARD_AUTH_DESCRIPTORS
@@ -170,7 +169,8 @@ impl App {
         let unsent_limit =
             u32::try_from(self.settings.http.unsent_limit.as_u64()).unwrap_or(u32::MAX);
         let descriptors = usize::try_from(self.descriptors).unwrap_or(usize::MAX);
-        let sockets = self.edge.socket_limits(descriptors.saturating_sub(INTERNAL_DESCRIPTORS));
+        let internal = INTERNAL_DESCRIPTORS + self.settings.more_descriptors();
+        let sockets = self.edge.socket_limits(descriptors.saturating_sub(internal));
         let config = ListenerConfig { head_timeout, unsent_limit, sockets };
         let mut routes = public_router(&self.edge);
         if let Some(demo) = &self.demo {
@@ -252,15 +252,9 @@ fn build_broker(
             Ok(((broker.clone(), deliveries), broker.clone(), Counts::InMemory(broker)))
         }
         BrokerSettings::Redis(config) => {
-            let (url, prefix) = (config.url.clone(), config.prefix.clone());
-            let (ca, identity) = (config.tls.ca(), config.tls.identity());
-            let tls = StoreTls {
-                ca: ca.map(<[u8]>::to_vec),
-                identity: identity.map(|(cert, key)| (cert.to_vec(), key.to_vec())),
-            };
+            let counts = Counts::in_redis(&config);
             let started = RedisBroker::start(*config, metrics, tracker, stop.clone());
             let (broker, deliveries) = started.map_err(|error| BadConfig(error.into()))?;
-            let counts = Counts::InRedis { url, prefix, tls };
             Ok(((broker.clone(), deliveries), broker, counts))
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use redcast_protocol::Channel;
 
+use super::names::Names;
 use super::route::Route;
 use super::streams::READERS;
 use super::tls::RedisTls;
@@ -18,14 +19,14 @@ const POOL_SIZE: usize = 16;
 pub(super) const SNAPSHOT_POOL_SIZE: usize = 3;
 /// Connections that read what lies further back in streams: each is busy with one page of
 /// one client at a time, and a storm of them may wait.
-pub(super) const HISTORY_POOL_SIZE: usize = 4;
+pub(super) const HISTORY_POOL_SIZE: usize = 3;
 /// The most descriptors that Redis takes with the default pool: those, the snapshots', the
 /// streams', the connection that listens, and its successor while that is being made.
 pub const REDIS_DESCRIPTORS: usize =
     POOL_SIZE + SNAPSHOT_POOL_SIZE + HISTORY_POOL_SIZE + READERS + 2;
 
 /// The most nodes: each costs descriptors, and who needs more is better served by Cluster.
-const MAX_NODES: usize = 16;
+pub const MAX_NODES: usize = 16;
 
 /// How to reach Redis and how patient to be with it.
 #[derive(Clone)]
@@ -163,11 +164,28 @@ impl RedisConfig {
         self.addresses().map(|_| ())
     }
 
-    /// Where `channel` is published: the URL of its Redis without user and password.
-    pub fn place_of(&self, channel: &Channel) -> String {
+    /// The URL of the Redis that `channel` is published to. It may hold a password.
+    pub fn url_of(&self, channel: &Channel) -> &str {
         let urls = self.urls();
-        let node = Route::new(&self.prefix, urls.len()).channel(channel);
-        without_userinfo(urls[node])
+        urls[Route::new(&self.prefix, urls.len()).channel(channel)]
+    }
+
+    /// The same without user and password.
+    pub fn place_of(&self, channel: &Channel) -> String {
+        without_userinfo(self.url_of(channel))
+    }
+
+    /// What `channel` is called there.
+    pub fn redis_channel(&self, channel: &Channel) -> String {
+        Names::new(&self.prefix).channel(channel)
+    }
+
+    /// The most descriptors that it takes beyond [`REDIS_DESCRIPTORS`]: for more nodes than
+    /// one, and for the sentinels of each.
+    pub fn more_descriptors(&self) -> usize {
+        let nodes = self.addresses().unwrap_or_default();
+        let sentinels = nodes.iter().map(Address::more_descriptors).sum::<usize>();
+        nodes.len().saturating_sub(1) * REDIS_DESCRIPTORS + sentinels
     }
 
     /// The URLs of all nodes, of which there is one at least.

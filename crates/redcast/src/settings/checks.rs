@@ -6,11 +6,13 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use redcast_broker::QueueLimits;
+use redcast_broker::{MAX_NODES, QueueLimits};
 use redcast_edge::{ConfigError, EdgeConfig};
 
-use super::rooms::RESERVED_DESCRIPTORS;
-use super::{EndpointSettings, Settings, SlowConsumerSetting, SourceSetting, Written, quoted};
+use super::{
+    EndpointSettings, Parsed, RedisUrl, Settings, SlowConsumerSetting, SourceSetting, Written,
+    quoted,
+};
 
 /// What `flush_every` may be. Shorter is finer than the timers, and longer than any
 /// client would call news.
@@ -37,6 +39,19 @@ fn takes(place: IpAddr, address: IpAddr) -> bool {
     place == address || (place.is_unspecified() && (place.is_ipv6() || address.is_ipv4()))
 }
 
+/// What is wrong with a list of nodes, each of which is a URL.
+pub(crate) fn wrong_nodes(nodes: &[Parsed<RedisUrl>]) -> Option<String> {
+    let twice = (0..nodes.len()).find(|at| nodes[..*at].contains(&nodes[*at]));
+    match (nodes.len(), twice) {
+        (0, _) => Some("names no node; leave it out for the memory broker".to_owned()),
+        (count, _) if count > MAX_NODES => Some(format!(
+            "{count} nodes are more than {MAX_NODES}; Redis Cluster has no such limit"
+        )),
+        (_, Some(at)) => Some(format!("node {at} (counted from 0) stands there twice")),
+        (_, None) => None,
+    }
+}
+
 impl Settings {
     /// Everything that is wrong. Who has no `own_endpoints` can't be told of their keys.
     pub(crate) fn check(&self, own_endpoints: bool) -> Vec<Finding> {
@@ -48,6 +63,7 @@ impl Settings {
         self.check_endpoints(&mut findings);
         self.check_channels(&mut findings);
         self.check_tls(&mut findings);
+        self.check_nodes(&mut findings);
         self.check_snapshots(&mut findings);
         findings
     }
@@ -55,7 +71,7 @@ impl Settings {
     /// What works, but not as it says. `descriptors` is the most this process may open.
     pub(crate) fn warnings(&self, descriptors: u64) -> Vec<Finding> {
         let (wanted, spare) =
-            (self.limits.max_connections, descriptors.saturating_sub(RESERVED_DESCRIPTORS));
+            (self.limits.max_connections, descriptors.saturating_sub(self.reserved_descriptors()));
         let message = format!(
             "{wanted} connections need more descriptors than the {descriptors} that this process \
              may open; about {spare} will fit (raise the limit with ulimit -n)"
@@ -222,9 +238,17 @@ impl Settings {
             ("redis.tls.key_file", &tls.key_file),
         ];
         let (key, _) = files.into_iter().find(|(_, file)| file.is_some())?;
-        let is_plain = self.redis.url.as_ref().is_some_and(|url| !url.is_tls());
-        let message = "redis.url does not ask for TLS: write rediss:// in it, or leave this out";
+        let mut urls = self.redis.nodes.iter().flatten().chain(&self.redis.url).peekable();
+        let is_plain = urls.peek().is_some() && urls.all(|url| !url.is_tls());
+        let message = "no URL of Redis asks for TLS: write rediss:// in one, or leave this out";
         is_plain.then(|| Finding::at(key, message))
+    }
+
+    fn check_nodes(&self, findings: &mut Vec<Finding>) {
+        let nodes = self.redis.nodes.iter();
+        findings.extend(nodes.filter_map(|nodes| {
+            wrong_nodes(nodes).map(|message| Finding::at("redis.nodes", message))
+        }));
     }
 
     fn check_channels(&self, findings: &mut Vec<Finding>) {

@@ -14,14 +14,14 @@ use redcast_node::{
 
 use super::snapshots::{MergeSetting, SnapshotSettings};
 use super::{
-    ChannelSettings, EndpointSettings, Parsed, RedisUrl, Settings, SlowConsumerSetting,
+    ChannelSettings, EndpointSettings, Parsed, Redis, RedisUrl, Settings, SlowConsumerSetting,
     SourceSetting,
 };
 use crate::banner::{Shown, is_plain};
 use crate::cli::ServeFlags;
 
-/// Descriptors that the limit of connections leaves free: for Redis, metrics and logs, and
-/// for handshakes.
+/// Descriptors that the limit of connections leaves free: for one Redis, metrics and logs,
+/// and for handshakes.
 pub(crate) const RESERVED_DESCRIPTORS: u64 = 256;
 
 /// Which broker, with its settings.
@@ -43,12 +43,15 @@ impl Settings {
     /// What the broker gets: Redis with a URL, else the memory broker.
     pub(crate) fn broker(&self) -> BrokerSettings {
         let max_event_size = bytes(self.limits.max_event_size);
-        match &self.redis.url {
-            Some(url) => BrokerSettings::Redis(Box::new(RedisConfig {
-                url: url.0.0.as_str().to_owned(),
+        match self.redis_urls() {
+            Some((url, nodes)) => BrokerSettings::Redis(Box::new(RedisConfig {
+                url,
+                nodes,
+                sentinel_password: self.redis.sentinel_password(),
                 tls: self.redis.tls.read.clone(),
                 prefix: self.redis.prefix.clone(),
                 sources: self.sources(),
+                stream_max_len: count(self.streams.max_len),
                 max_event_size,
                 ..RedisConfig::default()
             })),
@@ -57,6 +60,29 @@ impl Settings {
                 max_event_size,
                 ..MemoryConfig::default()
             }),
+        }
+    }
+
+    /// The URL of the one Redis, or those of several; none for the memory broker.
+    fn redis_urls(&self) -> Option<(String, Vec<String>)> {
+        let text = |url: &Parsed<RedisUrl>| url.0.0.as_str().to_owned();
+        match (&self.redis.url, &self.redis.nodes) {
+            (Some(url), _) => Some((text(url), Vec::new())),
+            (None, Some(nodes)) => Some((String::new(), nodes.iter().map(text).collect())),
+            (None, None) => None,
+        }
+    }
+
+    /// Descriptors that the limit of connections leaves free.
+    pub(super) fn reserved_descriptors(&self) -> u64 {
+        RESERVED_DESCRIPTORS + self.more_descriptors() as u64
+    }
+
+    /// Descriptors for Redis beyond those of one at a fixed address.
+    pub(crate) fn more_descriptors(&self) -> usize {
+        match self.broker() {
+            BrokerSettings::Redis(config) => config.more_descriptors(),
+            BrokerSettings::Memory(_) => 0,
         }
     }
 
@@ -72,11 +98,13 @@ impl Settings {
 
     /// What a banner may show of the broker; `flags` are those that were started with.
     pub(crate) fn shown_broker(&self, flags: &ServeFlags) -> Shown {
-        match &self.redis.url {
-            None => Shown::Memory,
-            Some(Parsed(url)) => {
+        match (&self.redis.url, &self.redis.nodes) {
+            (None, None) => Shown::Memory,
+            (Some(Parsed(url)), _) => {
                 Shown::Redis(self.with_redis_cli(url).or_else(|| with_redcast(flags)))
             }
+            // Which of them it is depends on the channel.
+            (None, Some(_)) => Shown::Redis(with_redcast(flags)),
         }
     }
 
@@ -104,7 +132,7 @@ impl Settings {
     /// What the node gets. `descriptors` is the process's limit, `instance` the name by
     /// which other instances know this one.
     pub(crate) fn node(&self, descriptors: u64, instance: &str) -> NodeConfig {
-        let spare = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
+        let spare = descriptors.saturating_sub(self.reserved_descriptors());
         let max_connections = match self.limits.max_connections {
             0 => usize::try_from(spare).unwrap_or(usize::MAX),
             limit => count(limit),
@@ -173,9 +201,15 @@ impl Settings {
     fn api(&self, demo: bool) -> ApiConfig {
         match &self.api.key {
             Some(Parsed(key)) => ApiConfig::Key(ApiKey(key.0.as_str().to_owned())),
-            None if demo && self.redis.url.is_none() => ApiConfig::Open,
+            None if demo && self.redis_urls().is_none() => ApiConfig::Open,
             None => ApiConfig::Closed,
         }
+    }
+}
+
+impl Redis {
+    fn sentinel_password(&self) -> Option<String> {
+        self.sentinel_password.as_ref().map(|password| password.0.0.as_str().to_owned())
     }
 }
 
