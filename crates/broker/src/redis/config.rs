@@ -19,7 +19,7 @@ const POOL_SIZE: usize = 16;
 pub(super) const SNAPSHOT_POOL_SIZE: usize = 3;
 /// Connections that read what lies further back in streams: each is busy with one page of
 /// one client at a time, and a storm of them may wait.
-pub(super) const HISTORY_POOL_SIZE: usize = 4;
+pub(super) const HISTORY_POOL_SIZE: usize = 3;
 /// The most descriptors that Redis takes with the default pool: those, the snapshots', the
 /// streams', the connection that listens, and its successor while that is being made.
 pub const REDIS_DESCRIPTORS: usize =

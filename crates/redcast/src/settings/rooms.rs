@@ -51,6 +51,7 @@ impl Settings {
                 tls: self.redis.tls.read.clone(),
                 prefix: self.redis.prefix.clone(),
                 sources: self.sources(),
+                stream_max_len: count(self.streams.max_len),
                 max_event_size,
                 ..RedisConfig::default()
             })),
