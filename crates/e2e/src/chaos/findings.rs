@@ -88,6 +88,7 @@ impl Findings {
     /// word.
     pub fn lossless(&mut self, outcome: &Outcome) {
         let Outcome { tally, deaf, taken, .. } = outcome;
+        outcome.complaints().iter().for_each(|complaint| println!("    {complaint}"));
         self.streams(outcome);
         self.exactly("E missing without a word", tally.pubsubs.silent, 0);
         self.exactly("E duplicated", tally.pubsubs.duplicated, 0);

@@ -19,7 +19,9 @@ pub(super) async fn primary(url: &str) -> Option<String> {
     let mut command = redis::cmd("SENTINEL");
     command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
     for place in places.split(',') {
-        if let Some((host, port)) = ask::<(String, u16)>(&format!("redis://{place}"), &command).await {
+        if let Some((host, port)) =
+            ask::<(String, u16)>(&format!("redis://{place}"), &command).await
+        {
             return Some(format!("redis://{user}@{host}:{port}"));
         }
     }
