@@ -106,7 +106,12 @@ impl Findings {
         self.exactly("S duplicated", streams.duplicated, 0);
         self.exactly("S reordered", streams.reordered, 0);
         self.exactly("S forked without a word", streams.forked, 0);
-        self.note("S resets", streams.resets);
+        // Who has lost nothing must not be told that something may be lost.
+        if outcome.is_whole && outcome.taken == 0 {
+            self.exactly("S resets", streams.resets, 0);
+        } else {
+            self.note("S resets", streams.resets);
+        }
         self.note("S received", streams.received);
     }
 

@@ -204,7 +204,7 @@ impl Fleet {
         let tally = crowd.judge(&truths, &ledger);
         let taken = redis_lost(&feed, &ledger, &truths);
         drop(gateways);
-        Outcome { tally, deaf: again.deaf, taken, crowd, ledger, truths }
+        Outcome { tally, deaf: again.deaf, taken, is_whole, crowd, ledger, truths }
     }
 }
 
@@ -216,6 +216,8 @@ pub struct Outcome {
     pub deaf: usize,
     /// Entries that Redis acknowledged and no longer holds.
     pub taken: usize,
+    /// Whether nothing was taken away on purpose.
+    pub is_whole: bool,
     /// The clients, for a closer look.
     pub crowd: Crowd,
     /// What the producer knows.
