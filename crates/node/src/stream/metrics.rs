@@ -17,7 +17,6 @@ pub struct StreamMetrics {
     /// Reads that were spared because another client's was the same.
     pub reads_saved: IntCounter,
     resumes_reset: [(ResetReason, IntCounter); REASONS],
-    resets: [(ResetReason, IntCounter); REASONS],
 }
 
 const REASONS: usize = ResetReason::ALL.len();
@@ -30,14 +29,8 @@ impl StreamMetrics {
             ("redcast_resumes_total", "outcome"),
             "Clients that wanted to go on in a channel, by what became of it.",
         )?;
-        let resets = labelled(
-            registry,
-            ("redcast_stream_resets_total", "reason"),
-            "Resets told to all members of a stream channel, by reason.",
-        )?;
         let outcome = |reason: ResetReason| format!("reset_{}", reason.label());
         let resumes_reset = |reason| (reason, resumes.with_label_values(&[&outcome(reason)]));
-        let told = |reason: ResetReason| (reason, resets.with_label_values(&[reason.label()]));
         Ok(Self {
             exact: resumes.with_label_values(&["exact"]),
             unavailable: resumes.with_label_values(&["unavailable"]),
@@ -57,7 +50,6 @@ impl StreamMetrics {
                 "Reads of streams that were spared because another client's was the same.",
             )?,
             resumes_reset: ResetReason::ALL.map(resumes_reset),
-            resets: ResetReason::ALL.map(told),
         })
     }
 
@@ -67,11 +59,6 @@ impl StreamMetrics {
             None => self.exact.inc(),
             Some(reason) => count(&self.resumes_reset, reason),
         }
-    }
-
-    /// The members of one channel were told this reset.
-    pub(crate) fn count_reset(&self, reason: ResetReason) {
-        count(&self.resets, reason);
     }
 }
 
