@@ -44,6 +44,7 @@ mod protocol_doc;
 mod publish_api;
 mod raw_and_envelope;
 mod redis_outage;
+mod resume;
 mod security_doc;
 mod sentinel;
 mod settings;
