@@ -19,7 +19,7 @@ const POOL_SIZE: usize = 16;
 pub(super) const SNAPSHOT_POOL_SIZE: usize = 3;
 /// Connections that read what lies further back in streams: each is busy with one page of
 /// one client at a time, and a storm of them may wait.
-pub(super) const HISTORY_POOL_SIZE: usize = 4;
+pub(super) const HISTORY_POOL_SIZE: usize = 3;
 /// The most descriptors that Redis takes with the default pool: those, the snapshots', the
 /// streams', the connection that listens, and its successor while that is being made.
 pub const REDIS_DESCRIPTORS: usize =
@@ -178,6 +178,14 @@ impl RedisConfig {
     /// What `channel` is called there.
     pub fn redis_channel(&self, channel: &Channel) -> String {
         Names::new(&self.prefix).channel(channel)
+    }
+
+    /// The most descriptors that it takes beyond [`REDIS_DESCRIPTORS`]: for more nodes than
+    /// one, and for the sentinels of each.
+    pub fn more_descriptors(&self) -> usize {
+        let nodes = self.addresses().unwrap_or_default();
+        let sentinels = nodes.iter().map(Address::more_descriptors).sum::<usize>();
+        nodes.len().saturating_sub(1) * REDIS_DESCRIPTORS + sentinels
     }
 
     /// The URLs of all nodes, of which there is one at least.

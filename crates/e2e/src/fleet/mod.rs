@@ -11,6 +11,7 @@ mod crowd;
 mod diary;
 mod feed;
 mod member;
+mod place;
 mod producer;
 mod said;
 mod store;

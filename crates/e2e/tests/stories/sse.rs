@@ -3,6 +3,7 @@
 
 mod life;
 mod limits;
+mod resume;
 mod slow;
 mod stage;
 

@@ -6,6 +6,8 @@ mod appetite;
 mod entry;
 mod followed;
 mod history;
+mod judge;
+mod link;
 mod outlet;
 mod reader;
 mod seats;
@@ -24,6 +26,7 @@ pub(super) use self::history::History;
 pub(super) use self::outlet::Outlet;
 pub(super) use self::reader::Reader;
 
+use self::reader::Waiting;
 use self::seats::Seats;
 use super::config::RedisConfig;
 use super::locator::Locator;
@@ -36,7 +39,7 @@ use super::wishes::Wishes;
 const STREAMS_EACH: usize = 500;
 /// Readers, and so connections, of one Redis; over that many times [`STREAMS_EACH`], they
 /// share what is more.
-pub(super) const READERS: usize = 8;
+pub(super) const READERS: usize = 6;
 
 /// The streams of one Redis, as the broker sees them.
 pub(super) struct Streams {
@@ -57,6 +60,7 @@ impl Streams {
         let last_error = Arc::new(LastError::default());
         let reader = |number| Reader {
             number,
+            waiting: Waiting::Block(config.stream_block),
             locator: locator.clone(),
             server: server.clone(),
             config: Arc::clone(config),
