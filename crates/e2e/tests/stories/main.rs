@@ -49,6 +49,7 @@ mod publish_api;
 mod raw_and_envelope;
 mod readiness;
 mod redis_outage;
+mod resume;
 mod redis_tls;
 mod redis_user;
 mod security_doc;

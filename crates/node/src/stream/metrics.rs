@@ -24,11 +24,14 @@ const REASONS: usize = ResetReason::ALL.len();
 impl StreamMetrics {
     /// Makes the metrics and registers them.
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let resumes = labelled(
-            registry,
-            ("redcast_resumes_total", "outcome"),
-            "Clients that wanted to go on in a channel, by what became of it.",
+        let resumes = IntCounterVec::new(
+            Opts::new(
+                "redcast_resumes_total",
+                "Clients that wanted to go on in a channel, by what became of it.",
+            ),
+            &["outcome"],
         )?;
+        registry.register(Box::new(resumes.clone()))?;
         let outcome = |reason: ResetReason| format!("reset_{}", reason.label());
         let resumes_reset = |reason| (reason, resumes.with_label_values(&[&outcome(reason)]));
         Ok(Self {
@@ -57,14 +60,11 @@ impl StreamMetrics {
     pub(crate) fn count_resume(&self, lost: Option<ResetReason>) {
         match lost {
             None => self.exact.inc(),
-            Some(reason) => count(&self.resumes_reset, reason),
+            Some(reason) => {
+                let found = self.resumes_reset.iter().find(|(known, _)| *known == reason);
+                found.inspect(|(_, counter)| counter.inc());
+            }
         }
-    }
-}
-
-fn count(counters: &[(ResetReason, IntCounter)], reason: ResetReason) {
-    if let Some((_, counter)) = counters.iter().find(|(known, _)| *known == reason) {
-        counter.inc();
     }
 }
 
@@ -72,14 +72,4 @@ fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, pr
     let counter = IntCounter::new(name, help)?;
     registry.register(Box::new(counter.clone()))?;
     Ok(counter)
-}
-
-fn labelled(
-    registry: &Registry,
-    (name, label): (&str, &str),
-    help: &str,
-) -> Result<IntCounterVec, prometheus::Error> {
-    let family = IntCounterVec::new(Opts::new(name, help), &[label])?;
-    registry.register(Box::new(family.clone()))?;
-    Ok(family)
 }
