@@ -5,6 +5,7 @@
 //! them smaller, with deadlines three times as long, because other tests share the
 //! machine with them.
 
+mod cluster;
 mod crowds;
 mod failover;
 mod findings;

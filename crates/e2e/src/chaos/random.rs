@@ -156,8 +156,11 @@ impl Storm {
 
     async fn size(&self) -> Size {
         let metrics = Gateway::metrics(self.fleet.gateway(WITNESS)).await;
+        // Clients that have lost their gateway come here, and stay.
+        let sockets = ["redcast_connections", "redcast_http_connections"];
+        let sockets: f64 = sockets.into_iter().map(|name| metrics.value(name)).sum();
         Size {
-            descriptors: metrics.value("process_open_fds"),
+            descriptors: metrics.value("process_open_fds") - sockets,
             threads: metrics.value("process_threads"),
             resident: metrics.value("process_resident_memory_bytes"),
         }

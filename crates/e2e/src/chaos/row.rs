@@ -96,6 +96,20 @@ pub const ROWS: &[Row] = &[
         run: |scale, findings| Box::pin(failover::split_brain(scale, findings)),
     },
     Row {
+        name: "cluster-move",
+        fault: "Cluster: slots migrate under load",
+        bar: cluster::BAR_MOVE,
+        limit: minutes(5),
+        run: |scale, findings| Box::pin(cluster::moved(scale, findings)),
+    },
+    Row {
+        name: "cluster-kill",
+        fault: "Cluster: primary SIGKILL",
+        bar: cluster::BAR_KILL,
+        limit: minutes(5),
+        run: |scale, findings| Box::pin(cluster::killed(scale, findings)),
+    },
+    Row {
         name: "overflow",
         fault: "output-buffer kill (`pubsub 1mb 512kb 1`, a burst of 50 MB)",
         bar: kicked::BAR_OVERFLOW,
