@@ -87,6 +87,7 @@ impl Settings {
             ("http.unsent_limit", self.http.unsent_limit.as_u64() == 0),
             ("limits.max_event_size", self.limits.max_event_size.as_u64() == 0),
             ("limits.outbox", self.limits.outbox.as_u64() == 0),
+            ("streams.replay_bytes", self.streams.replay_bytes.as_u64() == 0),
             ("auth.forward_timeout", self.auth.forward_timeout.is_zero()),
             ("keepalive.ping_every", self.keepalive.ping_every.is_zero()),
         ];
