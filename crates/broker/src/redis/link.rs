@@ -23,6 +23,8 @@ pub(super) struct Link {
     opened: Instant,
     /// When anything was heard last, nanoseconds after `opened`.
     heard_ns: AtomicU64,
+    /// Up to when everything that Redis had for us has arrived, nanoseconds after `opened`.
+    proven_ns: AtomicU64,
     /// Whether pushes still count. Its lock spans the handling of each push, so that
     /// after `close` nothing of this link can overtake the next one.
     open: Mutex<bool>,
@@ -37,6 +39,7 @@ impl Link {
         Self {
             opened: Instant::now(),
             heard_ns: AtomicU64::new(0),
+            proven_ns: AtomicU64::new(0),
             open: Mutex::new(true),
             broken: Mutex::default(),
             broke: Notify::new(),
@@ -45,8 +48,24 @@ impl Link {
 
     /// Something arrived at `now`.
     pub(super) fn hear(&self, now: Instant) {
-        let ns = now.saturating_duration_since(self.opened).as_nanos();
-        self.heard_ns.fetch_max(u64::try_from(ns).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.heard_ns.fetch_max(self.ns(now), Ordering::Relaxed);
+    }
+
+    /// A PING that was sent at `asked` has been answered.
+    pub(super) fn prove(&self, asked: Instant) {
+        self.proven_ns.fetch_max(self.ns(asked), Ordering::Relaxed);
+    }
+
+    /// When the last PING that was answered was sent: what Redis published before that
+    /// stands in front of the answer. What arrived last proves less, as it may have been
+    /// on its way while something later was published that was lost behind it.
+    pub(super) fn proven(&self) -> Instant {
+        self.opened + Duration::from_nanos(self.proven_ns.load(Ordering::Relaxed))
+    }
+
+    fn ns(&self, at: Instant) -> u64 {
+        let ns = at.saturating_duration_since(self.opened).as_nanos();
+        u64::try_from(ns).unwrap_or(u64::MAX)
     }
 
     /// When anything arrived last.

@@ -139,8 +139,8 @@ impl Subscriber {
             None => self.status.link_down("shutting down"),
         }
         // A link to the wrong Redis is heard to its end, and brings nothing.
-        let right_until = self.locator.right_until(place).unwrap_or_else(|| link.heard());
-        self.wishes.link_lost(clock::unix_ms_of(link.heard().min(right_until)));
+        let right_until = self.locator.right_until(place).unwrap_or_else(|| link.proven());
+        self.wishes.link_lost(clock::unix_ms_of(link.proven().min(right_until)));
     }
 }
 
@@ -152,7 +152,8 @@ struct Watch<'a> {
     commands: Commands,
     running: JoinSet<Done>,
     heartbeat: Heartbeat,
-    pinging: bool,
+    /// When the PING was sent that is not answered yet.
+    pinging: Option<Instant>,
     asking_for_canary: bool,
 }
 
@@ -177,7 +178,7 @@ impl<'a> Watch<'a> {
             commands,
             running,
             heartbeat,
-            pinging: false,
+            pinging: None,
             asking_for_canary: false,
         }
     }
@@ -218,7 +219,7 @@ impl<'a> Watch<'a> {
 
     /// Sends the commands that are due, without waiting for any of them.
     fn send_work(&mut self) {
-        if self.running.len() - usize::from(self.pinging) >= COMMANDS_IN_FLIGHT {
+        if self.running.len() - usize::from(self.pinging.is_some()) >= COMMANDS_IN_FLIGHT {
             return;
         }
         let work = self.subscriber.wishes.take_work(Instant::now());
@@ -246,8 +247,8 @@ impl<'a> Watch<'a> {
 
     /// One unanswered PING says all that many would.
     fn ping(&mut self) {
-        if !self.pinging {
-            self.pinging = true;
+        if self.pinging.is_none() {
+            self.pinging = Some(Instant::now());
             self.running.spawn(self.commands.clone().ping());
         }
     }
@@ -255,7 +256,7 @@ impl<'a> Watch<'a> {
     fn settle(&mut self, done: Result<Done, JoinError>) -> Result<(), String> {
         match done {
             Ok(Done::Pong) => {
-                self.pinging = false;
+                self.pinging.take().into_iter().for_each(|asked| self.link.prove(asked));
                 self.link.hear(Instant::now());
             }
             Ok(Done::Canary(refusal)) => {

@@ -70,7 +70,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "one-way",
         fault: "the link black-holed for 20 s, one way each",
-        bar: link::BAR,
+        bar: link::BAR_ONE_WAY,
         limit: minutes(4),
         run: |scale, findings| Box::pin(link::one_way(scale, findings)),
     },

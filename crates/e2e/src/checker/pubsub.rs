@@ -141,7 +141,8 @@ impl PubSubRecord {
         let Some(joined_at) = self.joined_at else { return Vec::new() };
         let due = ledger.all(channel).into_iter().filter_map(|(number, entry)| {
             let Fate::Acknowledged(to) = entry.fate else { return None };
-            let is_due = entry.sent >= joined_at && !self.seen.contains(number);
+            // Within one millisecond nobody knows which came first.
+            let is_due = entry.sent > joined_at && !self.seen.contains(number);
             is_due.then_some((number, Span { from: entry.sent, to }))
         });
         due.collect()
