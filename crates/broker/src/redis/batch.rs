@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use redcast_protocol::Channel;
 
+use super::cluster::Topology;
 use super::config::{BrokerConfigError, RedisConfig};
 use super::connect::with_socket_options;
 use super::pool::Pool;
@@ -31,10 +32,13 @@ pub struct BatchError {
 impl RedisPublisher {
     /// Checks the configuration; connects to nothing yet.
     pub fn new(config: &RedisConfig) -> Result<Self, BrokerConfigError> {
-        let info = with_socket_options(config.connection_info()?);
         // One connection is what keeps the order.
         let config = RedisConfig { pool_size: 1, ..config.clone() };
-        Ok(Self { publisher: Publisher::new(Pool::new(info, &config)?, &config) })
+        let pool = match config.cluster()? {
+            Some(seeds) => Pool::of_cluster(Topology::new(seeds), &config),
+            None => Pool::new(with_socket_options(config.connection_info()?), &config)?,
+        };
+        Ok(Self { publisher: Publisher::new(pool, &config) })
     }
 
     /// Publishes `payloads` in their order, or says within `publish_timeout` why not.

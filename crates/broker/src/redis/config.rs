@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use redis::{ConnectionInfo, IntoConnectionInfo};
 
+use super::cluster::{Seeds, hash_tag};
 use crate::{QueueLimits, Sources, snapshot};
 
 /// Connections for single commands, unless set otherwise.
@@ -20,8 +21,12 @@ pub const REDIS_DESCRIPTORS: usize = POOL_SIZE + SNAPSHOT_POOL_SIZE + 2;
 #[derive(Clone)]
 pub struct RedisConfig {
     /// `redis://[user:password@]host[:port][/db]` or `unix:///path?user=…&pass=…`;
-    /// default `redis://127.0.0.1:6379`.
+    /// default `redis://127.0.0.1:6379`. Or `redis+cluster://[user:password@]host[:port],…`,
+    /// where the hosts are any nodes of a cluster.
     pub url: String,
+    /// Whether the channels of a cluster are shard channels, which are published with
+    /// SPUBLISH and told by the nodes of their slot alone; default false.
+    pub sharded: bool,
     /// What every Redis channel and key begins with; default empty.
     pub prefix: String,
     /// Which channels are streams; none by default.
@@ -68,6 +73,7 @@ impl Default for RedisConfig {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
+            sharded: false,
             prefix: String::new(),
             sources: Sources::default(),
             connect_timeout: Duration::from_secs(2),
@@ -122,7 +128,25 @@ pub enum BrokerConfigError {
 impl RedisConfig {
     /// Whether a broker can be made of this; nothing is connected to.
     pub fn check(&self) -> Result<(), BrokerConfigError> {
-        self.connection_info().map(|_| ())
+        match self.cluster()? {
+            Some(_) => Ok(()),
+            None => self.connection_info().map(|_| ()),
+        }
+    }
+
+    /// Where the cluster is, if the URL names one.
+    pub(super) fn cluster(&self) -> Result<Option<Seeds>, BrokerConfigError> {
+        self.check_values()?;
+        let is_cluster = scheme(&self.url).is_some_and(Seeds::are_named_by);
+        check(is_cluster || !self.sharded, "sharded", "needs a redis+cluster:// URL")?;
+        if !is_cluster {
+            return Ok(None);
+        }
+        // What belongs to a channel is kept in its slot, under a name that has the channel's
+        // in braces; with these in front they would mean something else.
+        let has_half_a_tag = self.prefix.contains(['{', '}']) && hash_tag(&self.prefix).is_none();
+        check(!has_half_a_tag, "prefix", "has a brace that makes no hash tag")?;
+        Seeds::read(&self.url).map(Some).map_err(BrokerConfigError::InvalidUrl)
     }
 
     /// Reads the URL and checks the values.

@@ -24,6 +24,7 @@ fn rig() -> Rig {
         wishes,
         intake: Intake::new(sender, metrics.clone(), 100),
         names: Names::new("test:"),
+        shard: None,
     };
     Rig { reader, deliveries, metrics }
 }

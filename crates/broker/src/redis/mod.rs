@@ -3,6 +3,7 @@
 
 mod backoff;
 mod batch;
+mod cluster;
 mod commands;
 mod config;
 mod connect;

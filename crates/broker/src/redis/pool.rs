@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_redis::{
-    Connection, Hook, HookError, Manager, PoolError, Runtime, TimeoutType, Timeouts,
-};
+use deadpool_redis::{Hook, HookError, Manager, PoolError, Runtime, TimeoutType, Timeouts};
 use parking_lot::Mutex;
-use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind};
+use redis::aio::ConnectionLike;
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisFuture,
+    ServerErrorKind, Value,
+};
 use tokio::time::timeout;
 
+use super::cluster::{Pools, Routed, Topology, slot_of};
 use super::config::{BrokerConfigError, RedisConfig};
 use super::server::{Server, is_not_let_in, words};
 use crate::{PublishError, SnapshotError};
@@ -21,12 +24,27 @@ const NOT_NOW: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "BUSY"];
 /// Connections for single commands; clones share them.
 #[derive(Clone)]
 pub(super) struct Pool {
-    connections: deadpool_redis::Pool,
-    info: ConnectionInfo,
+    connections: Connections,
     server: Server,
     deadline: Duration,
     /// When Redis said last that it is not the one to ask.
     deposed: Arc<Mutex<Option<Instant>>>,
+}
+
+#[derive(Clone)]
+enum Connections {
+    /// All to one server.
+    One(deadpool_redis::Pool, Box<ConnectionInfo>),
+    /// To each node of a cluster.
+    Cluster(Pools),
+}
+
+/// A connection for commands about one key.
+pub(super) enum Connection {
+    /// To the only server.
+    One(deadpool_redis::Connection),
+    /// To whichever node has the key when a command is sent.
+    Routed(Routed),
 }
 
 /// Why Redis did not do what it was asked, in a sentence that names it.
@@ -65,19 +83,52 @@ impl Pool {
         let server = Server::of(&info, &config.url);
         let (deadline, deposed) = (config.publish_timeout, Arc::default());
         let connections = connections(&info, config.pool_size, deadline, &deposed)?;
-        Ok(Self { connections, info, server, deadline, deposed })
+        let connections = Connections::One(connections, Box::new(info));
+        Ok(Self { connections, server, deadline, deposed })
+    }
+
+    /// Makes one to each node of a cluster; connects to nothing yet.
+    pub(super) fn of_cluster(topology: Arc<Topology>, config: &RedisConfig) -> Self {
+        let server = topology.server();
+        let deadline = config.publish_timeout;
+        let pools = Pools::new(topology, config.pool_size, deadline);
+        let connections = Connections::Cluster(pools);
+        Self { connections, server, deadline, deposed: Arc::default() }
     }
 
     /// Another one of `size` connections to the same Redis: who uses it never waits for
     /// those who use this one.
     pub(super) fn beside(&self, size: usize) -> Result<Self, BrokerConfigError> {
-        let connections = connections(&self.info, size, self.deadline, &self.deposed)?;
+        let connections = match &self.connections {
+            Connections::One(_, info) => {
+                let pool = connections(info, size, self.deadline, &self.deposed)?;
+                Connections::One(pool, info.clone())
+            }
+            Connections::Cluster(pools) => Connections::Cluster(pools.beside(size)),
+        };
         Ok(Self { connections, ..self.clone() })
     }
 
-    /// A connection that answered a PING just now, or is new.
-    pub(super) async fn get(&self) -> Result<Connection, Trouble> {
-        self.connections.get().await.map_err(|error| self.no_connection(error))
+    /// A connection for commands about `key`. To a server it answered a PING just now, or
+    /// is new; to a cluster it is made as commands are sent.
+    pub(super) async fn get_for(&self, key: &str) -> Result<Connection, Trouble> {
+        self.connection(key, false).await
+    }
+
+    /// A connection for commands that every node of a cluster takes: to the same for the
+    /// same `name` as long as it is there, so that they keep their order.
+    pub(super) async fn get_near(&self, name: &str) -> Result<Connection, Trouble> {
+        self.connection(name, true).await
+    }
+
+    async fn connection(&self, key: &str, anywhere: bool) -> Result<Connection, Trouble> {
+        match &self.connections {
+            Connections::One(pool, _) => match pool.get().await {
+                Ok(connection) => Ok(Connection::One(connection)),
+                Err(error) => Err(self.no_connection(error)),
+            },
+            Connections::Cluster(pools) => Ok(Connection::Routed(pools.to(slot_of(key), anywhere))),
+        }
     }
 
     /// What `work` comes to, or within the deadline that it came to nothing; `late` says
@@ -116,8 +167,36 @@ impl Pool {
     }
 }
 
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::One(connection) => connection.req_packed_command(command),
+            Self::Routed(routed) => routed.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::One(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Routed(routed) => routed.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::One(connection) => connection.get_db(),
+            Self::Routed(routed) => routed.get_db(),
+        }
+    }
+}
+
 /// Connections that are made as they are needed, `size` at most.
-fn connections(
+pub(super) fn connections(
     info: &ConnectionInfo,
     size: usize,
     deadline: Duration,

@@ -8,7 +8,7 @@ use super::batch::BatchError;
 use super::config::RedisConfig;
 use super::names::Names;
 use super::once;
-use super::pool::{Pool, Trouble};
+use super::pool::{Connection, Pool, Trouble};
 use crate::{OnceKey, PublishError, Published};
 
 /// What a publish that was not answered in time has come to.
@@ -18,13 +18,16 @@ const TOO_LATE: &str = "it did not answer in time; what was sent may have arrive
 pub(super) struct Publisher {
     pool: Pool,
     names: Names,
+    /// Whether a channel is published in its slot of a cluster alone.
+    sharded: bool,
     max_event_size: usize,
 }
 
 impl Publisher {
     /// Publishes over `pool`.
     pub(super) fn new(pool: Pool, config: &RedisConfig) -> Self {
-        Self { pool, names: Names::new(&config.prefix), max_event_size: config.max_event_size }
+        let (sharded, max_event_size) = (config.sharded, config.max_event_size);
+        Self { pool, names: Names::new(&config.prefix), sharded, max_event_size }
     }
 
     /// Publishes, or says within the deadline why not.
@@ -59,13 +62,34 @@ impl Publisher {
         key: Option<&OnceKey>,
     ) -> Result<Published, PublishError> {
         payloads.iter().try_for_each(|payload| self.check_size(payload))?;
-        let command = once::command(&self.names, channel, payloads, key);
+        let name = self.names.channel(channel);
+        // One call must reach both, and a plain channel is reached from everywhere.
+        let key = key.map(|key| match self.sharded {
+            true => self.names.published_beside(channel, key),
+            false => self.names.published(key),
+        });
+        let key = key.as_deref();
+        let command = once::command((self.command(), &name), channel, payloads, key);
         let sending = async {
-            let mut connection = self.pool.get().await?;
+            let mut connection = match key {
+                Some(key) => self.pool.get_for(key).await?,
+                None => self.connection(&name).await?,
+            };
             let answer = command.query_async::<i64>(&mut connection).await;
             once::read(answer.map_err(|error| self.failed(&error))?)
         };
         self.pool.in_time(TOO_LATE, sending).await
+    }
+
+    fn command(&self) -> &'static str {
+        if self.sharded { "SPUBLISH" } else { "PUBLISH" }
+    }
+
+    async fn connection(&self, name: &str) -> Result<Connection, Trouble> {
+        match self.sharded {
+            true => self.pool.get_for(name).await,
+            false => self.pool.get_near(name).await,
+        }
     }
 
     fn check_size(&self, payload: &Bytes) -> Result<(), PublishError> {
@@ -74,9 +98,10 @@ impl Publisher {
     }
 
     async fn send(&self, channel: &Channel, payload: &Bytes) -> Result<(), PublishError> {
-        let mut connection = self.pool.get().await?;
-        redis::cmd("PUBLISH")
-            .arg(self.names.channel(channel))
+        let name = self.names.channel(channel);
+        let mut connection = self.connection(&name).await?;
+        redis::cmd(self.command())
+            .arg(name)
             .arg(payload.as_ref())
             .query_async::<i64>(&mut connection)
             .await
@@ -88,11 +113,11 @@ impl Publisher {
         if payloads.is_empty() {
             return Ok(());
         }
-        let mut connection = self.pool.get().await?;
         let name = self.names.channel(channel);
+        let mut connection = self.connection(&name).await?;
         let mut pipeline = redis::pipe();
         for payload in payloads {
-            pipeline.cmd("PUBLISH").arg(&name).arg(payload.as_ref()).ignore();
+            pipeline.cmd(self.command()).arg(&name).arg(payload.as_ref()).ignore();
         }
         let sent = pipeline.query_async::<()>(&mut connection).await;
         sent.map_err(|error| self.what_was_refused(&error, payloads.len()))

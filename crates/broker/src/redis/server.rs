@@ -28,6 +28,11 @@ impl Server {
         }
     }
 
+    /// A cluster that is looked for at `seeds`.
+    pub(super) fn cluster(seeds: &str) -> Self {
+        Self { place: format!("{seeds} (a cluster)") }
+    }
+
     /// Why nothing can be asked of it.
     pub(super) fn trouble(&self, error: &RedisError) -> String {
         match error.kind() {

@@ -8,11 +8,49 @@ use parking_lot::Mutex;
 use super::link::Link;
 use crate::BrokerMetrics;
 
+/// How many of the links that there should be are up: the gauge has one value for all.
+#[derive(Debug)]
+pub(super) struct Links {
+    count: Mutex<Count>,
+    metrics: BrokerMetrics,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    wanted: usize,
+    up: usize,
+}
+
+impl Links {
+    /// None of `wanted` links is up yet.
+    pub(super) fn new(wanted: usize, metrics: BrokerMetrics) -> Arc<Self> {
+        Arc::new(Self { count: Mutex::new(Count { wanted, up: 0 }), metrics })
+    }
+
+    /// There should be one more, or one less.
+    pub(super) fn want(&self, one_more: bool) {
+        self.change(|count| {
+            if one_more {
+                count.wanted += 1;
+            } else {
+                count.wanted -= 1;
+            }
+        });
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Count)) {
+        let mut count = self.count.lock();
+        change(&mut count);
+        // One that is not wanted any more may be up for a moment longer.
+        self.metrics.up.set(i64::from(count.up >= count.wanted));
+    }
+}
+
 /// The present link, if there is one, and what went wrong last.
 #[derive(Debug)]
 pub(super) struct Status {
     inner: Mutex<Inner>,
-    metrics: BrokerMetrics,
+    links: Arc<Links>,
 }
 
 #[derive(Debug, Default)]
@@ -23,27 +61,29 @@ struct Inner {
 }
 
 impl Status {
-    /// No link yet.
-    pub(super) fn new(metrics: BrokerMetrics) -> Self {
-        Self { inner: Mutex::default(), metrics }
+    /// No link yet; `links` counts it with those to other nodes.
+    pub(super) fn new(links: Arc<Links>) -> Self {
+        Self { inner: Mutex::default(), links }
     }
 
     /// A fresh link is up.
     pub(super) fn link_up(&self, link: &Arc<Link>) {
         let mut inner = self.inner.lock();
-        inner.link = Some(Arc::clone(link));
-        if std::mem::replace(&mut inner.was_up, true) {
-            self.metrics.reconnects.inc();
+        if inner.link.replace(Arc::clone(link)).is_none() {
+            self.links.change(|count| count.up += 1);
         }
-        self.metrics.up.set(1);
+        if std::mem::replace(&mut inner.was_up, true) {
+            self.links.metrics.reconnects.inc();
+        }
     }
 
     /// The link is gone, or an attempt to build one failed.
     pub(super) fn link_down(&self, reason: &str) {
         let mut inner = self.inner.lock();
-        inner.link = None;
+        if inner.link.take().is_some() {
+            self.links.change(|count| count.up -= 1);
+        }
         inner.last_error = Some(reason.to_owned());
-        self.metrics.up.set(0);
     }
 
     /// Something failed that did not cost the link.

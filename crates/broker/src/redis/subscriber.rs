@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redcast_protocol::Channel;
-use redis::RedisResult;
 use redis::aio::MultiplexedConnection;
+use redis::{ConnectionInfo, RedisResult};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::commands::{Commands, Done};
+use super::commands::{Commands, Done, Kind};
 use super::config::RedisConfig;
 use super::connect::open_subscription;
 use super::heartbeat::Heartbeat;
@@ -63,10 +63,10 @@ impl Subscriber {
         let mut outage_logged = false;
         while let Some(attempt) = cancel.run_until_cancelled(self.connect()).await {
             match attempt {
-                Ok((link, connection)) => {
+                Ok((link, place, connection)) => {
                     outage_logged = false;
                     let up_since = Instant::now();
-                    self.serve(&link, connection, &cancel).await;
+                    self.serve((&link, &place), connection, &cancel).await;
                     if up_since.elapsed() >= GOOD_LINK {
                         backoff.reset();
                     }
@@ -80,32 +80,34 @@ impl Subscriber {
                     self.status.link_down(&reason);
                 }
             }
+            self.locator.doubt();
             if cancel.run_until_cancelled(sleep(backoff.delay())).await.is_none() {
                 break;
             }
         }
     }
 
-    async fn connect(&self) -> RedisResult<(Arc<Link>, MultiplexedConnection)> {
+    async fn connect(&self) -> RedisResult<(Arc<Link>, ConnectionInfo, MultiplexedConnection)> {
         let link = Arc::new(Link::new());
         let reader = PushReader {
             link: Arc::clone(&link),
             wishes: Arc::clone(&self.wishes),
             intake: self.intake.clone(),
             names: self.names.clone(),
+            shard: self.locator.shard().cloned(),
         };
         let info = self.locator.find().await?;
         let mut connection =
             open_subscription(&info, &self.config, move |push| reader.read(push)).await?;
         self.locator.check(&mut connection).await?;
         link.hear(Instant::now());
-        Ok((link, connection))
+        Ok((link, info, connection))
     }
 
     /// Uses a link until it is of no more use, then settles what its loss means.
     async fn serve(
         &self,
-        link: &Arc<Link>,
+        (link, place): (&Arc<Link>, &ConnectionInfo),
         connection: MultiplexedConnection,
         cancel: &CancellationToken,
     ) {
@@ -113,7 +115,7 @@ impl Subscriber {
         self.wishes.link_up();
         self.status.link_up(link);
         tracing::info!("connected to Redis");
-        let watch = Watch::new(self, link, connection);
+        let watch = Watch::new(self, (link, place), connection);
         let reason = cancel.run_until_cancelled(watch.run()).await;
         // From here on nothing of this link counts, so whatever the next link brings
         // stands behind it in the queue.
@@ -133,7 +135,8 @@ impl Subscriber {
 /// The watch over one link. Dropping it ends its commands and closes the socket.
 struct Watch<'a> {
     subscriber: &'a Subscriber,
-    link: &'a Link,
+    link: &'a Arc<Link>,
+    place: &'a ConnectionInfo,
     commands: Commands,
     running: JoinSet<Done>,
     heartbeat: Heartbeat,
@@ -141,16 +144,25 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(subscriber: &'a Subscriber, link: &'a Link, connection: MultiplexedConnection) -> Self {
+    fn new(
+        subscriber: &'a Subscriber,
+        (link, place): (&'a Arc<Link>, &'a ConnectionInfo),
+        connection: MultiplexedConnection,
+    ) -> Self {
         let config = &subscriber.config;
+        let kind = match subscriber.locator.shard() {
+            Some(_) => Kind::Shard,
+            None => Kind::Plain,
+        };
         let commands = Commands {
+            kind,
             connection,
             names: subscriber.names.clone(),
             deadline: config.response_timeout,
         };
         let heartbeat = Heartbeat::new(config.heartbeat_every, config.dead_after, Instant::now());
         let running = JoinSet::new();
-        Self { subscriber, link, commands, running, heartbeat, pinging: false }
+        Self { subscriber, link, place, commands, running, heartbeat, pinging: false }
     }
 
     /// Returns why the link is of no more use.
@@ -163,6 +175,7 @@ impl<'a> Watch<'a> {
             self.send_work();
             tokio::select! {
                 reason = self.link.broken() => return reason,
+                reason = self.subscriber.locator.moved(self.place) => return reason,
                 () = wishes.changed() => {}
                 Some(done) = self.running.join_next() => {
                     if let Err(reason) = self.settle(done) {
@@ -188,21 +201,30 @@ impl<'a> Watch<'a> {
         let work = self.subscriber.wishes.take_work(Instant::now());
         let batch = self.subscriber.config.subscribe_batch;
         for channels in work.subscribe.chunks(batch) {
-            self.running.spawn(self.commands.clone().subscribe(channels.to_vec()));
+            self.send(self.commands.clone().subscribe(channels.to_vec()));
         }
         for channels in work.subscribe_singly.chunks(batch) {
-            self.running.spawn(self.commands.clone().subscribe_singly(channels.to_vec()));
+            self.send(self.commands.clone().subscribe_singly(channels.to_vec()));
         }
         for channels in work.unsubscribe.chunks(batch) {
-            self.running.spawn(self.commands.clone().unsubscribe(channels.to_vec()));
+            self.send(self.commands.clone().unsubscribe(channels.to_vec()));
         }
+    }
+
+    fn send(&mut self, command: impl Future<Output = Done> + Send + 'static) {
+        let on_its_way = self.link.sends();
+        self.running.spawn(async move {
+            let done = command.await;
+            drop(on_its_way);
+            done
+        });
     }
 
     /// One unanswered PING says all that many would.
     fn ping(&mut self) {
         if !self.pinging {
             self.pinging = true;
-            self.running.spawn(self.commands.clone().ping());
+            self.send(self.commands.clone().ping());
         }
     }
 
@@ -220,8 +242,13 @@ impl<'a> Watch<'a> {
     }
 
     fn refused(&self, refusals: &[(Channel, Refusal)]) {
-        let Subscriber { server, status, wishes, intake, .. } = self.subscriber;
+        let Subscriber { server, status, wishes, intake, locator, .. } = self.subscriber;
         for (channel, refusal) in refusals {
+            if locator.shard().is_some_and(|shard| shard.has_moved(&refusal.reason)) {
+                // It will be asked for at the right place, and nobody needs to know.
+                wishes.refused(channel, refusal);
+                continue;
+            }
             let what = format!("the subscription to {channel}");
             status.error(&server.refused(&what, &refusal.reason));
             self.link.between_pushes(|| match wishes.refused(channel, refusal) {

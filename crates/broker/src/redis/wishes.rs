@@ -29,6 +29,8 @@ struct Inner {
     wishes: HashMap<Channel, Wish>,
     tally: Tally,
     link_up: bool,
+    /// What the gauge was told of these wishes; others may count into it, too.
+    told: usize,
     /// Channels that a command must be sent for.
     todo: HashSet<Channel>,
 }
@@ -64,7 +66,8 @@ pub(super) struct Refusal {
 }
 
 impl Wishes {
-    /// No wishes; `confirmed_gauge` follows the number of confirmed ones.
+    /// No wishes; `confirmed_gauge` follows the number of confirmed ones, beside those of
+    /// other nodes.
     pub(super) fn new(confirmed_gauge: IntGauge) -> Self {
         Self { inner: Mutex::default(), changed: Notify::new(), confirmed_gauge }
     }
@@ -165,6 +168,33 @@ impl Wishes {
         was_on != Some(true)
     }
 
+    /// Redis ended a subscription that is wanted; its events may be missing from `from_ms`.
+    pub(super) fn ended(&self, name: &str, from_ms: u64) {
+        self.locked(|inner| inner.change(name, |wish| wish.be_ended(from_ms)));
+    }
+
+    /// The channels that are wanted.
+    pub(super) fn wanted(&self) -> Vec<Channel> {
+        let inner = self.inner.lock();
+        let wanted = inner.wishes.iter().filter(|(_, wish)| wish.wanted);
+        wanted.map(|(channel, _)| channel.clone()).collect()
+    }
+
+    /// Gives the wish for `channel` away; Redis is told to end what it has of it. If it was
+    /// live, its events may be missing from `from_ms` on.
+    pub(super) fn release(&self, channel: &Channel, from_ms: u64) -> Option<Wish> {
+        self.locked(|inner| inner.change(channel.as_str(), |wish| wish.leave(from_ms)))
+    }
+
+    /// Goes on with a wish that others gave away.
+    pub(super) fn adopt(&self, channel: &Channel, wish: Wish) {
+        self.locked(|inner| {
+            let link_up = inner.link_up;
+            inner.wishes.entry(channel.clone()).or_default();
+            inner.change(channel.as_str(), |here| here.arrive(wish, link_up));
+        });
+    }
+
     /// Redis refused a subscription. Returns who must hear of it.
     pub(super) fn refused(&self, channel: &Channel, refusal: &Refusal) -> Effect {
         let error = refusal
@@ -250,7 +280,10 @@ impl Wishes {
     fn locked<R>(&self, edit: impl FnOnce(&mut Inner) -> R) -> R {
         let mut inner = self.inner.lock();
         let result = edit(&mut inner);
-        self.confirmed_gauge.set(i64::try_from(inner.tally.confirmed).unwrap_or(i64::MAX));
+        let confirmed = inner.tally.confirmed;
+        let before = std::mem::replace(&mut inner.told, confirmed);
+        let change = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.confirmed_gauge.add(change(confirmed) - change(before));
         let has_work = !inner.todo.is_empty();
         drop(inner);
         if has_work {

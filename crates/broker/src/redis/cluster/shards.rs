@@ -1,0 +1,150 @@
+//! Which primary each wanted shard channel is asked for at. A wish moves with its slot:
+//! who waits for it, what was promised and since when it is blind go along.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus::IntGauge;
+use redcast_protocol::Channel;
+use tokio_util::sync::CancellationToken;
+
+use super::super::names::Names;
+use super::super::status::Status;
+use super::super::wish::Tally;
+use super::super::wishes::Wishes;
+use super::map::{Node, SlotMap};
+use super::slot::slot_of;
+use super::topology::Topology;
+use crate::Health;
+
+/// All wishes for shard channels.
+pub(in super::super) struct Shards {
+    names: Names,
+    topology: Arc<Topology>,
+    placement: Mutex<Placement>,
+    /// For channels whose slot nobody has, as far as is known: no link will take them up.
+    homeless: Wishes,
+    confirmed_gauge: IntGauge,
+}
+
+#[derive(Default)]
+struct Placement {
+    map: Arc<SlotMap>,
+    lanes: HashMap<Node, ShardLane>,
+}
+
+/// One primary, and what is wanted of it.
+pub(super) struct ShardLane {
+    /// What is wanted.
+    pub(super) wishes: Arc<Wishes>,
+    /// How its link is.
+    pub(super) status: Arc<Status>,
+    /// Ends what listens to it.
+    pub(super) stop: CancellationToken,
+}
+
+impl Shards {
+    /// Nothing is wanted, and no primary known.
+    pub(in super::super) fn new(
+        topology: Arc<Topology>,
+        names: Names,
+        confirmed_gauge: IntGauge,
+    ) -> Self {
+        let homeless = Wishes::new(confirmed_gauge.clone());
+        Self { names, topology, placement: Mutex::default(), homeless, confirmed_gauge }
+    }
+
+    /// Does something with the wishes among which that for `channel` is; it stays there
+    /// meanwhile.
+    pub(in super::super) fn with<R>(
+        &self,
+        channel: &Channel,
+        work: impl FnOnce(&Wishes) -> R,
+    ) -> R {
+        let placement = self.placement.lock();
+        work(self.home(&placement, channel))
+    }
+
+    /// How many are wanted, and how far Redis has followed.
+    pub(in super::super) fn tally(&self) -> Tally {
+        let placement = self.placement.lock();
+        let lanes = placement.lanes.values().map(|lane| lane.wishes.tally());
+        lanes.chain([self.homeless.tally()]).sum()
+    }
+
+    /// How all links are together.
+    pub(in super::super) fn health(&self, dead_after: Duration) -> Health {
+        // In this order: whoever sees the links sees what they have taken over, too.
+        let (silence, lane_error) = self.silence();
+        let tally = self.tally();
+        Health {
+            connected: silence.is_some_and(|silence| silence < dead_after),
+            wanted: tally.wanted,
+            confirmed: tally.confirmed,
+            overdue: tally.overdue,
+            last_heard: silence,
+            last_error: lane_error.or_else(|| self.topology.last_error()),
+        }
+    }
+
+    /// For how long that link has been silent which has been so longest; none if one is not
+    /// up, or none is known of.
+    fn silence(&self) -> (Option<Duration>, Option<String>) {
+        let placement = self.placement.lock();
+        let silences = placement.lanes.values().map(|lane| lane.status.silence());
+        let silences = silences.collect::<Option<Vec<Duration>>>();
+        let error = placement.lanes.values().find_map(|lane| lane.status.last_error());
+        (silences.and_then(|silences| silences.into_iter().max()), error)
+    }
+
+    /// Takes over a new map: `open` makes a lane for each primary that has none, then every
+    /// wish goes to where its slot is, and lanes of those who have none any more end.
+    /// Channels that were live count as blind from `now_ms`.
+    pub(super) fn place(
+        &self,
+        map: Arc<SlotMap>,
+        now_ms: u64,
+        mut open: impl FnMut(&Node, Arc<Wishes>) -> ShardLane,
+    ) {
+        let mut placement = self.placement.lock();
+        let primaries = map.primaries();
+        placement.map = map;
+        for node in &primaries {
+            if !placement.lanes.contains_key(node) {
+                let wishes = Arc::new(Wishes::new(self.confirmed_gauge.clone()));
+                placement.lanes.insert(node.clone(), open(node, wishes));
+            }
+        }
+        let sources = placement.lanes.values().map(|lane| lane.wishes.as_ref());
+        for source in sources.chain([&self.homeless]) {
+            self.move_out(&placement, source, now_ms);
+        }
+        placement.lanes.retain(|node, lane| {
+            let stays = primaries.contains(node);
+            if !stays {
+                lane.stop.cancel();
+            }
+            stays
+        });
+    }
+
+    fn move_out(&self, placement: &Placement, source: &Wishes, now_ms: u64) {
+        for channel in source.wanted() {
+            let home = self.home(placement, &channel);
+            if std::ptr::eq(home, source) {
+                continue;
+            }
+            if let Some(wish) = source.release(&channel, now_ms) {
+                home.adopt(&channel, wish);
+            }
+        }
+    }
+
+    fn home<'a>(&'a self, placement: &'a Placement, channel: &Channel) -> &'a Wishes {
+        let node = placement.map.primary_of(slot_of(&self.names.channel(channel)));
+        let lane = node.and_then(|node| placement.lanes.get(node));
+        lane.map_or(&self.homeless, |lane| lane.wishes.as_ref())
+    }
+}
