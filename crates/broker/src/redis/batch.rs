@@ -1,19 +1,26 @@
 //! Publishing without subscribing, for a command that ends soon: many events in one
 //! write over one connection, so that they keep their order and share a round trip.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use redcast_protocol::Channel;
 
-use super::cluster::Topology;
 use super::config::{BrokerConfigError, RedisConfig};
-use super::connect::with_socket_options;
+use super::locator::Locator;
 use super::pool::Pool;
 use super::publisher::Publisher;
+use super::route::Route;
+use super::server::Server;
 use crate::PublishError;
+
+/// A batch goes where Redis was at most this long ago; nothing else here follows failovers.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Publishes batches of events; starts no task and listens to nothing.
 pub struct RedisPublisher {
-    publisher: Publisher,
+    route: Route,
+    nodes: Vec<Publisher>,
 }
 
 /// Why a batch did not go out whole.
@@ -34,11 +41,14 @@ impl RedisPublisher {
     pub fn new(config: &RedisConfig) -> Result<Self, BrokerConfigError> {
         // One connection is what keeps the order.
         let config = RedisConfig { pool_size: 1, ..config.clone() };
-        let pool = match config.cluster()? {
-            Some(seeds) => Pool::of_cluster(Topology::new(seeds), &config),
-            None => Pool::new(with_socket_options(config.connection_info()?), &config)?,
-        };
-        Ok(Self { publisher: Publisher::new(pool, &config) })
+        let addresses = config.addresses()?;
+        let nodes = addresses.iter().zip(config.urls()).map(|(address, url)| {
+            let locator = Locator::new(address, &config)?;
+            let pool = Pool::new(locator, Server::of(address, url), &config);
+            Ok(Publisher::new(pool, &config))
+        });
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { route: Route::new(&config.prefix, nodes.len()), nodes })
     }
 
     /// Publishes `payloads` in their order, or says within `publish_timeout` why not.
@@ -49,6 +59,8 @@ impl RedisPublisher {
         channel: &Channel,
         payloads: &[Bytes],
     ) -> Result<(), BatchError> {
-        self.publisher.publish_all(channel, payloads).await
+        let publisher = &self.nodes[self.route.channel(channel)];
+        publisher.look_around(FRESH).await;
+        publisher.publish_all(channel, payloads).await
     }
 }

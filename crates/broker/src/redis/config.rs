@@ -3,9 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo};
+use redcast_protocol::Channel;
 
-use super::cluster::{Seeds, hash_tag};
+use super::cluster::hash_tag;
+use super::route::Route;
+use super::url::Address;
 use crate::{QueueLimits, Sources, snapshot};
 
 /// Connections for single commands, unless set otherwise.
@@ -17,16 +19,26 @@ pub(super) const SNAPSHOT_POOL_SIZE: usize = 3;
 /// connection that listens, and its successor while that is being made.
 pub const REDIS_DESCRIPTORS: usize = POOL_SIZE + SNAPSHOT_POOL_SIZE + 2;
 
+/// The most nodes: each costs descriptors, and who needs more is better served by Cluster.
+const MAX_NODES: usize = 16;
+
 /// How to reach Redis and how patient to be with it.
 #[derive(Clone)]
 pub struct RedisConfig {
     /// `redis://[user:password@]host[:port][/db]` or `unix:///path?user=…&pass=…`;
-    /// default `redis://127.0.0.1:6379`. Or `redis+cluster://[user:password@]host[:port],…`,
-    /// where the hosts are any nodes of a cluster.
+    /// default `redis://127.0.0.1:6379`. Or
+    /// `redis+sentinel://[user:password@]host[:port],…/MASTER[/db]`, where the hosts are
+    /// sentinels and user and password those of the primary. Or
+    /// `redis+cluster://[user:password@]host[:port],…`, where the hosts are nodes of a cluster.
     pub url: String,
     /// Whether the channels of a cluster are shard channels, which are published with
     /// SPUBLISH and told by the nodes of their slot alone; default false.
     pub sharded: bool,
+    /// The URLs of several nodes among which channels and keys are spread, instead of `url`;
+    /// none by default. Their order is part of where a channel is.
+    pub nodes: Vec<String>,
+    /// The sentinels' own password, if they have one.
+    pub sentinel_password: Option<String>,
     /// What every Redis channel and key begins with; default empty.
     pub prefix: String,
     /// Which channels are streams; none by default.
@@ -74,6 +86,8 @@ impl Default for RedisConfig {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
             sharded: false,
+            nodes: Vec::new(),
+            sentinel_password: None,
             prefix: String::new(),
             sources: Sources::default(),
             connect_timeout: Duration::from_secs(2),
@@ -128,39 +142,38 @@ pub enum BrokerConfigError {
 impl RedisConfig {
     /// Whether a broker can be made of this; nothing is connected to.
     pub fn check(&self) -> Result<(), BrokerConfigError> {
-        match self.cluster()? {
-            Some(_) => Ok(()),
-            None => self.connection_info().map(|_| ()),
+        self.addresses().map(|_| ())
+    }
+
+    /// Where `channel` is published: the URL of its Redis without user and password.
+    pub fn place_of(&self, channel: &Channel) -> String {
+        let urls = self.urls();
+        let node = Route::new(&self.prefix, urls.len()).channel(channel);
+        without_userinfo(urls[node])
+    }
+
+    /// The URLs of all nodes, of which there is one at least.
+    pub(super) fn urls(&self) -> Vec<&str> {
+        match self.nodes.is_empty() {
+            true => vec![&self.url],
+            false => self.nodes.iter().map(String::as_str).collect(),
         }
     }
 
-    /// Where the cluster is, if the URL names one.
-    pub(super) fn cluster(&self) -> Result<Option<Seeds>, BrokerConfigError> {
+    /// Reads the URLs and checks the values.
+    pub(super) fn addresses(&self) -> Result<Vec<Address>, BrokerConfigError> {
         self.check_values()?;
-        let is_cluster = scheme(&self.url).is_some_and(Seeds::are_named_by);
+        let addresses: Vec<_> =
+            self.urls().into_iter().map(Address::read).collect::<Result<_, _>>()?;
+        check(addresses.len() <= MAX_NODES, "nodes", "must be 16 at most")?;
+        let is_cluster = addresses.iter().any(|address| matches!(address, Address::Cluster(_)));
         check(is_cluster || !self.sharded, "sharded", "needs a redis+cluster:// URL")?;
-        if !is_cluster {
-            return Ok(None);
-        }
+        check(!is_cluster || self.nodes.is_empty(), "nodes", "must be single servers")?;
         // What belongs to a channel is kept in its slot, under a name that has the channel's
         // in braces; with these in front they would mean something else.
         let has_half_a_tag = self.prefix.contains(['{', '}']) && hash_tag(&self.prefix).is_none();
-        check(!has_half_a_tag, "prefix", "has a brace that makes no hash tag")?;
-        Seeds::read(&self.url).map(Some).map_err(BrokerConfigError::InvalidUrl)
-    }
-
-    /// Reads the URL and checks the values.
-    pub(super) fn connection_info(&self) -> Result<ConnectionInfo, BrokerConfigError> {
-        self.check_values()?;
-        match scheme(&self.url) {
-            Some("redis" | "unix" | "redis+unix") => {}
-            Some(other) => return Err(BrokerConfigError::UnsupportedScheme(other.to_owned())),
-            None => return Err(BrokerConfigError::InvalidUrl("it has no scheme".to_owned())),
-        }
-        self.url
-            .as_str()
-            .into_connection_info()
-            .map_err(|error| BrokerConfigError::InvalidUrl(error.to_string()))
+        check(!(is_cluster && has_half_a_tag), "prefix", "has a brace that makes no hash tag")?;
+        Ok(addresses)
     }
 
     fn check_values(&self) -> Result<(), BrokerConfigError> {
@@ -197,6 +210,14 @@ fn check(holds: bool, key: &'static str, reason: &'static str) -> Result<(), Bro
     if holds { Ok(()) } else { Err(BrokerConfigError::InvalidValue { key, reason }) }
 }
 
+/// A URL as a producer may be told it: what is secret is theirs to know.
+fn without_userinfo(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return String::new() };
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let place = place.split(['?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{place}")
+}
+
 fn scheme(url: &str) -> Option<&str> {
     url.split_once("://").map(|(scheme, _)| scheme)
 }
@@ -205,8 +226,8 @@ fn scheme(url: &str) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn read(url: &str) -> Result<ConnectionInfo, BrokerConfigError> {
-        RedisConfig { url: url.to_owned(), ..RedisConfig::default() }.connection_info()
+    fn read(url: &str) -> Result<(), BrokerConfigError> {
+        RedisConfig { url: url.to_owned(), ..RedisConfig::default() }.check()
     }
 
     #[test]
@@ -216,6 +237,8 @@ mod tests {
             "redis://user:secret@redis.example/3",
             "unix:///run/redis.sock",
             "redis+unix:///run/redis.sock?user=a&pass=b",
+            "redis+sentinel://user:secret@a.example,b.example:26380/orders/3",
+            "redis+cluster://user:secret@a.example,b.example:7000",
         ] {
             assert!(read(url).is_ok(), "{url}: {:?}", read(url).err());
         }
@@ -223,7 +246,7 @@ mod tests {
 
     #[test]
     fn schemes_of_later_versions_are_refused_by_name() {
-        for scheme in ["rediss", "redis+sentinel", "rediss+sentinel", "redis+cluster", "http"] {
+        for scheme in ["rediss", "rediss+sentinel", "rediss+cluster", "http"] {
             let error = read(&format!("{scheme}://host:1")).unwrap_err();
             assert_eq!(error, BrokerConfigError::UnsupportedScheme(scheme.to_owned()));
             assert!(error.to_string().contains("unsupported scheme"), "{error}");
@@ -247,13 +270,50 @@ mod tests {
     }
 
     #[test]
+    fn where_a_channel_is_tells_no_password() {
+        let channel = Channel::parse("orders:2").unwrap();
+        for (url, place) in [
+            ("redis://user:hunter2@host:1/2", "redis://host:1/2"),
+            ("redis://:hunter2/x@host", "redis://host"),
+            ("unix:///run/r.sock?pass=hunter2", "unix:///run/r.sock"),
+            ("redis+sentinel://:hunter2@a,b/orders", "redis+sentinel://a,b/orders"),
+        ] {
+            let config = RedisConfig { url: url.to_owned(), ..RedisConfig::default() };
+            assert_eq!(config.place_of(&channel), place);
+            let nodes = vec!["redis://other".to_owned(), url.to_owned()];
+            let config = RedisConfig { nodes, ..RedisConfig::default() };
+            assert_eq!(config.place_of(&channel), place, "the second of two has orders:2");
+        }
+    }
+
+    #[test]
     fn values_that_could_never_work_are_named() {
         let queue = QueueLimits { events: 10, bytes: 100 };
         let config = RedisConfig { queue, max_event_size: 101, ..RedisConfig::default() };
-        let error = config.connection_info().unwrap_err();
+        let error = config.check().unwrap_err();
         assert_eq!(error.to_string(), "redis.queue.bytes: must hold an event of max_event_size");
 
+        let cluster =
+            || RedisConfig { url: "redis+cluster://a".to_owned(), ..RedisConfig::default() };
+        assert!(RedisConfig { sharded: true, ..cluster() }.check().is_ok());
+        for (config, sentence) in [
+            (
+                RedisConfig { sharded: true, ..RedisConfig::default() },
+                "redis.sharded: needs a redis+cluster:// URL",
+            ),
+            (
+                RedisConfig { prefix: "a}".to_owned(), ..cluster() },
+                "redis.prefix: has a brace that makes no hash tag",
+            ),
+            (
+                RedisConfig { nodes: vec!["redis+cluster://a".to_owned()], ..cluster() },
+                "redis.nodes: must be single servers",
+            ),
+        ] {
+            assert_eq!(config.check().unwrap_err().to_string(), sentence);
+        }
+
         let config = RedisConfig { dead_after: Duration::ZERO, ..RedisConfig::default() };
-        assert!(config.connection_info().is_err());
+        assert!(config.check().is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! One Redis and all that is done with it: the subscriber that listens to it, and the
 //! connections that publish to it and read from it. Several make a broker of many nodes.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use redcast_protocol::Channel;
@@ -8,9 +9,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::cluster::{Placer, Shards, Topology};
+use super::cluster::{Placer, Shards};
 use super::config::{BrokerConfigError, RedisConfig, SNAPSHOT_POOL_SIZE};
-use super::connect::with_socket_options;
+use super::lanes::together;
 use super::locator::Locator;
 use super::names::Names;
 use super::pool::Pool;
@@ -20,9 +21,10 @@ use super::share::Shares;
 use super::snapshot::Snapshots;
 use super::status::{Links, Status};
 use super::subscriber::Subscriber;
+use super::url::Address;
 use super::wishes::{Answer, Wishes};
 use crate::intake::Intake;
-use crate::{BrokerMetrics, DeliverySender, Health, SubscribeError, Subscribed, clock};
+use crate::{DeliverySender, Health, SubscribeError, Subscribed, clock};
 
 /// One Redis as the broker uses it.
 pub(super) struct Lane {
@@ -40,57 +42,57 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Starts what listens to it on `tracker`, until `cancel`.
+    /// Starts what listens to the Redis at `address`, until `cancel`.
     pub(super) fn start(
-        config: Arc<RedisConfig>,
-        metrics: BrokerMetrics,
+        (address, url): (&Address, &str),
+        config: &Arc<RedisConfig>,
+        links: &Arc<Links>,
         sender: DeliverySender,
-        (tracker, cancel): (&TaskTracker, CancellationToken),
+        (tracker, cancel): (&TaskTracker, &CancellationToken),
     ) -> Result<Self, BrokerConfigError> {
-        let topology = config.cluster()?.map(Topology::new);
-        let (locator, server, pool) = match &topology {
-            Some(topology) => (
-                Locator::Cluster(Arc::clone(topology)),
-                topology.server(),
-                Pool::of_cluster(Arc::clone(topology), &config),
-            ),
-            None => {
-                let info = with_socket_options(config.connection_info()?);
-                let pool = Pool::new(info.clone(), &config)?;
-                let server = Server::of(&info, &config.url);
-                (Locator::Fixed(Box::new(info)), server, pool)
-            }
-        };
-        let small = pool.beside(SNAPSHOT_POOL_SIZE)?;
-        let publisher = Publisher::new(pool, &config);
-        let snapshots = Snapshots::new(small.clone(), &config);
-        let shares = Shares::new(small, &config);
+        let metrics = links.metrics();
+        let locator = Locator::new(address, config)?;
+        let server = Server::of(address, url);
+        let pool = Pool::new(locator.clone(), server.clone(), config);
+        let small = pool.beside(SNAPSHOT_POOL_SIZE);
+        let publisher = Publisher::new(pool, config);
+        let snapshots = Snapshots::new(small.clone(), config);
+        let shares = Shares::new(small, config);
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
-        let links = Links::new(1, metrics.clone());
-        let status = Arc::new(Status::new(Arc::clone(&links)));
-        let gauge = metrics.channels.clone();
+        let status = Arc::new(Status::new(Arc::clone(links)));
+        let (watched, topology) = (locator.watched(), locator.topology().map(Arc::clone));
         let subscriber = Subscriber {
             server,
             locator,
-            config: Arc::clone(&config),
+            config: Arc::clone(config),
             names: Names::new(&config.prefix),
             wishes: Arc::clone(&wishes),
             status: Arc::clone(&status),
-            intake: Intake::new(sender, metrics, config.max_event_size),
+            intake: Intake::new(sender, metrics.clone(), config.max_event_size),
         };
-        // Whichever of them ends, by a panic even, ends the others: the process should end,
-        // and a queue that some of them still feed would not tell.
-        let together = cancel.child_token();
+        // Whichever of them ends, by a panic even, ends the lanes: the process should end,
+        // and a queue that some lanes still feed would not tell.
+        let spawn = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
+            let end = cancel.clone().drop_guard();
+            tracker.spawn(async move {
+                task.await;
+                drop(end);
+            })
+        };
         let mut shards = None;
         if let Some(topology) = topology {
-            spawn(tracker, &together, Arc::clone(&topology).keep(together.clone()));
+            spawn(Box::pin(Arc::clone(&topology).keep(cancel.clone())));
             if config.sharded {
-                let placer = Placer::new(topology, &subscriber, (links, gauge), tracker);
+                let placer = Placer::new(topology, &subscriber, links, tracker);
                 shards = Some(Arc::clone(&placer.shards));
-                spawn(tracker, &together, placer.run(together.clone()));
+                spawn(Box::pin(placer.run(cancel.clone())));
             }
         }
-        spawn(tracker, &together, subscriber.run(together.clone()));
+        spawn(Box::pin(subscriber.run(cancel.clone())));
+        if let Some(primary) = watched {
+            spawn(Box::pin(primary.watch(cancel.clone())));
+        }
+        let config = Arc::clone(config);
         Ok(Self { config, wishes, shards, status, publisher, snapshots, shares })
     }
 
@@ -140,42 +142,7 @@ impl Lane {
             last_heard: silence,
             last_error: self.status.last_error(),
         };
-        match &self.shards {
-            Some(shards) => both(own, shards.health(self.config.dead_after)),
-            None => own,
-        }
-    }
-}
-
-/// Runs `task` on `tracker`; when it ends, by a panic even, so does everything until
-/// `together`.
-fn spawn(
-    tracker: &TaskTracker,
-    together: &CancellationToken,
-    task: impl Future<Output = ()> + Send + 'static,
-) {
-    let end_all = together.clone().drop_guard();
-    tracker.spawn(async move {
-        task.await;
-        drop(end_all);
-    });
-}
-
-/// How two sorts of links are together: as well as the worse of them.
-fn both(one: Health, other: Health) -> Health {
-    let silences = one.last_heard.zip(other.last_heard);
-    // Who looks for what is wrong now is not helped by what was wrong elsewhere.
-    let last_error = match (one.is_ready(), other.is_ready()) {
-        (true, false) => other.last_error,
-        (false, true) => one.last_error,
-        _ => one.last_error.or(other.last_error),
-    };
-    Health {
-        connected: one.connected && other.connected,
-        wanted: one.wanted + other.wanted,
-        confirmed: one.confirmed + other.confirmed,
-        overdue: one.overdue + other.overdue,
-        last_heard: silences.map(|(one, other)| one.max(other)),
-        last_error,
+        let shards = self.shards.iter().map(|shards| shards.health(self.config.dead_after));
+        together(std::iter::once(own).chain(shards))
     }
 }

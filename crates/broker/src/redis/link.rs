@@ -17,11 +17,6 @@ use super::wishes::Wishes;
 use crate::clock;
 use crate::intake::Intake;
 
-/// The two nodes between which a slot moves hear of it one after the other, and meanwhile
-/// producers may publish to either: events may be missing for this long before the old one
-/// ended our subscription, milliseconds.
-const HANDOVER_MS: u64 = 500;
-
 /// The state of one link. A new link is a new `Link`.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -140,7 +135,7 @@ impl PushReader {
             PushKind::Disconnection => return self.link.break_off("it closed the connection"),
             PushKind::Message | PushKind::SMessage => self.message(push.data, now),
             PushKind::Subscribe | PushKind::SSubscribe => self.subscribed(&push.data),
-            PushKind::Unsubscribe | PushKind::SUnsubscribe => self.unsubscribed(&push.data),
+            PushKind::Unsubscribe | PushKind::SUnsubscribe => self.unsubscribed(&push.data, now),
             // Nothing else was asked for, and whatever it is proves the link.
             _ => {}
         }
@@ -174,21 +169,21 @@ impl PushReader {
         }
     }
 
-    fn unsubscribed(&self, data: &[Value]) {
+    fn unsubscribed(&self, data: &[Value], now: Instant) {
         let Some(name) = self.name(data) else { return };
         if self.wishes.unsubscribed(name) {
             return;
         }
-        if let Some(shard) = &self.shard {
-            // Its slot has gone to somebody else, and this node knows to whom.
-            shard.doubt();
-        }
-        if self.shard.is_none() || self.link.awaits_answers() {
+        let Some(shard) = self.shard.as_ref().filter(|_| !self.link.awaits_answers()) else {
             // The client library takes this push for the reply to the oldest command, so
             // every later reply is off by one. Where none is awaited, it takes it for none.
             return self.link.break_off("it ended a subscription that was wanted");
-        }
-        self.wishes.ended(name, clock::unix_ms().saturating_sub(HANDOVER_MS));
+        };
+        // The slot has gone to somebody else, and this node knows to whom.
+        shard.suspect();
+        // Before it heard of the move, the new node may have been published to.
+        let until = shard.right_until().map_or(now, |until| until.min(now));
+        self.wishes.ended(name, clock::unix_ms_of(until));
     }
 
     fn name<'a>(&self, data: &'a [Value]) -> Option<&'a str> {

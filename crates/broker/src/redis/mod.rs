@@ -7,19 +7,25 @@ mod cluster;
 mod commands;
 mod config;
 mod connect;
+mod connection;
 mod heartbeat;
 mod lane;
+mod lanes;
 mod link;
 mod locator;
 mod names;
 mod once;
 mod pool;
+mod primary;
 mod publisher;
+mod route;
+mod sentinel;
 mod server;
 mod share;
 mod snapshot;
 mod status;
 mod subscriber;
+mod url;
 mod wish;
 mod wishes;
 
@@ -34,7 +40,7 @@ use tokio_util::task::TaskTracker;
 pub use self::batch::{BatchError, RedisPublisher};
 pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
 
-use self::lane::Lane;
+use self::lanes::Lanes;
 use self::names::Names;
 use crate::{
     Broker, BrokerMetrics, Deliveries, Event, Health, HistoryError, OnceKey, Page, PublishError,
@@ -45,7 +51,7 @@ use crate::{
 /// Events over Redis, for any number of instances.
 pub struct RedisBroker {
     config: Arc<RedisConfig>,
-    lane: Lane,
+    lanes: Lanes,
 }
 
 impl RedisBroker {
@@ -63,8 +69,8 @@ impl RedisBroker {
     ) -> Result<(Arc<Self>, Deliveries), BrokerConfigError> {
         let (sender, receiver) = deliveries(config.queue);
         let config = Arc::new(config);
-        let lane = Lane::start(Arc::clone(&config), metrics, sender, (tracker, cancel))?;
-        Ok((Arc::new(Self { config, lane }), receiver))
+        let lanes = Lanes::start(&config, metrics, &sender, (tracker, cancel))?;
+        Ok((Arc::new(Self { config, lanes }), receiver))
     }
 }
 
@@ -79,15 +85,15 @@ impl Broker for RedisBroker {
     }
 
     async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError> {
-        self.lane.subscribe(channel).await
+        self.lanes.of(channel).subscribe(channel).await
     }
 
     async fn unsubscribe(&self, channel: &Channel) {
-        self.lane.unsubscribe(channel);
+        self.lanes.of(channel).unsubscribe(channel);
     }
 
     async fn publish(&self, channel: &Channel, payload: Bytes) -> Result<(), PublishError> {
-        self.lane.publisher.publish(channel, payload).await
+        self.lanes.of(channel).publisher.publish(channel, payload).await
     }
 
     async fn publish_all(
@@ -96,7 +102,7 @@ impl Broker for RedisBroker {
         payloads: &[Bytes],
         key: Option<&OnceKey>,
     ) -> Result<Published, PublishError> {
-        self.lane.publisher.publish_whole(channel, payloads, key).await
+        self.lanes.of(channel).publisher.publish_whole(channel, payloads, key).await
     }
 
     fn source(&self, channel: &Channel) -> Source {
@@ -117,21 +123,21 @@ impl Broker for RedisBroker {
     }
 
     fn is_live(&self, channel: &Channel) -> bool {
-        self.lane.is_live(channel)
+        self.lanes.of(channel).is_live(channel)
     }
 
     fn health(&self) -> Health {
-        self.lane.health()
+        self.lanes.health()
     }
 }
 
 #[async_trait]
 impl SnapshotStore for RedisBroker {
     async fn read(&self, key: &str) -> Result<Option<Stored>, SnapshotError> {
-        self.lane.snapshots.read(key).await
+        self.lanes.of_key(key).snapshots.read(key).await
     }
 
     async fn share(&self, name: &str, instance: &str, count: u64) -> Result<u64, SnapshotError> {
-        self.lane.shares.share(name, instance, count).await
+        self.lanes.of_key(name).shares.share(name, instance, count).await
     }
 }

@@ -1,14 +1,17 @@
 //! PUBLISH, over a pool of connections that carry no subscriptions.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use redcast_protocol::Channel;
 use redis::RedisError;
 
 use super::batch::BatchError;
 use super::config::RedisConfig;
+use super::connection::Connection;
 use super::names::Names;
 use super::once;
-use super::pool::{Connection, Pool, Trouble};
+use super::pool::{Pool, Trouble};
 use crate::{OnceKey, PublishError, Published};
 
 /// What a publish that was not answered in time has come to.
@@ -28,6 +31,11 @@ impl Publisher {
     pub(super) fn new(pool: Pool, config: &RedisConfig) -> Self {
         let (sharded, max_event_size) = (config.sharded, config.max_event_size);
         Self { pool, names: Names::new(&config.prefix), sharded, max_event_size }
+    }
+
+    /// Looks where Redis is, if nobody has for this long.
+    pub(super) async fn look_around(&self, age: Duration) {
+        self.pool.refresh(age).await;
     }
 
     /// Publishes, or says within the deadline why not.

@@ -1,7 +1,9 @@
 //! What is told of Redis when something is wrong: where it is and why, in one line; never
 //! as whom it is asked.
 
-use redis::{ConnectionAddr, ConnectionInfo, ErrorKind, RedisError};
+use redis::{ConnectionAddr, ErrorKind, RedisError};
+
+use super::url::Address;
 
 /// The codes of a Redis that wants a password, or another one (redis.io, AUTH and HELLO).
 const NOT_LET_IN: [&str; 2] = ["NOAUTH", "WRONGPASS"];
@@ -14,8 +16,19 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// The one that `info` connects to, which was read from `url`.
-    pub(super) fn of(info: &ConnectionInfo, url: &str) -> Self {
+    /// The one at `address`, which was read from `url`.
+    pub(super) fn of(address: &Address, url: &str) -> Self {
+        let info = match address {
+            Address::One(info) => info,
+            // Where it is changes; what it is called does not.
+            Address::Sentinel(address) => {
+                return Self { place: format!("{} (by Sentinel)", address.master) };
+            }
+            Address::Cluster(nodes) => {
+                let places: Vec<_> = nodes.iter().map(|node| node.addr().to_string()).collect();
+                return Self { place: format!("{} (a cluster)", places.join(",")) };
+            }
+        };
         // A password with one of these signs in it ends the host and port too early, and
         // part of it is then taken for them.
         let spilled = url
@@ -26,11 +39,6 @@ impl Server {
             ConnectionAddr::Tcp(..) if spilled => Self { place: "redis.url".to_owned() },
             addr => Self { place: addr.to_string() },
         }
-    }
-
-    /// A cluster that is looked for at `seeds`.
-    pub(super) fn cluster(seeds: &str) -> Self {
-        Self { place: format!("{seeds} (a cluster)") }
     }
 
     /// Why nothing can be asked of it.
@@ -81,12 +89,10 @@ pub(super) fn words(error: &RedisError) -> String {
 mod tests {
     use std::io;
 
-    use redis::IntoConnectionInfo;
-
     use super::*;
 
     fn server_at(url: &str) -> Server {
-        Server::of(&url.into_connection_info().unwrap(), url)
+        Server::of(&Address::read(url).unwrap(), url)
     }
 
     fn server() -> Server {

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use redis::{Cmd, FromRedisValue, cmd, pipe};
 
 use super::config::RedisConfig;
+use super::connection::Connection;
 use super::names::Names;
-use super::pool::{Connection, Pool, Trouble};
+use super::pool::{Pool, Trouble};
 use crate::snapshot::{check_fields, check_size};
 use crate::{SnapshotError, Stored};
 

@@ -27,22 +27,25 @@ impl Links {
         Arc::new(Self { count: Mutex::new(Count { wanted, up: 0 }), metrics })
     }
 
-    /// There should be one more, or one less.
-    pub(super) fn want(&self, one_more: bool) {
-        self.change(|count| {
-            if one_more {
-                count.wanted += 1;
-            } else {
-                count.wanted -= 1;
-            }
-        });
+    /// There should be one more.
+    pub(super) fn one_more(&self) {
+        self.change(|count| count.wanted += 1);
+    }
+
+    /// There should be one less.
+    pub(super) fn one_less(&self) {
+        self.change(|count| count.wanted -= 1);
+    }
+
+    /// What the links' lanes count.
+    pub(super) fn metrics(&self) -> &BrokerMetrics {
+        &self.metrics
     }
 
     fn change(&self, change: impl FnOnce(&mut Count)) {
         let mut count = self.count.lock();
         change(&mut count);
-        // One that is not wanted any more may be up for a moment longer.
-        self.metrics.up.set(i64::from(count.up >= count.wanted));
+        self.metrics.up.set(i64::from(count.up == count.wanted));
     }
 }
 

@@ -96,12 +96,12 @@ impl Subscriber {
             names: self.names.clone(),
             shard: self.locator.shard().cloned(),
         };
-        let info = self.locator.find().await?;
-        let mut connection =
-            open_subscription(&info, &self.config, move |push| reader.read(push)).await?;
-        self.locator.check(&mut connection).await?;
+        let dial = |info| async move {
+            open_subscription(&info, &self.config, move |push| reader.read(push)).await
+        };
+        let (place, connection) = self.locator.reach(dial).await?;
         link.hear(Instant::now());
-        Ok((link, info, connection))
+        Ok((link, place, connection))
     }
 
     /// Uses a link until it is of no more use, then settles what its loss means.
@@ -128,7 +128,9 @@ impl Subscriber {
             }
             None => self.status.link_down("shutting down"),
         }
-        self.wishes.link_lost(clock::unix_ms_of(link.heard()));
+        // A link to the wrong Redis is heard to its end, and brings nothing.
+        let right_until = self.locator.right_until(place).unwrap_or_else(|| link.heard());
+        self.wishes.link_lost(clock::unix_ms_of(link.heard().min(right_until)));
     }
 }
 

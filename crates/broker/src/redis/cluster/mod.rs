@@ -5,10 +5,10 @@ mod map;
 mod placer;
 mod pools;
 mod routed;
+mod seeds;
 mod shards;
 mod slot;
 mod topology;
-mod url;
 
 pub(super) use self::placer::Placer;
 pub(super) use self::pools::Pools;
@@ -16,4 +16,3 @@ pub(super) use self::routed::Routed;
 pub(super) use self::shards::Shards;
 pub(super) use self::slot::{hash_tag, slot_of};
 pub(super) use self::topology::{Shard, Topology};
-pub(super) use self::url::Seeds;

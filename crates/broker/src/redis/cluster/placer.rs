@@ -2,8 +2,8 @@
 //! the one that has its slot.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use prometheus::IntGauge;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,10 +13,11 @@ use super::super::names::Names;
 use super::super::server::Server;
 use super::super::status::{Links, Status};
 use super::super::subscriber::Subscriber;
+use super::super::url::Address;
 use super::super::wishes::Wishes;
 use super::map::Node;
 use super::shards::{ShardLane, Shards};
-use super::topology::{Shard, Topology};
+use super::topology::{Known, Shard, Topology};
 use crate::clock;
 use crate::intake::Intake;
 
@@ -39,13 +40,15 @@ impl Placer {
     pub(in super::super) fn new(
         topology: Arc<Topology>,
         beside: &Subscriber,
-        (links, gauge): (Arc<Links>, IntGauge),
+        links: &Arc<Links>,
         tracker: &TaskTracker,
     ) -> Self {
         let names = beside.names.clone();
+        let gauge = links.metrics().channels.clone();
         let shards = Arc::new(Shards::new(Arc::clone(&topology), names.clone(), gauge));
         let (config, intake) = (Arc::clone(&beside.config), beside.intake.clone());
-        Self { topology, shards, config, names, links, intake, tracker: tracker.clone() }
+        let (links, tracker) = (Arc::clone(links), tracker.clone());
+        Self { topology, shards, config, names, links, intake, tracker }
     }
 
     /// Runs until `together`, and ends it: those who listen are of no use without each
@@ -54,10 +57,10 @@ impl Placer {
         let _end_all = together.clone().drop_guard();
         let mut maps = self.topology.watch();
         loop {
-            let map = Arc::clone(&maps.borrow_and_update());
-            self.shards.place(map, clock::unix_ms(), |node, wishes| {
-                self.listen_to(node, wishes, &together)
-            });
+            let Known { map, otherwise } = maps.borrow_and_update().clone();
+            let blind_from = clock::unix_ms_of(otherwise.unwrap_or_else(Instant::now));
+            self.shards
+                .place(map, blind_from, |node, wishes| self.listen_to(node, wishes, &together));
             match together.run_until_cancelled(maps.changed()).await {
                 Some(Ok(())) => {}
                 Some(Err(_)) | None => return,
@@ -72,11 +75,11 @@ impl Placer {
         together: &CancellationToken,
     ) -> ShardLane {
         let shard = Shard { topology: Arc::clone(&self.topology), node: node.clone() };
-        self.links.want(true);
+        self.links.one_more();
         let status = Arc::new(Status::new(Arc::clone(&self.links)));
         let stop = together.child_token();
         let subscriber = Subscriber {
-            server: Server::of(&shard.info(), &self.config.url),
+            server: Server::of(&Address::One(Box::new(shard.info())), &self.config.url),
             locator: Locator::Shard(shard),
             config: Arc::clone(&self.config),
             names: self.names.clone(),
@@ -88,7 +91,7 @@ impl Placer {
         self.tracker.spawn(async move {
             let end_all = all.drop_guard();
             subscriber.run(ends).await;
-            links.want(false);
+            links.one_less();
             // It was told to end; only a panic passes this by.
             let _ = end_all.disarm();
         });

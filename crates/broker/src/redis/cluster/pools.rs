@@ -63,9 +63,10 @@ impl Pools {
         let known = self.topology.map().nodes();
         nodes.retain(|node, _| known.contains(node));
         let info = self.topology.info(node);
-        let pool = connections(&info, self.size, self.deadline, &Arc::default());
-        let pool = pool.map_err(|error| {
-            RedisError::from((ErrorKind::InvalidClientConfig, "no pool", error.to_string()))
+        let pool = connections(&info, self.size, self.deadline)
+            .and_then(|builder| builder.build().map_err(|error| error.to_string()));
+        let pool = pool.map_err(|why| {
+            RedisError::from((ErrorKind::InvalidClientConfig, "no connections", why))
         })?;
         nodes.insert(node.clone(), pool.clone());
         Ok(pool)

@@ -101,11 +101,11 @@ impl Shards {
 
     /// Takes over a new map: `open` makes a lane for each primary that has none, then every
     /// wish goes to where its slot is, and lanes of those who have none any more end.
-    /// Channels that were live count as blind from `now_ms`.
+    /// Channels that were live where they were count as blind from `blind_from_ms`.
     pub(super) fn place(
         &self,
         map: Arc<SlotMap>,
-        now_ms: u64,
+        blind_from_ms: u64,
         mut open: impl FnMut(&Node, Arc<Wishes>) -> ShardLane,
     ) {
         let mut placement = self.placement.lock();
@@ -119,7 +119,7 @@ impl Shards {
         }
         let sources = placement.lanes.values().map(|lane| lane.wishes.as_ref());
         for source in sources.chain([&self.homeless]) {
-            self.move_out(&placement, source, now_ms);
+            self.move_out(&placement, source, blind_from_ms);
         }
         placement.lanes.retain(|node, lane| {
             let stays = primaries.contains(node);
@@ -130,13 +130,13 @@ impl Shards {
         });
     }
 
-    fn move_out(&self, placement: &Placement, source: &Wishes, now_ms: u64) {
+    fn move_out(&self, placement: &Placement, source: &Wishes, blind_from_ms: u64) {
         for channel in source.wanted() {
             let home = self.home(placement, &channel);
             if std::ptr::eq(home, source) {
                 continue;
             }
-            if let Some(wish) = source.release(&channel, now_ms) {
+            if let Some(wish) = source.release(&channel, blind_from_ms) {
                 home.adopt(&channel, wish);
             }
         }

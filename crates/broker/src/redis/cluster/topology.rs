@@ -1,5 +1,5 @@
 //! What this instance knows of its cluster: who has which slot, asked of the cluster
-//! itself once a second, and at once when anything says that it has changed.
+//! itself twice a second, and at once when anything says that it has changed.
 //!
 //! A node that was cut off from the others goes on to name itself, so only one that calls
 //! the cluster sound is believed (`cluster_state:ok`).
@@ -16,12 +16,12 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::super::server::{Server, words};
+use super::super::server::words;
 use super::map::{Node, Redirect, SlotMap};
-use super::url::Seeds;
+use super::seeds::Seeds;
 
 /// How often the cluster is asked when nothing has happened.
-const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_millis(500);
 /// The least time between two questions, however many doubt.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How often it is asked after a doubt, a pause apart: a change that one node has made
@@ -36,13 +36,23 @@ const HOLD: Duration = Duration::from_secs(2);
 /// The cluster as it is known; shared by all that talk to it.
 pub(in super::super) struct Topology {
     seeds: Seeds,
-    map: watch::Sender<Arc<SlotMap>>,
+    known: watch::Sender<Known>,
     state: Mutex<State>,
     /// Its one permit is with whoever asks at this moment.
     asking: Semaphore,
     doubted: Notify,
     /// Counts the choices among nodes, so that each attempt meets another one.
     turn: AtomicUsize,
+}
+
+/// Who has what, and until when it was otherwise.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    /// Who has what.
+    pub(super) map: Arc<SlotMap>,
+    /// When the cluster said last that it was as it was known before; what was published
+    /// since may have gone to where it is now.
+    pub(super) otherwise: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -54,15 +64,17 @@ struct State {
     /// The node that knows of the change which is suspected.
     suspect: Option<Node>,
     asked: Option<Instant>,
+    /// When the cluster said last that it is as it is known.
+    confirmed: Option<Instant>,
     last_error: Option<String>,
 }
 
 impl Topology {
     /// Knows nothing but where to begin.
-    pub(in super::super) fn new(seeds: Seeds) -> Arc<Self> {
+    pub(in super::super) fn new(seeds: &[ConnectionInfo]) -> Arc<Self> {
         Arc::new(Self {
-            seeds,
-            map: watch::Sender::default(),
+            seeds: Seeds::new(seeds),
+            known: watch::Sender::default(),
             state: Mutex::default(),
             asking: Semaphore::new(1),
             doubted: Notify::new(),
@@ -85,12 +97,12 @@ impl Topology {
 
     /// What is known now.
     pub(in super::super) fn map(&self) -> Arc<SlotMap> {
-        Arc::clone(&self.map.borrow())
+        Arc::clone(&self.known.borrow().map)
     }
 
     /// Follows what is known.
-    pub(super) fn watch(&self) -> watch::Receiver<Arc<SlotMap>> {
-        self.map.subscribe()
+    pub(super) fn watch(&self) -> watch::Receiver<Known> {
+        self.known.subscribe()
     }
 
     /// How to connect to `node`.
@@ -103,9 +115,20 @@ impl Topology {
         self.state.lock().last_error.clone()
     }
 
-    /// How messages name it.
-    pub(in super::super) fn server(&self) -> Server {
-        Server::cluster(&self.seeds.place())
+    /// When the cluster said last that it counts on `place`.
+    pub(in super::super) fn right_until(&self, place: &ConnectionInfo) -> Option<Instant> {
+        self.confirmed(|map| self.lists(map, place))
+    }
+
+    /// When the cluster said last what `holds` of the map.
+    fn confirmed(&self, holds: impl Fn(&SlotMap) -> bool) -> Option<Instant> {
+        let state = self.state.lock();
+        let known = self.known.borrow();
+        if holds(&known.map) { state.confirmed } else { known.otherwise }
+    }
+
+    fn lists(&self, map: &SlotMap, place: &ConnectionInfo) -> bool {
+        map.nodes().iter().any(|node| self.info(node).addr() == place.addr())
     }
 
     /// Any node of the cluster, at each call another one.
@@ -122,12 +145,8 @@ impl Topology {
 
     /// Waits until the cluster does not count `place` among its nodes any more, and says so.
     pub(in super::super) async fn lost(&self, place: &ConnectionInfo) -> String {
-        let is_lost = |map: &Arc<SlotMap>| {
-            let mut nodes = map.nodes().into_iter();
-            !map.is_empty() && !nodes.any(|node| self.info(&node).addr() == place.addr())
-        };
-        let mut maps = self.map.subscribe();
-        let is_lost = maps.wait_for(is_lost).await.is_ok();
+        let is_lost = |known: &Known| !known.map.is_empty() && !self.lists(&known.map, place);
+        let is_lost = self.known.subscribe().wait_for(is_lost).await.is_ok();
         if !is_lost {
             // The sender lives as long as this.
             std::future::pending::<()>().await;
@@ -146,14 +165,17 @@ impl Topology {
     /// A node that was asked for a slot says who has it.
     pub(in super::super) fn moved(&self, redirect: &Redirect) {
         let Redirect { slot, node } = redirect;
-        self.state.lock().held.insert(*slot, (node.clone(), Instant::now()));
-        self.map.send_if_modified(|map| {
-            let is_new = map.primary_of(*slot) != Some(node);
+        let mut state = self.state.lock();
+        state.held.insert(*slot, (node.clone(), Instant::now()));
+        self.known.send_if_modified(|known| {
+            let is_new = known.map.primary_of(*slot) != Some(node);
             if is_new {
-                Arc::make_mut(map).give(*slot, node);
+                Arc::make_mut(&mut known.map).give(*slot, node);
+                known.otherwise = state.confirmed;
             }
             is_new
         });
+        drop(state);
         self.doubt(None);
     }
 
@@ -166,8 +188,9 @@ impl Topology {
             sleep(rest).await;
         }
         for node in self.candidates() {
+            let asked = Instant::now();
             match timeout(PATIENCE, self.ask(&node)).await {
-                Ok(Ok(map)) => return self.learn(map),
+                Ok(Ok(map)) => return self.learn(map, asked),
                 Ok(Err(error)) => self.failed(format!("{node}: {}", words(&error))),
                 Err(_) => self.failed(format!("{node} did not answer in time")),
             }
@@ -218,19 +241,20 @@ impl Topology {
         client.get_multiplexed_async_connection_with_config(&settings).await
     }
 
-    fn learn(&self, mut learned: SlotMap) {
-        let mut state = self.state.lock();
+    fn learn(&self, mut learned: SlotMap, asked: Instant) {
         let now = Instant::now();
+        let mut state = self.state.lock();
         state.asked = Some(now);
         state.last_error = None;
         state.held.retain(|_, (_, since)| now.saturating_duration_since(*since) < HOLD);
         for (slot, (node, _)) in &state.held {
             learned.give(*slot, node);
         }
-        self.map.send_if_modified(|map| {
-            let is_new = **map != learned;
+        let otherwise = state.confirmed.replace(asked);
+        self.known.send_if_modified(|known| {
+            let is_new = *known.map != learned;
             if is_new {
-                *map = Arc::new(learned);
+                *known = Known { map: Arc::new(learned), otherwise };
             }
             is_new
         });
@@ -259,13 +283,18 @@ impl Shard {
     }
 
     /// It has not what it should have, and knows best who has.
-    pub(in super::super) fn doubt(&self) {
+    pub(in super::super) fn suspect(&self) {
         self.topology.doubt(Some(&self.node));
     }
 
     /// It can't be reached.
-    pub(in super::super) fn doubt_it(&self) {
+    pub(in super::super) fn doubt(&self) {
         self.topology.doubt(None);
+    }
+
+    /// When the cluster said last that it has what it is known to have.
+    pub(in super::super) fn right_until(&self) -> Option<Instant> {
+        self.topology.confirmed(|map| map.primaries().contains(&self.node))
     }
 
     /// It refused a subscription with these words; whether they say that somebody else has
