@@ -113,6 +113,13 @@ bench-snapshot: ## Measure what a heartbeat to 10,000 clients costs the gateway;
 			target/release/redcast-bench plot target/bench/snapshot.json --into docs/benchmarks/snapshot; fi; \
 		exit $$status
 
+.PHONY: chaos
+chaos: ## Break Redis, the network and gateways under load; print what each fault cost beside its bar (ROWS, SEED, MINUTES)
+	@scripts/install-test-tools
+	@cargo build --release --locked -p redcast -p redcast-e2e --bins
+	@GATEWAY_BIN=$(CURDIR)/target/release/redcast ROWS="$(ROWS)" SEED="$(SEED)" MINUTES="$(MINUTES)" \
+		target/release/chaos --json target/chaos/chaos.json
+
 .PHONY: mutants
 mutants: ## Break protocol, wire and hub on purpose and list what no test noticed (40 minutes at most)
 	@$(STAGE) tools scripts/install-cargo-tool cargo-mutants 27.1.0

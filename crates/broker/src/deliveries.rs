@@ -4,6 +4,9 @@
 //! waits: events that do not fit are counted per channel and come out as a gap. For each
 //! channel a gap stands after every event that was queued before the loss and before
 //! every later one.
+//!
+//! What can be read again, the entries of a stream, waits for room instead: it is offered
+//! half of the queue, so that catching up never costs the others an event.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -37,6 +40,7 @@ pub fn deliveries(limits: QueueLimits) -> (DeliverySender, Deliveries) {
         limits,
         state: Mutex::new(State { senders: 1, ..State::default() }),
         arrived: Notify::new(),
+        taken: Notify::new(),
     });
     (DeliverySender { queue: Arc::clone(&queue) }, Deliveries { queue })
 }
@@ -55,7 +59,7 @@ pub enum SendOutcome {
     Closed,
 }
 
-/// The half that is fed; it never waits.
+/// The half that is fed.
 #[derive(Debug)]
 pub struct DeliverySender {
     queue: Arc<Queue>,
@@ -72,6 +76,17 @@ struct Queue {
     limits: QueueLimits,
     state: Mutex<State>,
     arrived: Notify,
+    /// Something was taken, or will never be.
+    taken: Notify,
+}
+
+/// Room that is kept for deliveries which may be made ready meanwhile. What was not used
+/// is free again when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    queue: Arc<Queue>,
+    events: usize,
+    bytes: usize,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +94,9 @@ struct State {
     waiting: VecDeque<Delivery>,
     /// Payload bytes in `waiting`.
     bytes: usize,
+    /// What room is kept for.
+    kept_events: usize,
+    kept_bytes: usize,
     /// Notices that found no room: at most one gap per channel and reason and one
     /// refusal per channel, so the map is bounded by the number of channels.
     untold: HashMap<Channel, Vec<Delivery>>,
@@ -101,6 +119,55 @@ impl DeliverySender {
             self.queue.arrived.notify_one();
         }
         outcome
+    }
+
+    /// Queues `delivery` as soon as there is room for it; waits as long as that takes.
+    ///
+    /// Cancel safe: a future dropped before it is ready has queued nothing.
+    pub async fn send_in_turn(&self, delivery: Delivery) -> SendOutcome {
+        self.room(1, delivery.bytes()).await.send(delivery)
+    }
+
+    /// Waits for room for so many events and bytes of payload.
+    pub(crate) async fn room(&self, events: usize, bytes: usize) -> Room {
+        loop {
+            let taken = self.queue.taken.notified();
+            if self.queue.state.lock().keep_room(self.queue.limits, events, bytes) {
+                return Room { queue: Arc::clone(&self.queue), events, bytes };
+            }
+            taken.await;
+        }
+    }
+}
+
+impl Room {
+    /// Queues `delivery`, which the room was kept for.
+    pub(crate) fn send(&mut self, delivery: Delivery) -> SendOutcome {
+        let mut state = self.queue.state.lock();
+        if state.receiver_gone {
+            return SendOutcome::Closed;
+        }
+        let (events, bytes) = (self.events.min(1), self.bytes.min(delivery.bytes()));
+        state.give_back(events, bytes);
+        self.events -= events;
+        self.bytes -= bytes;
+        let was_idle = state.waiting.is_empty() && state.untold.is_empty();
+        state.append(delivery);
+        drop(state);
+        if was_idle {
+            self.queue.arrived.notify_one();
+        }
+        SendOutcome::Queued
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if self.events == 0 && self.bytes == 0 {
+            return;
+        }
+        self.queue.state.lock().give_back(self.events, self.bytes);
+        self.queue.taken.notify_waiters();
     }
 }
 
@@ -139,6 +206,8 @@ impl Deliveries {
                 let mut state = self.queue.state.lock();
                 let taken = state.take(into, limit.max(1));
                 if taken > 0 || state.senders == 0 {
+                    drop(state);
+                    self.queue.taken.notify_waiters();
                     return taken;
                 }
             }
@@ -157,24 +226,50 @@ impl Drop for Deliveries {
         let mut state = self.queue.state.lock();
         let senders = state.senders;
         *state = State { senders, receiver_gone: true, ..State::default() };
+        drop(state);
+        self.queue.taken.notify_waiters();
     }
 }
 
 impl State {
     fn push(&mut self, limits: QueueLimits, delivery: Delivery) -> SendOutcome {
         let untold = self.untold_notices(delivery.channel());
-        let fits = self.waiting.len() + untold < limits.events
-            && self.bytes + delivery.bytes() <= limits.bytes;
+        let fits = self.waiting.len() + self.kept_events + untold < limits.events
+            && self.bytes + self.kept_bytes + delivery.bytes() <= limits.bytes;
         if !fits {
             return self.lose(delivery);
         }
-        if untold > 0 {
+        self.append(delivery);
+        SendOutcome::Queued
+    }
+
+    /// Queues `delivery` behind the notices of its channel that found no room.
+    fn append(&mut self, delivery: Delivery) {
+        if self.untold_notices(delivery.channel()) > 0 {
             let notices = self.untold.remove(delivery.channel()).unwrap_or_default();
             self.waiting.extend(notices);
         }
         self.bytes += delivery.bytes();
         self.waiting.push_back(delivery);
-        SendOutcome::Queued
+    }
+
+    /// Keeps room in that half of the queue which is for those who can wait. Nothing is
+    /// too large for an empty queue, and nobody waits for a reader who is gone.
+    fn keep_room(&mut self, limits: QueueLimits, events: usize, bytes: usize) -> bool {
+        let is_empty = self.waiting.is_empty() && self.kept_events == 0;
+        let fits = self.waiting.len() + self.kept_events + events <= limits.events / 2
+            && self.bytes + self.kept_bytes + bytes <= limits.bytes / 2;
+        let has_room = fits || is_empty || self.receiver_gone;
+        if has_room {
+            self.kept_events += events;
+            self.kept_bytes += bytes;
+        }
+        has_room
+    }
+
+    fn give_back(&mut self, events: usize, bytes: usize) {
+        self.kept_events = self.kept_events.saturating_sub(events);
+        self.kept_bytes = self.kept_bytes.saturating_sub(bytes);
     }
 
     fn untold_notices(&self, channel: &Channel) -> usize {

@@ -6,11 +6,12 @@ use std::time::Instant;
 use bytes::Bytes;
 use redcast_protocol::{Channel, GapReason};
 
+use crate::deliveries::Room;
 use crate::{
     BrokerMetrics, Delivery, DeliverySender, Event, Gap, SendOutcome, SubscribeError, clock,
 };
 
-/// The way into the queue of deliveries. Never waits.
+/// The way into the queue of deliveries. Never waits, unless room is asked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Intake {
     sender: DeliverySender,
@@ -50,6 +51,18 @@ impl Intake {
             // A closed queue is the end of the process: nobody is left to be told.
             SendOutcome::Queued | SendOutcome::Closed => {}
         }
+    }
+
+    /// Waits for room for so many events of a stream and bytes of their payloads.
+    pub(crate) async fn room(&self, events: usize, bytes: usize) -> Room {
+        self.sender.room(events, bytes).await
+    }
+
+    /// Takes in an event of a stream, for which there is room.
+    pub(crate) fn stream_event(&self, room: &mut Room, event: Event) {
+        self.metrics.events_received.inc();
+        self.metrics.event_bytes_received.inc_by(event.payload.len() as u64);
+        room.send(Delivery::Event(event));
     }
 
     /// Takes in a gap; it is never lost.

@@ -8,17 +8,22 @@
 
 mod clock;
 mod deliveries;
+mod delivery_metrics;
 mod intake;
 mod memory;
 mod memory_snapshots;
+mod memory_streams;
 mod metrics;
 mod once;
 mod redis;
 mod snapshot;
 mod sources;
+mod stream_metrics;
 
 pub use self::redis::{
-    BatchError, BrokerConfigError, REDIS_DESCRIPTORS, RedisBroker, RedisConfig, RedisPublisher,
+    BatchError, BrokerConfigError, Census, EntryId, REDIS_DESCRIPTORS, RedisBroker, RedisConfig,
+    RedisPublisher, RedisTls, RedisTlsError, RedisTlsPart, StreamState, Tail, Verdict,
+    install_tls_provider,
 };
 pub use deliveries::{Deliveries, DeliverySender, QueueLimits, SendOutcome, deliveries};
 pub use memory::{MemoryBroker, MemoryConfig};
@@ -244,9 +249,25 @@ pub enum PublishError {
     KeyTaken,
 }
 
+/// Whether clients should be sent to this instance, as far as its broker goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Readiness {
+    /// It was proven lately that whatever is published arrives.
+    Ready,
+    /// It was ready, and since then the broker itself has not answered: other instances
+    /// are hardly better off.
+    Outage,
+    /// It was not ready yet, or the broker answers and something is missing here all the
+    /// same.
+    #[default]
+    Unready,
+}
+
 /// What readiness is made of; every field is a fact of this moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
+    /// The verdict.
+    pub readiness: Readiness,
     /// The subscription's own link is up and answered lately.
     pub connected: bool,
     /// Channels asked for.
@@ -259,14 +280,44 @@ pub struct Health {
     pub overdue: usize,
     /// How long ago the last byte came over the subscription's link.
     pub last_heard: Option<Duration>,
+    /// How long ago the newest event of our own was published that came back through the
+    /// subscription.
+    pub last_proof: Option<Duration>,
+    /// Why there is no younger proof, for people.
+    pub proof_error: Option<String>,
     /// What went wrong last, for people.
     pub last_error: Option<String>,
 }
 
 impl Health {
-    /// Whether everything is heard that should be. A channel that was just asked for is
-    /// no reason to send clients elsewhere: its confirmation takes a round trip.
+    /// Whether it is proven that everything is heard that should be. A channel that was
+    /// just asked for is no reason to send clients elsewhere: its confirmation takes a
+    /// round trip.
     pub fn is_ready(&self) -> bool {
-        self.connected && self.overdue == 0
+        self.readiness == Readiness::Ready
+    }
+
+    /// Whether it was ready, and the broker itself is away since.
+    pub fn is_outage(&self) -> bool {
+        self.readiness == Readiness::Outage
+    }
+
+    /// Why it is not ready, in a sentence; none if it is.
+    pub fn complaint(&self) -> Option<String> {
+        if self.is_ready() {
+            return None;
+        }
+        let told = |reason: &Option<String>| reason.clone();
+        let unproven = || "what is published has not come back yet".to_owned();
+        Some(if !self.connected {
+            told(&self.last_error).unwrap_or_else(|| "no answer of the broker yet".to_owned())
+        } else if let Some(reason) = told(&self.proof_error) {
+            reason
+        } else if self.overdue > 0 {
+            let missing = format!("{} of {} channels are not live", self.overdue, self.wanted);
+            told(&self.last_error).map_or(missing.clone(), |reason| format!("{missing}: {reason}"))
+        } else {
+            unproven()
+        })
     }
 }

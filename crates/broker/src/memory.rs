@@ -11,11 +11,13 @@ use redcast_protocol::{Channel, Cursor, ResetReason};
 
 use crate::intake::Intake;
 use crate::memory_snapshots::MemorySnapshots;
+use crate::memory_streams::MemoryStreams;
 use crate::once::{OnceKeys, fingerprint};
 use crate::{
-    Broker, BrokerMetrics, Deliveries, Event, Health, HistoryError, OnceKey, Page, PublishError,
-    Published, QueueLimits, ReadLimit, SnapshotError, SnapshotStore, Source, Sources, Stored,
-    SubscribeError, Subscribed, deliveries, snapshot,
+    Broker, BrokerMetrics, Deliveries, Delivery, Event, Health, HistoryError, OnceKey, Page,
+    Position, PublishError, Published, QueueLimits, ReadLimit, Readiness, SnapshotError,
+    SnapshotStore, Source, Sources, Stored, SubscribeError, Subscribed, clock, deliveries,
+    snapshot,
 };
 
 /// Idempotency keys that are remembered; a newer one takes the place of the oldest.
@@ -59,6 +61,7 @@ pub struct MemoryBroker {
     intake: Intake,
     metrics: BrokerMetrics,
     subscribed: Mutex<HashSet<Channel>>,
+    streams: Mutex<MemoryStreams>,
     snapshots: MemorySnapshots,
     published: Mutex<OnceKeys>,
 }
@@ -70,16 +73,21 @@ impl MemoryBroker {
         let (sender, receiver) = deliveries(config.queue);
         // There is no link that could be down.
         metrics.up.set(1);
+        let delivery = metrics.delivery.clone();
         let broker = Self {
             max_event_size: config.max_event_size,
             sources: config.sources.clone(),
             intake: Intake::new(sender, metrics.clone(), config.max_event_size),
             metrics,
             subscribed: Mutex::default(),
+            streams: Mutex::new(MemoryStreams::new(clock::unix_ms())),
             snapshots: MemorySnapshots::new(config),
             published: Mutex::new(OnceKeys::new(ONCE_KEYS)),
         };
-        (Arc::new(broker), receiver)
+        let broker = Arc::new(broker);
+        let watched: Arc<dyn Broker> = broker.clone();
+        delivery.follow(&watched);
+        (broker, receiver)
     }
 
     /// Stores a snapshot, as a producer does in Redis: it replaces what was stored, and
@@ -101,9 +109,17 @@ impl Broker for MemoryBroker {
     }
 
     async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError> {
+        let mut room = match self.source(channel) {
+            Source::Stream => Some(self.intake.room(1, 0).await),
+            Source::PubSub => None,
+        };
         let mut subscribed = self.subscribed.lock();
-        subscribed.insert(channel.clone());
+        let is_new = subscribed.insert(channel.clone());
         self.count_channels(subscribed.len());
+        if let Some(room) = room.as_mut().filter(|_| is_new) {
+            let (channel, cursor) = (channel.clone(), self.streams.lock().end(channel));
+            room.send(Delivery::Position(Position { channel, cursor, reset: None }));
+        }
         Ok(Subscribed::Live)
     }
 
@@ -128,6 +144,14 @@ impl Broker for MemoryBroker {
             return Err(PublishError::TooLarge { size: large.len(), limit });
         }
         let content = key.map(|key| (key, fingerprint(channel, payloads)));
+        // A stream loses nothing: whoever publishes waits for the fan-out.
+        let mut room = match self.source(channel) {
+            Source::Stream => {
+                let bytes = payloads.iter().map(Bytes::len).sum();
+                Some(self.intake.room(payloads.len(), bytes).await)
+            }
+            Source::PubSub => None,
+        };
         let now = Instant::now();
         // The lock spans the queueing, so that nothing arrives after an unsubscribe, and
         // nothing between two events of a batch.
@@ -137,9 +161,21 @@ impl Broker for MemoryBroker {
         {
             return Ok(Published::Before);
         }
-        if let Some(channel) = subscribed.get(channel) {
-            for payload in payloads {
-                self.intake.event(channel.clone(), payload.clone(), now);
+        let is_subscribed = subscribed.contains(channel);
+        for payload in payloads {
+            let (channel, payload) = (channel.clone(), payload.clone());
+            match &mut room {
+                Some(room) => {
+                    let mut streams = self.streams.lock();
+                    let cursor = streams.append(&channel, payload.clone(), clock::unix_ms());
+                    let cursor = Some(cursor);
+                    if is_subscribed {
+                        let event = Event { channel, payload, received: now, cursor };
+                        self.intake.stream_event(room, event);
+                    }
+                }
+                None if is_subscribed => self.intake.event(channel, payload, now),
+                None => {}
             }
         }
         Ok(Published::Now)
@@ -151,15 +187,25 @@ impl Broker for MemoryBroker {
 
     async fn events_after(
         &self,
-        _: &Channel,
-        _: Cursor,
-        _: ReadLimit,
+        channel: &Channel,
+        since: Cursor,
+        limit: ReadLimit,
     ) -> Result<Page, HistoryError> {
-        Err(HistoryError::Reset(ResetReason::Unknown))
+        match self.source(channel) {
+            Source::Stream => self.streams.lock().events_after(channel, since, limit),
+            Source::PubSub => Err(HistoryError::Reset(ResetReason::Unknown)),
+        }
     }
 
-    async fn last_events(&self, _: &Channel, _: usize) -> Result<Vec<Event>, HistoryError> {
-        Err(HistoryError::Reset(ResetReason::Unknown))
+    async fn last_events(
+        &self,
+        channel: &Channel,
+        count: usize,
+    ) -> Result<Vec<Event>, HistoryError> {
+        match self.source(channel) {
+            Source::Stream => Ok(self.streams.lock().last_events(channel, count)),
+            Source::PubSub => Err(HistoryError::Reset(ResetReason::Unknown)),
+        }
     }
 
     fn is_live(&self, channel: &Channel) -> bool {
@@ -168,7 +214,15 @@ impl Broker for MemoryBroker {
 
     fn health(&self) -> Health {
         let channels = self.subscribed.lock().len();
-        Health { connected: true, wanted: channels, confirmed: channels, ..Health::default() }
+        // A call of a function needs no proof that it arrives.
+        Health {
+            readiness: Readiness::Ready,
+            connected: true,
+            wanted: channels,
+            confirmed: channels,
+            last_proof: Some(Duration::ZERO),
+            ..Health::default()
+        }
     }
 }
 

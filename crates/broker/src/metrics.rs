@@ -4,11 +4,16 @@
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 use redcast_protocol::GapReason;
 
+use crate::delivery_metrics::DeliveryMetrics;
+use crate::stream_metrics::StreamMetrics;
+
 /// The brokers' metrics; clones count into the same series.
 #[derive(Clone, Debug)]
 pub struct BrokerMetrics {
     /// 1 while the subscription's link is up; always 1 for the memory broker.
     pub(crate) up: IntGauge,
+    /// What is proven of delivery.
+    pub(crate) delivery: DeliveryMetrics,
     /// Links that were built after the first.
     pub(crate) reconnects: IntCounter,
     /// Subscriptions that the broker confirmed on the present link.
@@ -23,6 +28,10 @@ pub struct BrokerMetrics {
     pub(crate) dropped_too_large: IntCounter,
     /// Events under a name that is no channel's.
     pub(crate) dropped_bad_channel: IntCounter,
+    /// Entries of streams without the field that holds an event.
+    pub(crate) dropped_no_data: IntCounter,
+    /// What concerns streams.
+    pub(crate) streams: StreamMetrics,
     gaps_redis_disconnected: IntCounter,
     gaps_overflow: IntCounter,
     gaps_too_large: IntCounter,
@@ -43,6 +52,7 @@ impl BrokerMetrics {
             ),
         )?;
         Ok(Self {
+            streams: StreamMetrics::register(registry)?,
             up: gauge(
                 registry,
                 (
@@ -50,6 +60,7 @@ impl BrokerMetrics {
                     "1 while the link to Redis is up; always 1 with the memory broker.",
                 ),
             )?,
+            delivery: DeliveryMetrics::register(registry)?,
             reconnects: counter(
                 registry,
                 ("redcast_redis_reconnects_total", "Links to Redis built after the first."),
@@ -75,6 +86,7 @@ impl BrokerMetrics {
             dropped_overflow: dropped.with_label_values(&["overflow"]),
             dropped_too_large: dropped.with_label_values(&["too_large"]),
             dropped_bad_channel: dropped.with_label_values(&["bad_channel"]),
+            dropped_no_data: dropped.with_label_values(&["no_data"]),
             gaps_redis_disconnected: gaps
                 .with_label_values(&[GapReason::RedisDisconnected.label()]),
             gaps_overflow: gaps.with_label_values(&[GapReason::Overflow.label()]),
@@ -92,15 +104,18 @@ impl BrokerMetrics {
     }
 }
 
-type NameAndHelp = (&'static str, &'static str);
+pub(crate) type NameAndHelp = (&'static str, &'static str);
 
-fn gauge(registry: &Registry, (name, help): NameAndHelp) -> Result<IntGauge, prometheus::Error> {
+pub(crate) fn gauge(
+    registry: &Registry,
+    (name, help): NameAndHelp,
+) -> Result<IntGauge, prometheus::Error> {
     let gauge = IntGauge::new(name, help)?;
     registry.register(Box::new(gauge.clone()))?;
     Ok(gauge)
 }
 
-fn counter(
+pub(crate) fn counter(
     registry: &Registry,
     (name, help): NameAndHelp,
 ) -> Result<IntCounter, prometheus::Error> {
@@ -109,7 +124,7 @@ fn counter(
     Ok(counter)
 }
 
-fn counters(
+pub(crate) fn counters(
     registry: &Registry,
     (name, help): NameAndHelp,
 ) -> Result<IntCounterVec, prometheus::Error> {
@@ -129,6 +144,7 @@ mod tests {
         let text = prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
         for series in [
             "redcast_redis_up 0",
+            "redcast_redis_delivery_ok 0",
             "redcast_redis_reconnects_total 0",
             "redcast_redis_channels 0",
             "redcast_events_received_total 0",
@@ -136,6 +152,13 @@ mod tests {
             "redcast_events_dropped_total{reason=\"overflow\"} 0",
             "redcast_events_dropped_total{reason=\"too_large\"} 0",
             "redcast_events_dropped_total{reason=\"bad_channel\"} 0",
+            "redcast_events_dropped_total{reason=\"no_data\"} 0",
+            "redcast_stream_channels 0",
+            "redcast_stream_verifications_total 0",
+            "redcast_stream_entries_repaired_total 0",
+            "redcast_stream_resets_total{reason=\"trimmed\"} 0",
+            "redcast_stream_resets_total{reason=\"forked\"} 0",
+            "redcast_stream_resets_total{reason=\"unknown\"} 0",
             "redcast_gaps_total{reason=\"redis_disconnected\"} 0",
             "redcast_gaps_total{reason=\"overflow\"} 0",
             "redcast_gaps_total{reason=\"too_large\"} 0",

@@ -18,7 +18,8 @@ use redcast_e2e::{Listener, RedisServer};
 use support::{LIMIT, Rig, channel, config, operator};
 
 /// The gateway's user, as a server's command line wants it: one kind of channel alone.
-const USER: [&str; 7] = ["--user", "gateway", "on", ">secret", "+@all", "~*", "&test:open*"];
+const USER: [&str; 8] =
+    ["--user", "gateway", "on", ">secret", "+@all", "~*", "&test:open*", "&test:redcast:canary:*"];
 
 fn batch() -> [Bytes; 3] {
     [b"1", b"2", b"3"].map(|payload| Bytes::from_static(payload))

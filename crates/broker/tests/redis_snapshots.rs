@@ -254,8 +254,7 @@ async fn what_an_acl_forbids_is_refused_and_what_the_page_recommends_is_enough()
     let server = RedisServer::start();
     let mut operator = server.connection().await;
     // Those of every gateway, and the page's.
-    let user =
-        "ACL SETUSER gateway on >secret resetkeys -@all +subscribe +unsubscribe +ping +unwatch";
+    let user = "ACL SETUSER gateway on >secret resetkeys resetchannels &test:* -@all +publish +subscribe +unsubscribe +ping +unwatch";
     run::<()>(&mut operator, &format!("{user} {}", rights())).await;
     let url = server.url().replace("://", "://gateway:secret@");
     let (store, _stop) = snapshot_store(RedisConfig { url, ..patient(&server) });

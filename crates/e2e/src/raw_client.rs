@@ -224,7 +224,7 @@ impl RawClient {
     }
 }
 
-async fn open(address: &str, how: Dial) -> io::Result<TcpStream> {
+pub(crate) async fn open(address: &str, how: Dial) -> io::Result<TcpStream> {
     let address: SocketAddr = address.parse().map_err(io::Error::other)?;
     let socket = TcpSocket::new_v4()?;
     if let Some(bytes) = how.receive_buffer {

@@ -53,9 +53,11 @@ impl RedisServer {
         self.port
     }
 
-    /// `redis://127.0.0.1:PORT`.
+    /// `redis://127.0.0.1:PORT`, with the password that was set by `--requirepass`.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        let mut options = self.extra.iter().skip_while(|option| *option != "--requirepass");
+        let user = options.nth(1).map(|password| format!(":{password}@")).unwrap_or_default();
+        format!("redis://{user}127.0.0.1:{}", self.port)
     }
 
     /// Its working folder, gone with it.

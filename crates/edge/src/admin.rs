@@ -43,6 +43,10 @@ pub(crate) struct LiveAnswer {
 pub(crate) struct ReadyAnswer {
     /// The verdict.
     ready: bool,
+    /// Why not, in a sentence for people; only where it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    reason: Option<String>,
     /// What it is made of, for people; only where `verbose` was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object, nullable = false)]
@@ -126,8 +130,9 @@ fn is_alive(silence: Duration) -> bool {
 
 /// Ask whether to send clients here
 ///
-/// Whether every event arrives that should, and the instance is not about to stop. With
-/// `?verbose` the answer has the checks.
+/// Whether it was proven lately that every event arrives that should, and the instance is
+/// not about to stop. With `admin.fail_static` an instance that was ready stays so while
+/// Redis itself is away. With `?verbose` the answer has the checks.
 #[utoipa::path(
     get,
     path = "/readyz",
@@ -143,14 +148,25 @@ pub(crate) async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery
     let edge = &admin.edge;
     let (kind, health) = edge.node.broker();
     let draining = edge.is_draining();
-    let ready = health.is_ready() && !draining;
+    let fail_static = edge.config.fail_static;
+    let delivers = health.is_ready() || (fail_static && health.is_outage());
+    let ready = delivers && !draining;
+    let complaint = match draining {
+        true => Some("this instance is about to stop".to_owned()),
+        false => health.complaint(),
+    };
+    let reason = complaint.clone().filter(|_| !ready);
     let verbose =
         query.is_some_and(|query| query.split('&').any(|part| part.starts_with("verbose")));
     if !verbose {
-        return answer(ready, ReadyAnswer { ready, checks: None });
+        return answer(ready, ReadyAnswer { ready, reason, checks: None });
     }
     let checks = json!({
         "broker": kind,
+        "delivery_proven": health.is_ready(),
+        "last_proof_seconds": health.last_proof.map(|age| age.as_secs_f64()),
+        "fail_static": fail_static,
+        "complaint": complaint,
         "broker_connected": health.connected,
         "channels_wanted": health.wanted,
         "channels_confirmed": health.confirmed,
@@ -162,7 +178,7 @@ pub(crate) async fn readyz(State(admin): State<Admin>, RawQuery(query): RawQuery
         "memory_broker": (kind == "memory").then_some(
             "events stay in this process and are gone at restart; set redis.url for Redis"),
     });
-    answer(ready, ReadyAnswer { ready, checks: Some(checks) })
+    answer(ready, ReadyAnswer { ready, reason, checks: Some(checks) })
 }
 
 fn answer(good: bool, body: impl Serialize) -> Response {

@@ -3,13 +3,17 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
+
+use crate::place::SocketPlace;
 
 /// How long a client may take nothing of what is being written to it.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,8 +31,14 @@ const DISCARD_BYTES: usize = 8 << 10;
 /// leaves input behind. Closing the socket over it sends RST, at which the client's
 /// kernel fails its writes and may throw away the answer. So the end of our side is
 /// sent first, and input is discarded until the client's end or a deadline.
+///
+/// Once the answer is an event stream, no time is set for a write: what waits for a slow
+/// client then is the outbox's concern. What the socket takes is the client's sign of life.
 pub(crate) struct ClientIo {
     io: TokioIo<TcpStream>,
+    place: Arc<SocketPlace>,
+    /// Whether the kernel knows how long this client may acknowledge nothing.
+    is_timed: bool,
     /// When to give up writing; set while the socket takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
     /// When to close all the same; set once our side has ended.
@@ -36,8 +46,8 @@ pub(crate) struct ClientIo {
 }
 
 impl ClientIo {
-    pub(crate) fn new(stream: TcpStream) -> Self {
-        Self { io: TokioIo::new(stream), stalled: None, deadline: None }
+    pub(crate) fn new(stream: TcpStream, place: Arc<SocketPlace>) -> Self {
+        Self { io: TokioIo::new(stream), place, is_timed: false, stalled: None, deadline: None }
     }
 
     pub(crate) fn into_stream(self) -> TcpStream {
@@ -45,19 +55,39 @@ impl ClientIo {
     }
 
     /// Passes on how a write went, or fails it if none has gone on for too long.
-    fn in_time<T>(
+    fn in_time(
         &mut self,
         cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Some(pipe) = self.place.pipe() {
+            if !self.is_timed {
+                self.is_timed = true;
+                // Where the kernel can't, it gives up after many more repeats.
+                let _ = SockRef::from(self.io.inner()).set_tcp_user_timeout(Some(pipe.patience()));
+            }
+            match &written {
+                Poll::Ready(Ok(_)) => pipe.note_taken(),
+                Poll::Ready(Err(error)) => pipe.note_failed(error),
+                Poll::Pending if pipe.is_cut() => return gave_up(),
+                Poll::Pending => {}
+            }
+            if !pipe.has_ended() {
+                return written;
+            }
+        }
         if written.is_ready() {
             self.stalled = None;
             return written;
         }
         let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL_TIMEOUT)));
         ready!(stalled.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        gave_up()
     }
+}
+
+fn gave_up() -> Poll<io::Result<usize>> {
+    Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
 }
 
 /// Reads and throws away until the client's end or an error. After each piece others
@@ -84,7 +114,13 @@ impl Read for ClientIo {
         cx: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let read = Pin::new(&mut self.io).poll_read(cx, buffer);
+        if let Poll::Ready(Err(error)) = &read
+            && let Some(pipe) = self.place.pipe()
+        {
+            pipe.note_failed(error);
+        }
+        read
     }
 }
 
@@ -133,6 +169,7 @@ impl Write for ClientIo {
 mod tests {
     use std::future::poll_fn;
 
+    use prometheus::IntGauge;
     use tokio::io::AsyncReadExt;
     use tokio::net::TcpListener;
     use tokio::time::{advance, pause};
@@ -158,7 +195,8 @@ mod tests {
     async fn a_write_that_stands_still_fails_and_one_that_goes_on_does_not() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut io = ClientIo::new(listener.accept().await.unwrap().0);
+        let place = SocketPlace::take(&IntGauge::new("sockets", "open").unwrap());
+        let mut io = ClientIo::new(listener.accept().await.unwrap().0, place.shared());
         let taken = fill(&mut io).await.unwrap();
         pause();
         assert_eq!(fill(&mut io).await.unwrap(), 0);

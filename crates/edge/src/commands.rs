@@ -1,7 +1,7 @@
 //! From a command to the node's verbs and back to a reply.
 
 use bytes::{Bytes, BytesMut};
-use redcast_hub::Form;
+use redcast_hub::{Form, Socket};
 use redcast_node::{JoinError, Participant};
 use redcast_protocol::{
     Channel, CloseCode, Command, CommandId, Cursor, ErrorCode, Reply, Request, ResetReason,
@@ -15,17 +15,28 @@ use crate::socket::ClientSocket;
 /// A refused command: what kind of refusal, and one sentence.
 type Refused = (ErrorCode, String);
 
-struct Desk<'a> {
+struct Desk<'a, S: Socket> {
     life: &'a Life,
-    participant: &'a mut Participant<ClientSocket>,
+    participant: &'a mut Participant<S>,
+}
+
+/// What a connection asks for when it connects, beside what its endpoint joins anyway.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    /// From where the client wants to resume.
+    pub(crate) since: Vec<(Channel, Cursor)>,
+    /// More channels to join; the client may have them.
+    pub(crate) channels: Vec<Channel>,
+    /// Under which `id` to acknowledge the joins, if at all.
+    pub(crate) id: Option<CommandId>,
 }
 
 /// Welcomes an envelope connection, greets with the endpoint's snapshot, and joins the
 /// endpoint's channels: the state comes before whatever changes it.
-pub(crate) async fn greet(
+pub(crate) async fn greet<S: Socket>(
     life: &Life,
-    participant: &mut Participant<ClientSocket>,
-    since: Vec<(Channel, Cursor)>,
+    participant: &mut Participant<S>,
+    wishes: Wishes,
 ) {
     let endpoint = life.endpoint();
     if participant.connection().encoding().form == Form::Envelope {
@@ -41,17 +52,19 @@ pub(crate) async fn greet(
         return participant.connection().close_after_flush(close, close.reason());
     }
     let mut desk = Desk { life, participant };
-    for (stranger, _) in since.iter().filter(|(named, _)| !endpoint.access.join.contains(named)) {
+    let Wishes { since, channels, id } = wishes;
+    let joins = |channel| endpoint.access.join.contains(channel) || channels.contains(channel);
+    for (stranger, _) in since.iter().filter(|(named, _)| !joins(named)) {
         let message = format!("`since` names {stranger}, which is not joined on connect");
         desk.refuse(ErrorCode::BadRequest, &message, None);
     }
     let since = |channel: &Channel| {
         since.iter().find(|(named, _)| named == channel).map(|(_, cursor)| *cursor)
     };
-    let channels = endpoint.access.join.iter();
+    let channels = endpoint.access.join.iter().chain(&channels);
     let wanted =
         channels.map(|channel| Subscription { channel: channel.clone(), since: since(channel) });
-    if let Err((code, message)) = desk.subscribe(wanted.collect(), None).await {
+    if let Err((code, message)) = desk.subscribe(wanted.collect(), id.as_ref()).await {
         // Without its channels the connection is of no use to its client.
         let close = match code {
             ErrorCode::Forbidden => CloseCode::Forbidden,
@@ -98,7 +111,7 @@ pub(crate) fn refuse_pace(life: &Life, participant: &mut Participant<ClientSocke
     desk.refuse(ErrorCode::RateLimited, "too many commands; send fewer a second", id.as_ref());
 }
 
-impl Desk<'_> {
+impl<S: Socket> Desk<'_, S> {
     async fn subscribe(
         &mut self,
         wanted: Vec<Subscription>,
@@ -106,7 +119,10 @@ impl Desk<'_> {
     ) -> Result<(), Refused> {
         let stranger = wanted.iter().find(|wish| !self.life.permits(&wish.channel));
         if let Some(Subscription { channel, .. }) = stranger {
-            let message = format!("this endpoint does not offer the channel {channel}");
+            let message = match channel.is_reserved() {
+                true => format!("{channel} is Redcast's own: nobody else may be in it"),
+                false => format!("this endpoint does not offer the channel {channel}"),
+            };
             return Err((ErrorCode::Forbidden, message));
         }
         let then = self.after_join(&wanted, id);

@@ -11,6 +11,7 @@ use crate::api_docs;
 use crate::forward_auth::ForwardAuthConfig;
 use crate::origin::AllowedOrigins;
 use crate::page::FILES;
+use crate::sse;
 
 /// Settings of the public listener and of what it serves.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub struct EdgeConfig {
     pub forward_auth: Option<ForwardAuthConfig>,
     /// The dashboard.
     pub page: PageConfig,
+    /// Whether an instance that was ready stays so while Redis itself is away. Default no.
+    pub fail_static: bool,
 }
 
 /// Settings of the dashboard at `/`.
@@ -120,7 +123,8 @@ pub enum ConfigError {
     BadPath(String),
     /// A path under which our own API lives.
     #[error(
-        "the path {0:?} is taken: /api/, /docs/, /openapi.json and /asyncapi.json are Redcast's own"
+        "the path {0:?} is taken: /api/, /sse/, /docs/, /openapi.json and /asyncapi.json are \
+        Redcast's own"
     )]
     ReservedPath(String),
     /// Two endpoints, or an endpoint and a path of ours.
@@ -138,7 +142,7 @@ impl EdgeConfig {
             if !path.starts_with('/') || !path.chars().all(fits) {
                 return Err(ConfigError::BadPath(path.clone()));
             }
-            if path.starts_with("/api/") || api_docs::is_reserved(path) {
+            if path.starts_with("/api/") || api_docs::is_reserved(path) || sse::is_reserved(path) {
                 return Err(ConfigError::ReservedPath(path.clone()));
             }
             if !seen.insert(path) {

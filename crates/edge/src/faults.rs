@@ -24,11 +24,16 @@ impl Armed {
     pub(crate) fn obey(&self, command: &str) -> bool {
         match command {
             r#"{"type":"fault","kind":"panic"}"# => panic!("a client asked for this panic"),
-            r#"{"type":"fault","kind":"panic_on_write"}"# => self.0.store(PANIC, Ordering::SeqCst),
+            r#"{"type":"fault","kind":"panic_on_write"}"# => self.arm_panic(),
             r#"{"type":"fault","kind":"hang_on_write"}"# => self.0.store(HANG, Ordering::SeqCst),
             _ => return false,
         }
         true
+    }
+
+    /// Makes the next write panic.
+    pub(crate) fn arm_panic(&self) {
+        self.0.store(PANIC, Ordering::SeqCst);
     }
 
     /// Does what was asked for, once.

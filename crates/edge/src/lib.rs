@@ -1,13 +1,15 @@
 //! The door: everything that speaks HTTP, and the sessions that come out of it.
 //!
 //! `listener.rs` accepts sockets and serves HTTP/1.1 on them; `router.rs` is the
-//! table of contents; `upgrade.rs` turns a request into a session; `session.rs` is
-//! a connection's life; `admin.rs` answers operators on a listener of its own.
+//! table of contents; `admission.rs` decides who gets in; `upgrade.rs` turns a request
+//! into a session; `session.rs` is a connection's life; `sse/` does both for event
+//! streams over HTTP; `admin.rs` answers operators on a listener of its own.
 //! This is the only room that knows HTTP.
 
 #![forbid(unsafe_code)]
 
 mod admin;
+mod admission;
 mod api;
 mod api_docs;
 mod channels;
@@ -32,6 +34,7 @@ mod origin;
 mod outgoing;
 mod pace;
 mod page;
+mod place;
 mod probe;
 mod publish;
 mod query;
@@ -39,6 +42,7 @@ mod router;
 mod seldom;
 mod session;
 mod socket;
+mod sse;
 mod state;
 mod upgrade;
 

@@ -27,6 +27,7 @@ use tower::ServiceExt;
 
 use crate::client_io::{ClientIo, poll_discard};
 use crate::error::NO_ROOM_FOR_SOCKET;
+use crate::place::{HeldPlace, SocketPlace};
 use crate::seldom::Seldom;
 
 /// The most that a request's head may take, bytes.
@@ -76,26 +77,11 @@ impl SocketLimits {
     }
 }
 
-struct Counted(IntGauge);
-
-impl Counted {
-    fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 /// A socket that there is room for.
 struct Accepted {
     stream: TcpStream,
     peer: SocketAddr,
-    counted: Counted,
+    place: HeldPlace,
 }
 
 /// Accepts and serves until `stop`; then lets each request in progress finish.
@@ -112,8 +98,8 @@ pub async fn serve(
         match accepted {
             Ok((stream, peer)) if config.sockets.have_room() => {
                 // Counted before the next accept, or a burst would pass the limit.
-                let counted = Counted::new(&config.sockets.http);
-                let socket = Accepted { stream, peer, counted };
+                let place = SocketPlace::take(&config.sockets.http);
+                let socket = Accepted { stream, peer, place };
                 let serving = serve_socket(socket, router.clone(), config.clone(), stop.clone());
                 tasks.spawn(serving);
             }
@@ -149,7 +135,8 @@ async fn turn_away(mut stream: TcpStream, _place: OwnedSemaphorePermit) {
 }
 
 async fn serve_socket(
-    Accepted { stream, peer, counted: _counted }: Accepted,
+    // An argument, because these are dropped last: the count falls after the socket.
+    Accepted { stream, peer, place }: Accepted,
     router: Router,
     config: ListenerConfig,
     stop: CancellationToken,
@@ -158,15 +145,17 @@ async fn serve_socket(
         tracing::debug!(%error, "a client's socket refused its options");
         return;
     }
+    let shared = place.shared();
     let service = router.map_request(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(shared.clone());
         request.map(Body::new)
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(config.head_timeout)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(ClientIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection(ClientIo::new(stream, place.shared()), TowerToHyperService::new(service))
         .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let ended = tokio::select! {

@@ -16,6 +16,15 @@ pub enum AllowedOrigins {
     Only(Vec<String>),
 }
 
+/// What a page of another origin is told, so that its browser lets it read an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CrossOrigin {
+    /// Any page may, without cookies.
+    Any,
+    /// This one may, as if it were our own.
+    This(HeaderValue),
+}
+
 impl AllowedOrigins {
     /// Reads a configured list; `"*"` anywhere in it allows any page.
     pub fn new(origins: &[String]) -> Self {
@@ -43,6 +52,15 @@ impl AllowedOrigins {
                 allowed.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(origin))
             }
             (Some(_), Some(_)) => false,
+        }
+    }
+
+    /// What to tell a page that was permitted; nothing where there is none of another
+    /// origin. With a list, cookies are allowed as well: they come with a handshake, too.
+    pub(crate) fn cross_origin(&self, headers: &HeaderMap) -> Option<CrossOrigin> {
+        match self {
+            Self::Any => Some(CrossOrigin::Any),
+            Self::Only(_) => headers.get(ORIGIN).cloned().map(CrossOrigin::This),
         }
     }
 }

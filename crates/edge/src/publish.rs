@@ -100,7 +100,8 @@ pub(crate) struct PublishAnswer {
             or a line of a batch is not JSON; the sentence says which. Nothing was published.",
             body = ErrorAnswer),
         (status = 401, description = "No API key, or a wrong one", body = ErrorAnswer),
-        (status = 403, description = "No API key is set, or Redis does not permit the channel",
+        (status = 403, description = "No API key is set, the channel is one of Redcast's \
+            own (`redcast:…`), or Redis does not permit it",
             body = ErrorAnswer),
         (status = 408, description = "The body did not arrive in time", body = ErrorAnswer),
         (status = 413, description = "An event, the body, or the number of events is over its \
@@ -148,6 +149,10 @@ async fn carry_out(
     let Path(channel) = channel.map_err(|error| Refusal::BadRequest(error.body_text()))?;
     let channel =
         Channel::parse(&channel).map_err(|error| Refusal::BadRequest(error.to_string()))?;
+    if channel.is_reserved() {
+        let why = format!("{channel} is Redcast's own: nobody else publishes to it");
+        return Err(Refusal::Forbidden(why));
+    }
     let key = once_key(headers)?;
     let events = if is_batch(headers) {
         let limit = ndjson::max_bytes(edge.config.max_event_size);

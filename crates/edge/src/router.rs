@@ -14,7 +14,7 @@ use crate::forward_auth::ForwardAuth;
 use crate::listener::SocketLimits;
 use crate::metrics::{EdgeMetrics, Rejected};
 use crate::pace::Rates;
-use crate::{api, api_docs, page, publish, state, upgrade};
+use crate::{api, api_docs, page, publish, sse, state, upgrade};
 
 /// What every handler of the public listener can reach.
 pub struct Edge {
@@ -122,7 +122,7 @@ pub fn public_router(edge: &Arc<Edge>) -> Router {
         let connect = move |request| async move { upgrade::connect(&edge, index, request).await };
         router = router.route(&endpoint.path, get(connect));
     }
-    router
+    sse::routes(router, edge)
         .fallback(|| async { Refusal::NotFound })
         .method_not_allowed_fallback(|| async { Refusal::MethodNotAllowed })
         .with_state(edge.clone())

@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use redcast_hub::{Connection, Form, Loss};
+use redcast_hub::{Connection, Loss};
 use redcast_node::Participant;
-use redcast_protocol::{Channel, CloseCode, Cursor, GapReason, Reply};
-use redcast_wire::{Decoder, Flow, Limits, Message, WireError, pong_frame, text_frame};
+use redcast_protocol::{Channel, CloseCode, Cursor};
+use redcast_wire::{Decoder, Flow, Limits, Message, WireError, pong_frame};
 
-use crate::commands;
+use crate::commands::{self, Wishes};
 use crate::granted::Expiry;
 use crate::inflater::with_inflater;
 use crate::life::Life;
@@ -150,7 +150,8 @@ impl Session {
     async fn greet(&mut self, since: Vec<(Channel, Cursor)>) {
         let Self { life, participant, expiry, .. } = self;
         let connection = participant.connection().clone();
-        let work = Box::pin(commands::greet(life, participant, since));
+        let wishes = Wishes { since, ..Wishes::default() };
+        let work = Box::pin(commands::greet(life, participant, wishes));
         let losses = outgoing::pumping(&connection, expiry.as_deref_mut(), work).await;
         self.tell(losses);
     }
@@ -293,22 +294,8 @@ impl Session {
         Poll::Ready(Step::Ended)
     }
 
-    /// Tells the client what its slowness cost it.
     fn tell(&self, losses: Vec<Loss>) {
-        if self.connection().encoding().form == Form::Quiet {
-            return;
-        }
-        for loss in losses {
-            let Some(channel) = self.participant.channel(loss.channel) else { continue };
-            let gap = Reply::Gap {
-                channel: channel.as_str(),
-                from: loss.from_ms,
-                to: loss.to_ms,
-                reason: GapReason::Overflow,
-                dropped: Some(loss.dropped),
-            };
-            self.connection().send(&text_frame(&gap.encode()));
-        }
+        outgoing::tell(&self.participant, losses);
     }
 }
 

@@ -2,11 +2,18 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
+use std::task::{Context, Poll};
 
 use redcast_hub::Socket;
 use redcast_node::ConnectionPermit;
 use socket2::SockRef;
 use tokio::net::TcpStream;
+
+/// A socket that can say when it takes more.
+pub(crate) trait WritableSocket: Socket {
+    /// Ready when a write would be taken, or would tell that the socket is dead.
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
 
 /// The socket of one WebSocket connection. Count and descriptor fall together,
 /// because they live in one struct.
@@ -31,6 +38,12 @@ impl ClientSocket {
     /// send RST, which can eat the close frame before the client has read it.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
         SockRef::from(&self.stream).shutdown(Shutdown::Write)
+    }
+}
+
+impl WritableSocket for ClientSocket {
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_write_ready(cx)
     }
 }
 

@@ -1,20 +1,18 @@
 //! From a request to a session: the checks before 101, and the hand-over of the
 //! socket after it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::Request;
 use axum::response::Response;
-use http::header::HOST;
-use http::request::Parts;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use redcast_hub::{Encoding, Form};
-use redcast_node::{Access, ConnectionPermit, ConnectionRequest, Grant};
+use redcast_node::{ConnectionPermit, Grant};
 use redcast_protocol::{Channel, Cursor};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::admission::{Admitted, admit};
 use crate::client_io::ClientIo;
 use crate::config::Endpoint;
 use crate::error::Refusal;
@@ -26,7 +24,6 @@ use crate::query::resume_points;
 use crate::router::Edge;
 use crate::session::{Beginning, Session};
 use crate::socket::ClientSocket;
-use redcast_address::client_address;
 
 /// What the handshake settled.
 struct Accepted {
@@ -54,24 +51,8 @@ async fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Resp
     if endpoint.deflate {
         handshake.agree_on_deflate(&request.headers);
     }
-    if !endpoint.allowed_origins.permits(&request.headers) {
-        return Err(Refusal::OriginForbidden);
-    }
     let since = resume_points(request.uri.query())?;
-    check_draining(edge)?;
-    edge.node.admit_handshake()?;
-    let address = address(edge, &request);
-    let grant = match &edge.access {
-        None => Grant::default(),
-        Some(access) => {
-            edge.node.check_room(address)?;
-            let grant = decide(&**access, &request, address).await?;
-            // The decision may have taken a while.
-            check_draining(edge)?;
-            grant
-        }
-    };
-    let permit = edge.node.admit(address)?;
+    let Admitted { permit, grant } = admit(edge, endpoint, &request).await?;
     let upgrade = request.extensions.remove::<OnUpgrade>().ok_or_else(|| {
         Refusal::BadRequest("this connection can't be upgraded to WebSocket".to_owned())
     })?;
@@ -79,44 +60,6 @@ async fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Resp
     let accepted = Accepted { endpoint: index, encoding, since, permit, grant };
     edge.sessions.spawn(begin(edge.clone(), upgrade, accepted));
     Ok(handshake.response())
-}
-
-fn check_draining(edge: &Edge) -> Result<(), Refusal> {
-    if edge.refuses_connections() {
-        let text = "this instance is restarting; connect again".to_owned();
-        return Err(Refusal::Unavailable(text, Rejected::Draining));
-    }
-    Ok(())
-}
-
-/// Asks who decides, in words that are not HTTP's.
-async fn decide(
-    access: &dyn Access,
-    request: &Parts,
-    client_address: IpAddr,
-) -> Result<Grant, Refusal> {
-    let mut headers = Vec::new();
-    for name in access.wanted_headers() {
-        let values = request.headers.get_all(name).into_iter();
-        headers.extend(values.map(|value| (name.clone(), value.as_bytes().to_vec())));
-    }
-    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let request = ConnectionRequest {
-        method: request.method.to_string(),
-        path: request.uri.path().to_owned(),
-        query: request.uri.query().map(str::to_owned),
-        host: host.map(str::to_owned),
-        client_address,
-        headers,
-    };
-    Ok(access.decide(&request).await?)
-}
-
-/// Whose handshake it is. Without an accept loop of ours there is no peer.
-fn address(edge: &Edge, request: &Parts) -> IpAddr {
-    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
-    client_address(peer, &request.headers, &edge.config.trusted_proxies)
 }
 
 fn form(handshake: &Handshake, endpoint: &Endpoint) -> Form {

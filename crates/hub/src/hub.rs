@@ -99,6 +99,11 @@ impl Hub {
         (hub, tasks)
     }
 
+    /// What every connection is held by.
+    pub fn config(&self) -> &HubConfig {
+        &self.common.config
+    }
+
     /// How many shards there are.
     pub fn shards(&self) -> usize {
         self.mailboxes.len()

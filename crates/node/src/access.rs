@@ -83,8 +83,12 @@ impl Grant {
 impl ChannelAccess {
     /// Whether a client may ask for this channel. What it is given on connect it may
     /// also leave and join again; else the globs of its grant count, where it has any,
-    /// because who gave them knows the client and the endpoint does not.
+    /// because who gave them knows the client and the endpoint does not. Redcast's own
+    /// channels are offered to nobody, whatever matches them.
     pub fn permits(&self, channel: &Channel, granted: Option<&[Pattern]>) -> bool {
+        if channel.is_reserved() {
+            return false;
+        }
         let globs = granted.unwrap_or(&self.subscribe);
         self.join.contains(channel) || globs.iter().any(|glob| glob.matches(channel.as_str()))
     }
@@ -108,6 +112,16 @@ mod tests {
         assert!(access.permits(&channel("analytics:eu"), None));
         assert!(!access.permits(&channel("orders"), None));
         assert!(!ChannelAccess::default().permits(&channel("analytics"), None));
+    }
+
+    #[test]
+    fn what_is_redcast_s_own_is_offered_to_nobody() {
+        let everything = [Pattern::parse("*").unwrap()];
+        let canary = channel("redcast:canary:1f0c9a3e");
+        let access = ChannelAccess { join: vec![canary.clone()], subscribe: everything.to_vec() };
+        assert!(!access.permits(&canary, None));
+        assert!(!access.permits(&canary, Some(&everything)));
+        assert!(access.permits(&channel("redcast"), None));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use prometheus::IntGauge;
-use redcast_broker::{Broker, Deliveries, Health, OnceKey, PublishError, Published, SnapshotStore};
+use redcast_broker::{
+    Broker, Deliveries, Health, OnceKey, PublishError, Published, SnapshotStore, Source,
+};
 use redcast_hub::{Encoding, Hub, HubClosed, Socket};
 use redcast_protocol::Channel;
 
@@ -124,6 +126,16 @@ impl Node {
     /// Whether the broker confirmed the subscription to a channel.
     pub(crate) fn is_live(&self, channel: &Channel) -> bool {
         self.broker.is_live(channel)
+    }
+
+    /// In how many channels one connection may be.
+    pub fn max_subscriptions(&self) -> usize {
+        self.interest.max_subscriptions()
+    }
+
+    /// Whether a channel's events can be read again, so that they have cursors.
+    pub fn has_history(&self, channel: &Channel) -> bool {
+        self.broker.source(channel) == Source::Stream
     }
 
     /// Under which name a producer publishes to a channel.

@@ -24,7 +24,7 @@ mod traffic;
 pub use demo::DemoConfig;
 pub use memory_store::{MemoryStore, MemoryStoreConfig, Outlet, OutletError};
 pub use page_view::PageView;
-pub use redis_store::{RedisStore, RedisStoreConfig};
+pub use redis_store::{RedisStore, RedisStoreConfig, StoreTls};
 pub use refresh::keep_fresh;
 pub use replay::{
     Replay, ReplayConfig, ReplayError, ReplayInput, ReplayProgress, Replayed, Skipped, Speed,

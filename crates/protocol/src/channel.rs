@@ -4,6 +4,10 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+/// What the names of Redcast's own channels begin with: nobody else publishes to them or
+/// listens to them.
+const RESERVED: &str = "redcast:";
+
 /// The longest channel name, in bytes.
 pub const MAX_CHANNEL_LEN: usize = 255;
 
@@ -42,6 +46,11 @@ impl Channel {
             Some(bad) => Err(ChannelError::BadCharacter(bad)),
             None => Ok(Self(name.into())),
         }
+    }
+
+    /// Whether it is one of Redcast's own, which no client may join or publish to.
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(RESERVED)
     }
 
     /// The name as text.
@@ -95,6 +104,13 @@ mod tests {
             let name = format!("orders{bad}1");
             assert_eq!(Channel::parse(&name), Err(ChannelError::BadCharacter(bad)));
         }
+    }
+
+    #[test]
+    fn what_begins_as_ours_is_reserved() {
+        let reserved = |name| Channel::parse(name).unwrap().is_reserved();
+        assert!(reserved("redcast:canary:1f0c9a3e") && reserved("redcast:"));
+        assert!(!reserved("redcast") && !reserved("Redcast:x") && !reserved("my:redcast:x"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use redcast_edge::{
 };
 use redcast_hub::{Hub, HubMetrics, ShardTask};
 use redcast_node::{Node, NodeMetrics, NodeTasks};
+use redcast_producer::StoreTls;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,7 @@ const ADMIN_SOCKETS: usize = 32;
 const OTHER_DESCRIPTORS: usize = 24;
 /// Handshakes that there is room for when all connections are taken, if only to refuse
 /// them.
-const SPARE_HANDSHAKES: usize = 64;
+const SPARE_HANDSHAKES: usize = 48;
 /// Descriptors that no client's socket may take.
 const INTERNAL_DESCRIPTORS: usize = ADMIN_SOCKETS
     + 2 * LINGERING_DESCRIPTORS
@@ -85,10 +86,14 @@ impl App {
         let registry = telemetry::registry()?;
         let background = TaskTracker::new();
         let stop = CancellationToken::new();
-        let (broker, store, counts) = build_broker(&settings, &registry, (&background, &stop))?;
+        let identity = identity();
+        let mut world = settings.broker();
+        if let BrokerSettings::Redis(config) = &mut world {
+            config.instance.clone_from(&identity.instance);
+        }
+        let (broker, store, counts) = build_broker(world, &registry, (&background, &stop))?;
         let (hub, shards) = Hub::new(settings.hub(), HubMetrics::register(&registry)?);
         let descriptors = rlimit::increase_nofile_limit(u64::MAX).context("descriptor limit")?;
-        let identity = identity();
         let node_config = settings.node(descriptors, &identity.instance);
         let node_metrics = NodeMetrics::register(&registry)?;
         let (node, node_tasks) = Node::new(node_config, &node_metrics, broker, &store, hub);
@@ -236,21 +241,26 @@ fn listen(address: SocketAddr, key: &str) -> Result<TcpListener> {
 type Outside = ((Arc<dyn Broker>, Deliveries), Arc<dyn SnapshotStore>, Counts);
 
 fn build_broker(
-    settings: &Settings,
+    settings: BrokerSettings,
     registry: &Registry,
     (tracker, stop): (&TaskTracker, &CancellationToken),
 ) -> Result<Outside> {
     let metrics = BrokerMetrics::register(registry)?;
-    match settings.broker() {
+    match settings {
         BrokerSettings::Memory(config) => {
             let (broker, deliveries) = MemoryBroker::new(&config, metrics);
             Ok(((broker.clone(), deliveries), broker.clone(), Counts::InMemory(broker)))
         }
         BrokerSettings::Redis(config) => {
             let (url, prefix) = (config.url.clone(), config.prefix.clone());
+            let (ca, identity) = (config.tls.ca(), config.tls.identity());
+            let tls = StoreTls {
+                ca: ca.map(<[u8]>::to_vec),
+                identity: identity.map(|(cert, key)| (cert.to_vec(), key.to_vec())),
+            };
             let started = RedisBroker::start(*config, metrics, tracker, stop.clone());
             let (broker, deliveries) = started.map_err(|error| BadConfig(error.into()))?;
-            let counts = Counts::InRedis { url, prefix };
+            let counts = Counts::InRedis { url, prefix, tls };
             Ok(((broker.clone(), deliveries), broker, counts))
         }
     }

@@ -84,7 +84,8 @@ fn tables() -> String {
 }
 
 fn rows(text: &mut String, section: &Section) {
-    let schema = &schema()["properties"][section.name];
+    let names = section.name.split('.');
+    let schema = names.fold(schema(), |schema, name| &schema["properties"][name]);
     let schema = if section.is_list { &schema["items"] } else { schema };
     for entry in &section.entries {
         let key = &schema["properties"][entry.key];

@@ -14,7 +14,7 @@ use redcast_node::Node;
 use redcast_producer::collect::{CollectConfig, Collector};
 use redcast_producer::{
     DemoConfig, MemoryStore, MemoryStoreConfig, Outlet, OutletError, RedisStore, RedisStoreConfig,
-    Store, demo,
+    Store, StoreTls, demo,
 };
 use redcast_protocol::Channel;
 use tokio_util::sync::CancellationToken;
@@ -30,7 +30,7 @@ const PATHS: [&str; 2] = ["/r.js", "/collect"];
 /// Where the demo counts and publishes.
 pub(crate) enum Counts {
     InMemory(Arc<MemoryBroker>),
-    InRedis { url: String, prefix: String },
+    InRedis { url: String, prefix: String, tls: StoreTls },
 }
 
 /// The demo, built and not yet running.
@@ -79,9 +79,9 @@ impl Demo {
                     inside,
                 ))
             }
-            Counts::InRedis { url, prefix } => {
+            Counts::InRedis { url, prefix, tls } => {
                 let config =
-                    RedisStoreConfig { url, prefix, own_hosts, ..RedisStoreConfig::default() };
+                    RedisStoreConfig { url, tls, prefix, own_hosts, ..RedisStoreConfig::default() };
                 Arc::new(RedisStore::connect(config).map_err(|error| BadConfig(error.into()))?)
             }
         };

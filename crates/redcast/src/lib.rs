@@ -32,6 +32,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use redcast_broker::install_tls_provider;
 
 use crate::app::{App, BadConfig};
 use crate::cli::{Cli, Command, ServeFlags};
@@ -41,6 +42,7 @@ const EXIT_CONFIG: u8 = 78;
 
 /// Runs the command line; the whole of the binary.
 pub fn run() -> ExitCode {
+    install_tls_provider();
     panics::tell_of_panics();
     report(match Cli::parse().command() {
         Command::Serve(flags) => serve(&flags),

@@ -71,11 +71,23 @@ fn write_table(text: &mut String, header: &str, table: &Value, schema: &Json) {
     }
     // To write to a String can't fail.
     let _ = writeln!(text, "{header}");
-    for (key, value) in entries(table) {
+    let (tables, values): (Vec<_>, Vec<_>) =
+        entries(table).partition(|(key, _)| is_section(&schema["properties"][key]));
+    for (key, value) in values {
         let shown = toml_of(&shown(value, &schema["properties"][key]));
         // A file may have a line feed in its name, which would end the comment.
         let _ = writeln!(text, "{key} = {shown} # {}", escaped(source(value)));
     }
+    // Behind the section's own keys, which would be theirs else.
+    for (key, value) in tables {
+        let header = format!("{}.{key}]", header.trim_end_matches(']'));
+        write_table(text, &header, value, &schema["properties"][key]);
+    }
+}
+
+/// Whether a table's keys are ours, and not values themselves.
+fn is_section(schema: &Json) -> bool {
+    schema["properties"].is_object()
 }
 
 fn as_json(values: &Value) -> Json {

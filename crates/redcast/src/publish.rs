@@ -36,7 +36,7 @@ const SHOW_EVERY: Duration = Duration::from_millis(200);
     Exit codes: 0 all published, 1 failed, 2 wrong usage, 78 wrong configuration.")]
 pub(crate) struct PublishFlags {
     /// The channel
-    #[arg(value_parser = Channel::parse)]
+    #[arg(value_parser = producers_channel)]
     channel: Channel,
     /// The event; `-` reads all of standard input as one event [default: each line of
     /// standard input is an event]
@@ -47,6 +47,16 @@ pub(crate) struct PublishFlags {
     json: bool,
     #[command(flatten)]
     redis: RedisFlags,
+}
+
+/// A channel that somebody else than Redcast may publish to.
+fn producers_channel(name: &str) -> Result<Channel, String> {
+    match Channel::parse(name) {
+        Ok(channel) if channel.is_reserved() => {
+            Err("names that begin with redcast: are Redcast's own".to_owned())
+        }
+        read => read.map_err(|error| error.to_string()),
+    }
 }
 
 /// Publishes what was asked for; answers the exit code.

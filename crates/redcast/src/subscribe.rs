@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use prometheus::Registry;
-use redcast_broker::{Broker, BrokerMetrics, Deliveries, RedisBroker, SubscribeError};
+use redcast_broker::{Broker, BrokerMetrics, Deliveries, RedisBroker, RedisConfig, SubscribeError};
 use redcast_protocol::{Channel, ErrorCode, Reply};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
@@ -58,7 +58,9 @@ pub(crate) struct SubscribeFlags {
 
 /// Prints events until it is told to stop; answers the exit code.
 pub(crate) async fn subscribe(flags: &SubscribeFlags) -> Result<u8> {
-    let config = flags.redis.redis("subscribe")?;
+    // A listener is no instance: it needs no right to publish, and nobody asks whether it
+    // is ready.
+    let config = RedisConfig { canary: false, ..flags.redis.redis("subscribe")? };
     let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
     let metrics = BrokerMetrics::register(&Registry::new())?;
     let started = RedisBroker::start(config, metrics, &tracker, cancel.clone());

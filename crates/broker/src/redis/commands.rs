@@ -19,6 +19,8 @@ use super::wishes::Refusal;
 pub(super) enum Done {
     /// Redis answered; these subscriptions it refused.
     Answered(Vec<(Channel, Refusal)>),
+    /// Redis answered whether it subscribed to the canary's channel; its words if not.
+    Canary(Option<String>),
     /// Redis answered the PING, with whatever.
     Pong,
     /// There was no answer: the link is of no use.
@@ -72,6 +74,19 @@ impl Commands {
             Some(Err(error)) if is_answer(&error) => Done::Answered(refusals(&channels, error)),
             Some(reply) => done(reply),
             None => overdue(command),
+        }
+    }
+
+    /// Asks for the canary's channel, which is no event's.
+    pub(super) async fn subscribe_canary(mut self, name: String) -> Done {
+        let command = self.kind.subscribe();
+        let mut subscribe = redis::cmd(command);
+        subscribe.arg(name);
+        match timeout(self.deadline, subscribe.query_async::<()>(&mut self.connection)).await {
+            Ok(Err(error)) if is_answer(&error) => Done::Canary(Some(words(&error))),
+            Ok(Err(error)) => Done::Broken(words(&error)),
+            Ok(Ok(())) => Done::Canary(None),
+            Err(_) => overdue(command),
         }
     }
 

@@ -7,6 +7,8 @@ use redcast_protocol::Channel;
 
 use super::cluster::hash_tag;
 use super::route::Route;
+use super::streams::READERS;
+use super::tls::RedisTls;
 use super::url::Address;
 use crate::{QueueLimits, Sources, snapshot};
 
@@ -15,9 +17,13 @@ const POOL_SIZE: usize = 16;
 /// Connections of their own for snapshots and shares: a few short commands a second, which
 /// must not wait behind publishes.
 pub(super) const SNAPSHOT_POOL_SIZE: usize = 3;
+/// Connections that read what lies further back in streams: each is busy with one page of
+/// one client at a time, and a storm of them may wait.
+pub(super) const HISTORY_POOL_SIZE: usize = 4;
 /// The most descriptors that Redis takes with the default pool: those, the snapshots', the
-/// connection that listens, and its successor while that is being made.
-pub const REDIS_DESCRIPTORS: usize = POOL_SIZE + SNAPSHOT_POOL_SIZE + 2;
+/// streams', the connection that listens, and its successor while that is being made.
+pub const REDIS_DESCRIPTORS: usize =
+    POOL_SIZE + SNAPSHOT_POOL_SIZE + HISTORY_POOL_SIZE + READERS + 2;
 
 /// The most nodes: each costs descriptors, and who needs more is better served by Cluster.
 const MAX_NODES: usize = 16;
@@ -25,11 +31,12 @@ const MAX_NODES: usize = 16;
 /// How to reach Redis and how patient to be with it.
 #[derive(Clone)]
 pub struct RedisConfig {
-    /// `redis://[user:password@]host[:port][/db]` or `unix:///path?user=…&pass=…`;
-    /// default `redis://127.0.0.1:6379`. Or
-    /// `redis+sentinel://[user:password@]host[:port],…/MASTER[/db]`, where the hosts are
-    /// sentinels and user and password those of the primary. Or
-    /// `redis+cluster://[user:password@]host[:port],…`, where the hosts are nodes of a cluster.
+    /// `redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS, or
+    /// `unix:///path?user=…&pass=…`; default `redis://127.0.0.1:6379`. Or
+    /// `redis+sentinel://[user:password@]host[:port],…/MASTER[/db]` (`rediss+sentinel://` for
+    /// TLS), where the hosts are sentinels and user and password those of the primary. Or
+    /// `redis+cluster://[user:password@]host[:port],…` (`rediss+cluster://` for TLS), where
+    /// the hosts are nodes of a cluster.
     pub url: String,
     /// Whether the channels of a cluster are shard channels, which are published with
     /// SPUBLISH and told by the nodes of their slot alone; default false.
@@ -39,10 +46,23 @@ pub struct RedisConfig {
     pub nodes: Vec<String>,
     /// The sentinels' own password, if they have one.
     pub sentinel_password: Option<String>,
+    /// What TLS trusts and shows; by default what the system trusts, and nothing.
+    pub tls: RedisTls,
     /// What every Redis channel and key begins with; default empty.
     pub prefix: String,
+    /// The name of this instance among those that share a Redis; random by default.
+    pub instance: String,
+    /// Whether this instance proves its subscription by a canary, which takes the right to
+    /// that channel; true by default. Without it, it is never ready.
+    pub canary: bool,
     /// Which channels are streams; none by default.
     pub sources: Sources,
+    /// How many entries a stream keeps at least when something is published to it;
+    /// default 10,000.
+    pub stream_max_len: usize,
+    /// How long Redis keeps back the answer to a read of streams that have nothing new, and
+    /// so how long a new one may wait for its turn; default 200 ms.
+    pub stream_block: Duration,
     /// How long one attempt to connect may take, handshake included; default 2 s.
     pub connect_timeout: Duration,
     /// How long Redis may take to answer a SUBSCRIBE or UNSUBSCRIBE before the link is
@@ -88,8 +108,13 @@ impl Default for RedisConfig {
             sharded: false,
             nodes: Vec::new(),
             sentinel_password: None,
+            tls: RedisTls::default(),
             prefix: String::new(),
+            instance: format!("{:08x}", fastrand::u32(..)),
+            canary: true,
             sources: Sources::default(),
+            stream_max_len: 10_000,
+            stream_block: Duration::from_millis(200),
             connect_timeout: Duration::from_secs(2),
             response_timeout: Duration::from_secs(5),
             subscribe_timeout: Duration::from_secs(5),
@@ -124,7 +149,7 @@ impl fmt::Debug for RedisConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerConfigError {
     /// A URL scheme that this version does not speak.
-    #[error("redis.url: unsupported scheme {0:?}; use redis:// or unix://")]
+    #[error("redis.url: unsupported scheme {0:?}; use redis://, rediss:// or unix://")]
     UnsupportedScheme(String),
     /// The URL has a known scheme and is wrong all the same.
     #[error("redis.url: {0}")]
@@ -163,8 +188,8 @@ impl RedisConfig {
     /// Reads the URLs and checks the values.
     pub(super) fn addresses(&self) -> Result<Vec<Address>, BrokerConfigError> {
         self.check_values()?;
-        let addresses: Vec<_> =
-            self.urls().into_iter().map(Address::read).collect::<Result<_, _>>()?;
+        let read = |url: &str| Address::read(url)?.with_tls(&self.tls);
+        let addresses: Vec<_> = self.urls().into_iter().map(read).collect::<Result<_, _>>()?;
         check(addresses.len() <= MAX_NODES, "nodes", "must be 16 at most")?;
         let is_cluster = addresses.iter().any(|address| matches!(address, Address::Cluster(_)));
         check(is_cluster || !self.sharded, "sharded", "needs a redis+cluster:// URL")?;
@@ -173,6 +198,9 @@ impl RedisConfig {
         // in braces; with these in front they would mean something else.
         let has_half_a_tag = self.prefix.contains(['{', '}']) && hash_tag(&self.prefix).is_none();
         check(!(is_cluster && has_half_a_tag), "prefix", "has a brace that makes no hash tag")?;
+        let uses_tls = addresses.iter().any(Address::is_tls);
+        let why = "needs a redis.url that begins with rediss";
+        check(uses_tls || self.tls.is_default(), "tls", why)?;
         Ok(addresses)
     }
 
@@ -186,6 +214,7 @@ impl RedisConfig {
             ("ask_again_every", self.ask_again_every),
             ("backoff_first", self.backoff_first),
             ("share_lifetime", self.share_lifetime),
+            ("stream_block", self.stream_block),
         ];
         for (key, duration) in positive {
             check(!duration.is_zero(), key, "must be more than 0")?;
@@ -195,6 +224,7 @@ impl RedisConfig {
             "dead_after",
             "must be more than heartbeat_every",
         )?;
+        check(self.stream_block < self.dead_after, "stream_block", "must be less than dead_after")?;
         check(self.pool_size > 0, "pool_size", "must be more than 0")?;
         check(self.subscribe_batch > 0, "subscribe_batch", "must be more than 0")?;
         check(self.queue.events > 0, "queue.events", "must be more than 0")?;
@@ -235,6 +265,7 @@ mod tests {
         for url in [
             "redis://127.0.0.1:6379",
             "redis://user:secret@redis.example/3",
+            "rediss://user:secret@redis.example:6380/3",
             "unix:///run/redis.sock",
             "redis+unix:///run/redis.sock?user=a&pass=b",
             "redis+sentinel://user:secret@a.example,b.example:26380/orders/3",
@@ -246,11 +277,17 @@ mod tests {
 
     #[test]
     fn schemes_of_later_versions_are_refused_by_name() {
-        for scheme in ["rediss", "rediss+sentinel", "rediss+cluster", "http"] {
+        for scheme in ["redis+tls", "rediss+unix", "http"] {
             let error = read(&format!("{scheme}://host:1")).unwrap_err();
             assert_eq!(error, BrokerConfigError::UnsupportedScheme(scheme.to_owned()));
             assert!(error.to_string().contains("unsupported scheme"), "{error}");
         }
+    }
+
+    #[test]
+    fn tls_is_never_half_on() {
+        let error = read("rediss://host/#insecure").unwrap_err();
+        assert!(error.to_string().contains("redis.tls.ca_file"), "{error}");
     }
 
     #[test]

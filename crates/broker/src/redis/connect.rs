@@ -32,6 +32,18 @@ pub(super) fn with_socket_options(info: ConnectionInfo) -> ConnectionInfo {
     info.set_redis_settings(settings).set_tcp_settings(tcp)
 }
 
+/// Opens a connection on which streams are waited for. It knows no deadline for an answer:
+/// whoever asks does.
+pub(super) async fn open_reader(
+    info: &ConnectionInfo,
+    config: &RedisConfig,
+) -> RedisResult<MultiplexedConnection> {
+    let settings = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(config.connect_timeout))
+        .set_response_timeout(None);
+    Client::open(info.clone())?.get_multiplexed_async_connection_with_config(&settings).await
+}
+
 /// Opens the connection that carries subscriptions and nothing else. RESP3, because
 /// only there events and replies are told apart; `on_push` is called in the read path.
 ///

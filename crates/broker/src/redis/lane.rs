@@ -3,28 +3,36 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use redcast_protocol::Channel;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::cluster::{Placer, Shards};
-use super::config::{BrokerConfigError, RedisConfig, SNAPSHOT_POOL_SIZE};
+use super::cluster::{Shards, follow};
+use super::config::{BrokerConfigError, HISTORY_POOL_SIZE, RedisConfig, SNAPSHOT_POOL_SIZE};
 use super::lanes::together;
 use super::locator::Locator;
 use super::names::Names;
 use super::pool::Pool;
+use super::proof::Proof;
+use super::prover::Prover;
 use super::publisher::Publisher;
 use super::server::Server;
 use super::share::Shares;
 use super::snapshot::Snapshots;
 use super::status::{Links, Status};
+use super::streams::{History, Outlet, Streams};
 use super::subscriber::Subscriber;
 use super::url::Address;
+use super::wish::Tally;
 use super::wishes::{Answer, Wishes};
 use crate::intake::Intake;
-use crate::{DeliverySender, Health, SubscribeError, Subscribed, clock};
+use crate::{DeliverySender, Health, Source, SubscribeError, Subscribed, clock};
+
+/// What has to be run for a Redis.
+pub(super) type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// One Redis as the broker uses it.
 pub(super) struct Lane {
@@ -33,10 +41,14 @@ pub(super) struct Lane {
     /// What is wanted of a cluster's primaries, each for its own slots.
     shards: Option<Arc<Shards>>,
     status: Arc<Status>,
+    proof: Arc<Proof>,
+    streams: Streams,
     /// Publishes to it.
     pub(super) publisher: Publisher,
     /// Reads snapshots from it.
     pub(super) snapshots: Snapshots,
+    /// Reads what lies further back in its streams.
+    pub(super) history: History,
     /// Tells the other instances counts through it.
     pub(super) shares: Shares,
 }
@@ -55,48 +67,61 @@ impl Lane {
         let server = Server::of(address, url);
         let pool = Pool::new(locator.clone(), server.clone(), config);
         let small = pool.beside(SNAPSHOT_POOL_SIZE);
-        let publisher = Publisher::new(pool, config);
+        let history = History::new(pool.beside(HISTORY_POOL_SIZE), config, metrics.clone());
+        let publisher = Publisher::new(pool.clone(), config);
         let snapshots = Snapshots::new(small.clone(), config);
         let shares = Shares::new(small, config);
         let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
         let status = Arc::new(Status::new(Arc::clone(links)));
+        let proof = Arc::new(Proof::new(config));
         let (watched, topology) = (locator.watched(), locator.topology().map(Arc::clone));
+        let outlet = Outlet::new(sender.clone(), metrics.clone(), config.max_event_size);
+        let (streams, readers) = Streams::new(config, &locator, &server, &outlet);
         let subscriber = Subscriber {
             server,
             locator,
             config: Arc::clone(config),
             names: Names::new(&config.prefix),
             wishes: Arc::clone(&wishes),
+            streams: streams.wishes(),
+            proof: Arc::clone(&proof),
             status: Arc::clone(&status),
             intake: Intake::new(sender, metrics.clone(), config.max_event_size),
         };
-        // Whichever of them ends, by a panic even, ends the lanes: the process should end,
-        // and a queue that some lanes still feed would not tell.
-        let spawn = |task: Pin<Box<dyn Future<Output = ()> + Send>>| {
-            let end = cancel.clone().drop_guard();
-            tracker.spawn(async move {
-                task.await;
-                drop(end);
-            })
-        };
+        let mut tasks: Vec<Task> = Vec::new();
         let mut shards = None;
         if let Some(topology) = topology {
-            spawn(Box::pin(Arc::clone(&topology).keep(cancel.clone())));
-            if config.sharded {
-                let placer = Placer::new(topology, &subscriber, links, tracker);
-                shards = Some(Arc::clone(&placer.shards));
-                spawn(Box::pin(placer.run(cancel.clone())));
-            }
+            let followed = follow(&topology, (&subscriber, &pool), links, (tracker, cancel));
+            shards = followed.shards;
+            tasks.extend(followed.tasks);
         }
-        spawn(Box::pin(subscriber.run(cancel.clone())));
+        let (its_proof, its_status) = (Arc::clone(&proof), Arc::clone(&status));
+        let prover = Prover { pool, proof: its_proof, status: its_status, sharded: false };
+        tasks.push(Box::pin(subscriber.run(cancel.clone())));
+        tasks.push(Box::pin(prover.run(cancel.clone())));
+        for reader in readers {
+            tasks.push(Box::pin(reader.run(cancel.clone())));
+        }
         if let Some(primary) = watched {
-            spawn(Box::pin(primary.watch(cancel.clone())));
+            tasks.push(Box::pin(primary.watch(cancel.clone())));
         }
+        spawn(tasks, tracker, cancel);
         let config = Arc::clone(config);
-        Ok(Self { config, wishes, shards, status, publisher, snapshots, shares })
+        Ok(Self {
+            config,
+            wishes,
+            shards,
+            status,
+            proof,
+            streams,
+            publisher,
+            snapshots,
+            history,
+            shares,
+        })
     }
 
-    /// Does something with the wishes among which that for `channel` is.
+    /// Does something with the wishes among which that for a pub/sub channel is.
     fn with<R>(&self, channel: &Channel, work: impl FnOnce(&Wishes) -> R) -> R {
         match &self.shards {
             Some(shards) => shards.with(channel, work),
@@ -104,10 +129,18 @@ impl Lane {
         }
     }
 
-    /// Wants a pub/sub channel's events, see [`Broker::subscribe`](crate::Broker::subscribe).
+    /// Wants a channel's events, see [`Broker::subscribe`](crate::Broker::subscribe).
     pub(super) async fn subscribe(&self, channel: &Channel) -> Result<Subscribed, SubscribeError> {
         let asked_ms = clock::unix_ms();
-        let verdict = match self.with(channel, |wishes| wishes.want(channel, asked_ms)) {
+        let stream = match self.config.sources.of(channel) {
+            Source::PubSub => None,
+            Source::Stream => Some(self.streams.want(channel)),
+        };
+        let answer = match stream {
+            Some(wishes) => wishes.want(channel, asked_ms),
+            None => self.with(channel, |wishes| wishes.want(channel, asked_ms)),
+        };
+        let verdict = match answer {
             Answer::Now(subscribed) => return Ok(subscribed),
             Answer::Later(verdict) => verdict,
         };
@@ -115,34 +148,74 @@ impl Lane {
             Ok(Ok(verdict)) => verdict,
             // Unsubscribed by somebody else meanwhile.
             Ok(Err(_)) => Ok(Subscribed::Pending),
-            Err(_) => Ok(self.with(channel, |wishes| wishes.stop_waiting(channel, asked_ms))),
+            Err(_) => Ok(match stream {
+                Some(wishes) => wishes.stop_waiting(channel, asked_ms),
+                None => self.with(channel, |wishes| wishes.stop_waiting(channel, asked_ms)),
+            }),
         }
     }
 
     /// Ends the interest in a channel.
     pub(super) fn unsubscribe(&self, channel: &Channel) {
-        self.with(channel, |wishes| wishes.forget(channel));
+        match self.config.sources.of(channel) {
+            Source::PubSub => self.with(channel, |wishes| wishes.forget(channel)),
+            Source::Stream => self.streams.forget(channel),
+        }
     }
 
     /// Whether a channel's events arrive.
     pub(super) fn is_live(&self, channel: &Channel) -> bool {
-        self.with(channel, |wishes| wishes.live_channel(channel.as_str()).is_some())
+        match self.config.sources.of(channel) {
+            Source::PubSub => {
+                self.with(channel, |wishes| wishes.live_channel(channel.as_str()).is_some())
+            }
+            Source::Stream => self.streams.is_live(channel),
+        }
     }
 
     /// How it is.
     pub(super) fn health(&self) -> Health {
-        // In this order: whoever sees a link sees what it has taken over, too.
-        let silence = self.status.silence();
-        let tally = self.wishes.tally();
-        let own = Health {
-            connected: silence.is_some_and(|silence| silence < self.config.dead_after),
-            wanted: tally.wanted,
-            confirmed: tally.confirmed,
-            overdue: tally.overdue,
-            last_heard: silence,
-            last_error: self.status.last_error(),
-        };
-        let shards = self.shards.iter().map(|shards| shards.health(self.config.dead_after));
+        let tally = || self.wishes.tally() + self.streams.tally();
+        let own = health(&self.status, &self.proof, tally, self.config.dead_after);
+        let own =
+            Health { last_error: self.streams.last_error().or(own.last_error.clone()), ..own };
+        let shards = self.shards.iter().flat_map(|shards| shards.health(self.config.dead_after));
         together(std::iter::once(own).chain(shards))
+    }
+}
+
+/// Runs `tasks` until `cancel`. Whichever of them ends, by a panic even, ends the lanes: the
+/// process should end, and a queue that some lanes still feed would not tell.
+fn spawn(tasks: Vec<Task>, tracker: &TaskTracker, cancel: &CancellationToken) {
+    for task in tasks {
+        let end = cancel.clone().drop_guard();
+        tracker.spawn(async move {
+            task.await;
+            drop(end);
+        });
+    }
+}
+
+/// How one link is and what is wanted of it.
+pub(super) fn health(
+    status: &Status,
+    proof: &Proof,
+    tally: impl FnOnce() -> Tally,
+    dead_after: Duration,
+) -> Health {
+    // In this order: whoever sees a link sees what it has taken over, too.
+    let silence = status.silence();
+    let tally = tally();
+    let verdict = status.judge(proof, Instant::now());
+    Health {
+        readiness: verdict.readiness,
+        connected: silence.is_some_and(|silence| silence < dead_after),
+        wanted: tally.wanted,
+        confirmed: tally.confirmed,
+        overdue: tally.overdue,
+        last_heard: silence,
+        last_proof: verdict.age,
+        proof_error: verdict.trouble,
+        last_error: status.last_error(),
     }
 }

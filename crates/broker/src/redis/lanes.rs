@@ -63,12 +63,16 @@ pub(super) fn together(nodes: impl Iterator<Item = Health>) -> Health {
     let errors: Vec<&str> =
         to_tell.iter().filter_map(|health| health.last_error.as_deref()).collect();
     let silences: Option<Vec<_>> = all.iter().map(|health| health.last_heard).collect();
+    let proofs: Option<Vec<_>> = all.iter().map(|health| health.last_proof).collect();
     Health {
+        readiness: all.iter().map(|health| health.readiness).max().unwrap_or_default(),
         connected: all.iter().all(|health| health.connected),
         wanted: all.iter().map(|health| health.wanted).sum(),
         confirmed: all.iter().map(|health| health.confirmed).sum(),
         overdue: all.iter().map(|health| health.overdue).sum(),
         last_heard: silences.and_then(|silences| silences.into_iter().max()),
+        last_proof: proofs.and_then(|proofs| proofs.into_iter().max()),
+        proof_error: to_tell.iter().find_map(|health| health.proof_error.clone()),
         last_error: (!errors.is_empty()).then(|| errors.join("; ")),
     }
 }
@@ -78,9 +82,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::Readiness;
 
     fn well() -> Health {
         Health {
+            readiness: Readiness::Ready,
             connected: true,
             wanted: 2,
             confirmed: 2,
@@ -94,6 +100,7 @@ mod tests {
     fn one_node_that_is_away_makes_all_unready_and_is_named() {
         let away = Health { wanted: 1, last_error: Some("b is away".to_owned()), ..well() };
         let away = Health { connected: false, confirmed: 0, last_heard: None, ..away };
+        let away = Health { readiness: Readiness::Outage, ..away };
         let health = together([well(), away.clone(), well()].into_iter());
         assert!(!health.is_ready());
         assert_eq!((health.wanted, health.confirmed, health.last_heard), (5, 4, None));

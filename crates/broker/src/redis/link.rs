@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::cluster::Shard;
 use super::names::Names;
+use super::proof::Proof;
 use super::wishes::Wishes;
 use crate::clock;
 use crate::intake::Intake;
@@ -114,6 +115,10 @@ pub(super) struct PushReader {
     pub(super) link: Arc<Link>,
     /// Where confirmations go.
     pub(super) wishes: Arc<Wishes>,
+    /// What is wanted of streams, which are read elsewhere.
+    pub(super) streams: Arc<[Arc<Wishes>]>,
+    /// Where canaries go.
+    pub(super) proof: Arc<Proof>,
     /// Where events and gaps go.
     pub(super) intake: Intake,
     /// How Redis channels are spelled.
@@ -149,6 +154,11 @@ impl PushReader {
         else {
             return self.intake.bad_channel();
         };
+        if self.proof.is_canary(&name) {
+            let mut wishes = self.streams.iter().chain([&self.wishes]);
+            let all_confirmed = wishes.all(|wishes| wishes.tally().overdue == 0);
+            return self.proof.hear(&payload, now, all_confirmed);
+        }
         let name = self.names.channel_name(&name);
         match name.and_then(|name| self.wishes.live_channel(name)) {
             Some(channel) => self.intake.event(channel, Bytes::from(payload), now),
@@ -161,6 +171,9 @@ impl PushReader {
     }
 
     fn subscribed(&self, data: &[Value]) {
+        if self.is_canary(data) {
+            return self.proof.subscribed();
+        }
         let Some(channel) = self.name(data).and_then(|name| Channel::parse(name).ok()) else {
             return;
         };
@@ -171,7 +184,9 @@ impl PushReader {
 
     fn unsubscribed(&self, data: &[Value], now: Instant) {
         let Some(name) = self.name(data) else { return };
-        if self.wishes.unsubscribed(name) {
+        if self.is_canary(data) {
+            self.proof.ended();
+        } else if self.wishes.unsubscribed(name) {
             return;
         }
         let Some(shard) = self.shard.as_ref().filter(|_| !self.link.awaits_answers()) else {
@@ -181,9 +196,15 @@ impl PushReader {
         };
         // The slot has gone to somebody else, and this node knows to whom.
         shard.suspect();
-        // Before it heard of the move, the new node may have been published to.
-        let until = shard.right_until().map_or(now, |until| until.min(now));
-        self.wishes.ended(name, clock::unix_ms_of(until));
+        if !self.is_canary(data) {
+            // Before it heard of the move, the new node may have been published to.
+            let until = shard.right_until().map_or(now, |until| until.min(now));
+            self.wishes.ended(name, clock::unix_ms_of(until));
+        }
+    }
+
+    fn is_canary(&self, data: &[Value]) -> bool {
+        matches!(data.first(), Some(Value::BulkString(name)) if self.proof.is_canary(name))
     }
 
     fn name<'a>(&self, data: &'a [Value]) -> Option<&'a str> {

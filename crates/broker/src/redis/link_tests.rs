@@ -3,6 +3,7 @@
 use prometheus::Registry;
 use tokio::time::timeout;
 
+use super::super::config::RedisConfig;
 use super::super::wishes::Answer;
 use super::*;
 use crate::{BrokerMetrics, Deliveries, Delivery, QueueLimits, deliveries};
@@ -19,9 +20,13 @@ fn rig() -> Rig {
     let (sender, deliveries) = deliveries(QueueLimits::default());
     let wishes = Arc::new(Wishes::new(metrics.channels.clone()));
     wishes.link_up();
+    let (prefix, instance) = ("test:".to_owned(), "me".to_owned());
+    let config = RedisConfig { prefix, instance, ..RedisConfig::default() };
     let reader = PushReader {
         link: Arc::new(Link::new()),
         wishes,
+        streams: Arc::new([]),
+        proof: Arc::new(Proof::new(&config)),
         intake: Intake::new(sender, metrics.clone(), 100),
         names: Names::new("test:"),
         shard: None,
@@ -116,4 +121,31 @@ async fn an_unsubscribe_that_nobody_asked_for_breaks_the_link() {
     rig.subscribe("a");
     rig.reader.read(push(PushKind::Unsubscribe, &[b"test:a"]));
     assert!(timeout(Duration::from_secs(1), rig.reader.link.broken()).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_canary_is_a_proof_and_no_event() {
+    const CANARY: &[u8] = b"test:redcast:canary:me";
+    let rig = rig();
+    let proof = Arc::clone(&rig.reader.proof);
+    rig.reader.read(push(PushKind::Subscribe, &[CANARY]));
+    assert!(!proof.needs_subscription());
+    let canary = proof.next(Instant::now()).unwrap();
+    rig.reader.read(message(CANARY, canary.as_bytes()));
+    let now = Instant::now();
+    let verdict = proof.judge(now, Some(now), None);
+    assert!(verdict.age.is_some(), "{verdict:?}");
+    assert_eq!(rig.metrics.events_received.get(), 0);
+    assert_eq!(rig.metrics.dropped_bad_channel.get(), 0);
+    assert_eq!(rig.reader.wishes.tally().wanted, 0, "it is nobody's wish");
+    assert_eq!(rig.payloads().await, Vec::<Bytes>::new());
+}
+
+#[tokio::test]
+async fn a_canary_that_redis_unsubscribes_by_itself_breaks_the_link() {
+    let rig = rig();
+    rig.reader.read(push(PushKind::Subscribe, &[b"test:redcast:canary:me"]));
+    rig.reader.read(push(PushKind::Unsubscribe, &[b"test:redcast:canary:me"]));
+    let broken = timeout(Duration::from_secs(5), rig.reader.link.broken()).await;
+    assert!(broken.is_ok());
 }

@@ -17,14 +17,19 @@ mod names;
 mod once;
 mod pool;
 mod primary;
+mod proof;
+mod prover;
 mod publisher;
+mod readiness;
 mod route;
 mod sentinel;
 mod server;
 mod share;
 mod snapshot;
 mod status;
+mod streams;
 mod subscriber;
+mod tls;
 mod url;
 mod wish;
 mod wishes;
@@ -39,6 +44,8 @@ use tokio_util::task::TaskTracker;
 
 pub use self::batch::{BatchError, RedisPublisher};
 pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
+pub use self::streams::{Census, EntryId, StreamState, Tail, Verdict};
+pub use self::tls::{RedisTls, RedisTlsError, RedisTlsPart, install_tls_provider};
 
 use self::lanes::Lanes;
 use self::names::Names;
@@ -69,8 +76,12 @@ impl RedisBroker {
     ) -> Result<(Arc<Self>, Deliveries), BrokerConfigError> {
         let (sender, receiver) = deliveries(config.queue);
         let config = Arc::new(config);
+        let follow = metrics.delivery.clone();
         let lanes = Lanes::start(&config, metrics, &sender, (tracker, cancel))?;
-        Ok((Arc::new(Self { config, lanes }), receiver))
+        let broker = Arc::new(Self { config, lanes });
+        let watched: Arc<dyn Broker> = broker.clone();
+        follow.follow(&watched);
+        Ok((broker, receiver))
     }
 }
 
@@ -111,15 +122,27 @@ impl Broker for RedisBroker {
 
     async fn events_after(
         &self,
-        _: &Channel,
-        _: Cursor,
-        _: ReadLimit,
+        channel: &Channel,
+        since: Cursor,
+        limit: ReadLimit,
     ) -> Result<Page, HistoryError> {
-        Err(HistoryError::Reset(ResetReason::Unknown))
+        match self.source(channel) {
+            Source::Stream => {
+                self.lanes.of(channel).history.events_after(channel, since, limit).await
+            }
+            Source::PubSub => Err(HistoryError::Reset(ResetReason::Unknown)),
+        }
     }
 
-    async fn last_events(&self, _: &Channel, _: usize) -> Result<Vec<Event>, HistoryError> {
-        Err(HistoryError::Reset(ResetReason::Unknown))
+    async fn last_events(
+        &self,
+        channel: &Channel,
+        count: usize,
+    ) -> Result<Vec<Event>, HistoryError> {
+        match self.source(channel) {
+            Source::Stream => self.lanes.of(channel).history.last_events(channel, count).await,
+            Source::PubSub => Err(HistoryError::Reset(ResetReason::Unknown)),
+        }
     }
 
     fn is_live(&self, channel: &Channel) -> bool {

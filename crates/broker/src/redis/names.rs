@@ -32,6 +32,11 @@ impl Names {
         format!("{}redcast:shares:{}", self.prefix, escape(name))
     }
 
+    /// The Redis channel in which `instance` hears itself.
+    pub(super) fn canary(&self, instance: &str) -> String {
+        format!("{}redcast:canary:{}", self.prefix, escape(instance))
+    }
+
     /// The key that remembers what was published under `key`.
     pub(super) fn published(&self, key: &OnceKey) -> String {
         format!("{}redcast:published:{}", self.prefix, key.as_str())

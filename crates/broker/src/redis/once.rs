@@ -11,16 +11,23 @@ use crate::{PublishError, Published};
 /// Nothing else runs in Redis meanwhile, so the key and the events stand or fall together.
 /// The key goes first: a Redis that may not write says so before an event is out.
 ///
-/// KEYS: the key, or none. ARGV: the channel, the fingerprint, the seconds to keep it, the
-/// command that publishes, and the events.
+/// KEYS: the key, or none, and a stream's own. ARGV: the channel or stream, the fingerprint,
+/// the seconds to keep it, how many entries the stream keeps or which command publishes to
+/// the channel, and the events.
 const SCRIPT: &str = "
-local kept = KEYS[1] and redis.call('GET', KEYS[1])
+local once = ARGV[2] ~= '' and KEYS[1]
+local kept = once and redis.call('GET', once)
 if kept then return kept == ARGV[2] and 1 or 2 end
-if KEYS[1] then redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3]) end
+if once then redis.call('SET', once, ARGV[2], 'EX', ARGV[3]) end
 for at = 5, #ARGV do
-  local sent = redis.pcall(ARGV[4], ARGV[1], ARGV[at])
+  local sent
+  if tonumber(ARGV[4]) then
+    sent = redis.pcall('XADD', ARGV[1], 'MAXLEN', '~', ARGV[4], '*', 'data', ARGV[at])
+  else
+    sent = redis.pcall(ARGV[4], ARGV[1], ARGV[at])
+  end
   if type(sent) == 'table' then
-    if KEYS[1] then redis.call('DEL', KEYS[1]) end
+    if once then redis.call('DEL', once) end
     return sent
   end
 end
@@ -30,22 +37,37 @@ return 0";
 const BEFORE: i64 = 1;
 const KEY_TAKEN: i64 = 2;
 
-/// The call, which publishes to the Redis channel `name` with `publish` and remembers
-/// under `key`. Its text goes along each time: that is less than one event, and saves a
-/// second round trip to a Redis that has forgotten it.
+/// How a channel is published to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum How {
+    /// With this command.
+    Told(&'static str),
+    /// By adding to a stream that keeps so many entries.
+    Kept(usize),
+}
+
+/// The call, which publishes to what is called `name` in Redis and remembers it under
+/// `key`. Its text goes along each time: that is less than one event, and saves a second
+/// round trip to a Redis that has forgotten it.
 pub(super) fn command(
-    (publish, name): (&str, &str),
+    (how, name): (How, &str),
     channel: &Channel,
     payloads: &[Bytes],
     key: Option<&str>,
 ) -> Cmd {
     let mut command = redis::cmd("EVAL");
-    command.arg(SCRIPT).arg(usize::from(key.is_some()));
-    if let Some(key) = key {
-        command.arg(key);
-    }
-    let content = key.map(|_| fingerprint(channel, payloads)).unwrap_or_default();
-    command.arg(name).arg(&content).arg(KEPT_FOR.as_secs()).arg(publish);
+    let stream = matches!(how, How::Kept(_)).then_some(name);
+    let keys: Vec<&str> = key.into_iter().chain(stream).collect();
+    command.arg(SCRIPT).arg(keys.len()).arg(keys).arg(name);
+    match key {
+        Some(_) => command.arg(&fingerprint(channel, payloads)),
+        None => command.arg(""),
+    };
+    command.arg(KEPT_FOR.as_secs());
+    match how {
+        How::Told(publish) => command.arg(publish),
+        How::Kept(max_len) => command.arg(max_len),
+    };
     for payload in payloads {
         command.arg(payload.as_ref());
     }

@@ -106,6 +106,11 @@ impl Pool {
         }
     }
 
+    /// Whether it leads to a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     async fn get(&self) -> Result<deadpool_redis::Connection, Trouble> {
         let found = timeout(self.deadline, self.locator.last_found()).await;
         let found = found.map_err(|_| self.no_connection(PoolError::Timeout(TimeoutType::Create)));

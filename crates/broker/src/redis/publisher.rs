@@ -1,18 +1,19 @@
-//! PUBLISH, over a pool of connections that carry no subscriptions.
+//! PUBLISH and XADD, over a pool of connections that carry no subscriptions.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use redcast_protocol::Channel;
-use redis::RedisError;
+use redis::{Cmd, RedisError, Value};
 
 use super::batch::BatchError;
 use super::config::RedisConfig;
 use super::connection::Connection;
 use super::names::Names;
-use super::once;
+use super::once::{self, How};
 use super::pool::{Pool, Trouble};
-use crate::{OnceKey, PublishError, Published};
+use super::streams::DATA;
+use crate::{OnceKey, PublishError, Published, Source, Sources};
 
 /// What a publish that was not answered in time has come to.
 const TOO_LATE: &str = "it did not answer in time; what was sent may have arrived all the same";
@@ -21,16 +22,24 @@ const TOO_LATE: &str = "it did not answer in time; what was sent may have arrive
 pub(super) struct Publisher {
     pool: Pool,
     names: Names,
-    /// Whether a channel is published in its slot of a cluster alone.
+    sources: Sources,
+    /// Whether plain channels are shard channels.
     sharded: bool,
+    stream_max_len: usize,
     max_event_size: usize,
 }
 
 impl Publisher {
     /// Publishes over `pool`.
     pub(super) fn new(pool: Pool, config: &RedisConfig) -> Self {
-        let (sharded, max_event_size) = (config.sharded, config.max_event_size);
-        Self { pool, names: Names::new(&config.prefix), sharded, max_event_size }
+        Self {
+            pool,
+            names: Names::new(&config.prefix),
+            sources: config.sources.clone(),
+            sharded: config.sharded,
+            stream_max_len: config.stream_max_len,
+            max_event_size: config.max_event_size,
+        }
     }
 
     /// Looks where Redis is, if nobody has for this long.
@@ -70,34 +79,25 @@ impl Publisher {
         key: Option<&OnceKey>,
     ) -> Result<Published, PublishError> {
         payloads.iter().try_for_each(|payload| self.check_size(payload))?;
-        let name = self.names.channel(channel);
-        // One call must reach both, and a plain channel is reached from everywhere.
-        let key = key.map(|key| match self.sharded {
-            true => self.names.published_beside(channel, key),
-            false => self.names.published(key),
+        let (how, name) = (self.how(channel), self.names.channel(channel));
+        // One call must reach both. A cluster's plain channels are reached from everywhere,
+        // its streams and shard channels only from where their slot is.
+        let key = key.map(|key| match how {
+            How::Told("PUBLISH") => self.names.published(key),
+            _ if !self.pool.is_cluster() => self.names.published(key),
+            _ => self.names.published_beside(channel, key),
         });
         let key = key.as_deref();
-        let command = once::command((self.command(), &name), channel, payloads, key);
+        let command = once::command((how, &name), channel, payloads, key);
         let sending = async {
             let mut connection = match key {
                 Some(key) => self.pool.get_for(key).await?,
-                None => self.connection(&name).await?,
+                None => self.connection(how, &name).await?,
             };
             let answer = command.query_async::<i64>(&mut connection).await;
             once::read(answer.map_err(|error| self.failed(&error))?)
         };
         self.pool.in_time(TOO_LATE, sending).await
-    }
-
-    fn command(&self) -> &'static str {
-        if self.sharded { "SPUBLISH" } else { "PUBLISH" }
-    }
-
-    async fn connection(&self, name: &str) -> Result<Connection, Trouble> {
-        match self.sharded {
-            true => self.pool.get_for(name).await,
-            false => self.pool.get_near(name).await,
-        }
     }
 
     fn check_size(&self, payload: &Bytes) -> Result<(), PublishError> {
@@ -107,14 +107,43 @@ impl Publisher {
 
     async fn send(&self, channel: &Channel, payload: &Bytes) -> Result<(), PublishError> {
         let name = self.names.channel(channel);
-        let mut connection = self.connection(&name).await?;
-        redis::cmd(self.command())
-            .arg(name)
-            .arg(payload.as_ref())
-            .query_async::<i64>(&mut connection)
-            .await
-            .map_err(|error| self.failed(&error))?;
+        let mut connection = self.connection(self.how(channel), &name).await?;
+        let sent = self.command(channel, payload).query_async::<Value>(&mut connection).await;
+        sent.map_err(|error| self.failed(&error))?;
         Ok(())
+    }
+
+    /// The command that publishes one event.
+    fn command(&self, channel: &Channel, payload: &Bytes) -> Cmd {
+        let name = self.names.channel(channel);
+        let mut command;
+        match self.how(channel) {
+            How::Told(publish) => {
+                command = redis::cmd(publish);
+                command.arg(name);
+            }
+            How::Kept(max_len) => {
+                command = redis::cmd("XADD");
+                command.arg(name).arg("MAXLEN").arg("~").arg(max_len).arg("*").arg(DATA);
+            }
+        }
+        command.arg(payload.as_ref());
+        command
+    }
+
+    fn how(&self, channel: &Channel) -> How {
+        match self.sources.of(channel) {
+            Source::PubSub if self.sharded => How::Told("SPUBLISH"),
+            Source::PubSub => How::Told("PUBLISH"),
+            Source::Stream => How::Kept(self.stream_max_len),
+        }
+    }
+
+    async fn connection(&self, how: How, name: &str) -> Result<Connection, Trouble> {
+        match how {
+            How::Told("PUBLISH") => self.pool.get_near(name).await,
+            How::Told(_) | How::Kept(_) => self.pool.get_for(name).await,
+        }
     }
 
     async fn send_all(&self, channel: &Channel, payloads: &[Bytes]) -> Result<(), BatchError> {
@@ -122,10 +151,10 @@ impl Publisher {
             return Ok(());
         }
         let name = self.names.channel(channel);
-        let mut connection = self.connection(&name).await?;
+        let mut connection = self.connection(self.how(channel), &name).await?;
         let mut pipeline = redis::pipe();
         for payload in payloads {
-            pipeline.cmd(self.command()).arg(&name).arg(payload.as_ref()).ignore();
+            pipeline.add_command(self.command(channel, payload)).ignore();
         }
         let sent = pipeline.query_async::<()>(&mut connection).await;
         sent.map_err(|error| self.what_was_refused(&error, payloads.len()))

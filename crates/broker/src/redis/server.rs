@@ -36,7 +36,9 @@ impl Server {
             .and_then(|(_, rest)| rest.rsplit_once('@'))
             .is_some_and(|(userinfo, _)| userinfo.contains(['/', '?', '#']));
         match info.addr() {
-            ConnectionAddr::Tcp(..) if spilled => Self { place: "redis.url".to_owned() },
+            ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } if spilled => {
+                Self { place: "redis.url".to_owned() }
+            }
             addr => Self { place: addr.to_string() },
         }
     }

@@ -1,11 +1,12 @@
 //! What the subscriber tells the outside about its link.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::link::Link;
+use super::proof::{Proof, Verdict};
 use crate::BrokerMetrics;
 
 /// How many of the links that there should be are up: the gauge has one value for all.
@@ -60,6 +61,10 @@ pub(super) struct Status {
 struct Inner {
     link: Option<Arc<Link>>,
     was_up: bool,
+    /// When a link that is gone was last heard.
+    heard_before: Option<Instant>,
+    /// Since when Redis answers, if only that it does not let us in.
+    answering: Option<Instant>,
     last_error: Option<String>,
 }
 
@@ -78,20 +83,42 @@ impl Status {
         if std::mem::replace(&mut inner.was_up, true) {
             self.links.metrics.reconnects.inc();
         }
+        inner.answering.get_or_insert_with(Instant::now);
     }
 
     /// The link is gone, or an attempt to build one failed.
     pub(super) fn link_down(&self, reason: &str) {
         let mut inner = self.inner.lock();
-        if inner.link.take().is_some() {
+        let heard = inner.link.take().map(|link| link.heard());
+        if heard.is_some() {
             self.links.change(|count| count.up -= 1);
         }
+        inner.heard_before = inner.heard_before.max(heard);
+        inner.answering = None;
+        inner.last_error = Some(reason.to_owned());
+    }
+
+    /// Redis answered an attempt to build a link, and does not let us in.
+    pub(super) fn not_let_in(&self, reason: &str) {
+        let now = Instant::now();
+        let mut inner = self.inner.lock();
+        inner.heard_before = Some(now);
+        inner.answering.get_or_insert(now);
         inner.last_error = Some(reason.to_owned());
     }
 
     /// Something failed that did not cost the link.
     pub(super) fn error(&self, reason: &str) {
         self.inner.lock().last_error = Some(reason.to_owned());
+    }
+
+    /// Judges what `proof` knows by what is known of the link at `now`.
+    pub(super) fn judge(&self, proof: &Proof, now: Instant) -> Verdict {
+        let inner = self.inner.lock();
+        let heard = inner.link.as_ref().map(|link| link.heard()).max(inner.heard_before);
+        let answering = inner.answering;
+        drop(inner);
+        proof.judge(now, heard, answering)
     }
 
     /// How long the present link has been silent.

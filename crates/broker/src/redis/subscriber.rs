@@ -23,7 +23,8 @@ use super::heartbeat::Heartbeat;
 use super::link::{Link, PushReader};
 use super::locator::Locator;
 use super::names::Names;
-use super::server::Server;
+use super::proof::Proof;
+use super::server::{Server, is_not_let_in};
 use super::status::Status;
 use super::wish::Effect;
 use super::wishes::{Refusal, Wishes};
@@ -50,6 +51,10 @@ pub(super) struct Subscriber {
     pub(super) names: Names,
     /// What is wanted.
     pub(super) wishes: Arc<Wishes>,
+    /// What is wanted of streams.
+    pub(super) streams: Arc<[Arc<Wishes>]>,
+    /// What the canaries say.
+    pub(super) proof: Arc<Proof>,
     /// What the outside sees.
     pub(super) status: Arc<Status>,
     /// Where events go.
@@ -77,7 +82,11 @@ impl Subscriber {
                     if !std::mem::replace(&mut outage_logged, true) {
                         tracing::warn!(reason, "no connection to Redis, trying on");
                     }
-                    self.status.link_down(&reason);
+                    if is_not_let_in(&error) {
+                        self.status.not_let_in(&reason);
+                    } else {
+                        self.status.link_down(&reason);
+                    }
                 }
             }
             self.locator.doubt();
@@ -92,6 +101,8 @@ impl Subscriber {
         let reader = PushReader {
             link: Arc::clone(&link),
             wishes: Arc::clone(&self.wishes),
+            streams: Arc::clone(&self.streams),
+            proof: Arc::clone(&self.proof),
             intake: self.intake.clone(),
             names: self.names.clone(),
             shard: self.locator.shard().cloned(),
@@ -120,6 +131,7 @@ impl Subscriber {
         // From here on nothing of this link counts, so whatever the next link brings
         // stands behind it in the queue.
         link.close();
+        self.proof.link_lost();
         match reason {
             Some(reason) => {
                 let reason = self.server.away(&reason);
@@ -143,6 +155,7 @@ struct Watch<'a> {
     running: JoinSet<Done>,
     heartbeat: Heartbeat,
     pinging: bool,
+    asking_for_canary: bool,
 }
 
 impl<'a> Watch<'a> {
@@ -164,7 +177,16 @@ impl<'a> Watch<'a> {
         };
         let heartbeat = Heartbeat::new(config.heartbeat_every, config.dead_after, Instant::now());
         let running = JoinSet::new();
-        Self { subscriber, link, place, commands, running, heartbeat, pinging: false }
+        Self {
+            subscriber,
+            link,
+            place,
+            commands,
+            running,
+            heartbeat,
+            pinging: false,
+            asking_for_canary: false,
+        }
     }
 
     /// Returns why the link is of no more use.
@@ -190,7 +212,13 @@ impl<'a> Watch<'a> {
                     }
                     self.ping();
                 }
-                _ = rounds.tick() => wishes.ask_again(Instant::now(), config.ask_again_every),
+                _ = rounds.tick() => {
+                    wishes.ask_again(Instant::now(), config.ask_again_every);
+                    if self.subscriber.proof.is_deaf(Instant::now()) {
+                        return "what is published does not arrive".to_owned();
+                    }
+                    self.ask_for_canary();
+                }
             }
         }
     }
@@ -222,6 +250,18 @@ impl<'a> Watch<'a> {
         });
     }
 
+    /// Behind the first wishes, so that its first proof has them behind it.
+    fn ask_for_canary(&mut self) {
+        let proof = &self.subscriber.proof;
+        if proof.needs_subscription() && !self.asking_for_canary {
+            self.asking_for_canary = true;
+            if let Some(shard) = self.subscriber.locator.shard() {
+                proof.move_to(|name| shard.has(name));
+            }
+            self.send(self.commands.clone().subscribe_canary(proof.channel()));
+        }
+    }
+
     /// One unanswered PING says all that many would.
     fn ping(&mut self) {
         if !self.pinging {
@@ -236,11 +276,29 @@ impl<'a> Watch<'a> {
                 self.pinging = false;
                 self.link.hear(Instant::now());
             }
+            Ok(Done::Canary(refusal)) => {
+                self.asking_for_canary = false;
+                refusal.iter().for_each(|why| self.canary_refused(why));
+            }
             Ok(Done::Answered(refusals)) => self.refused(&refusals),
             Ok(Done::Broken(reason)) => return Err(reason),
             Err(error) => return Err(format!("a command failed: {error}")),
         }
         Ok(())
+    }
+
+    fn canary_refused(&self, why: &str) {
+        let Subscriber { server, status, proof, locator, .. } = self.subscriber;
+        if locator.shard().is_some_and(|shard| shard.has_moved(why)) {
+            // It will have another name.
+            return;
+        }
+        let what = format!("the subscription to the canary's channel {}", proof.channel());
+        let sentence = server.refused(&what, why);
+        status.error(&sentence);
+        if proof.refused(sentence) {
+            tracing::warn!(reason = why, "Redis refused the canary; this instance is not ready");
+        }
     }
 
     fn refused(&self, refusals: &[(Channel, Refusal)]) {

@@ -9,6 +9,7 @@
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use super::config::BrokerConfigError;
+use super::tls::RedisTls;
 
 /// Where sentinels listen unless a URL says otherwise (redis.io, Sentinel).
 const SENTINEL_PORT: u16 = 26379;
@@ -19,7 +20,7 @@ pub(super) enum Address {
     /// One server, wherever it is.
     One(Box<ConnectionInfo>),
     /// The primary that sentinels name.
-    Sentinel(SentinelAddress),
+    Sentinel(Box<SentinelAddress>),
     /// Nodes of a cluster, of which there is one at least, as one connects to them.
     Cluster(Vec<ConnectionInfo>),
 }
@@ -41,11 +42,47 @@ impl Address {
     pub(super) fn read(url: &str) -> Result<Self, BrokerConfigError> {
         match url.split_once("://") {
             None => Err(wrong("it has no scheme")),
-            Some(("redis" | "unix" | "redis+unix", _)) => one(url).map(Box::new).map(Self::One),
-            Some(("redis+sentinel", rest)) => sentinel("redis", rest).map(Self::Sentinel),
+            Some(("redis" | "rediss" | "unix" | "redis+unix", _)) => {
+                one(url).map(Box::new).map(Self::One)
+            }
+            Some(("redis+sentinel", rest)) => {
+                sentinel("redis", rest).map(Box::new).map(Self::Sentinel)
+            }
+            Some(("rediss+sentinel", rest)) => {
+                sentinel("rediss", rest).map(Box::new).map(Self::Sentinel)
+            }
             Some(("redis+cluster", rest)) => cluster("redis", rest).map(Self::Cluster),
+            Some(("rediss+cluster", rest)) => cluster("rediss", rest).map(Self::Cluster),
             Some((scheme, _)) => Err(BrokerConfigError::UnsupportedScheme(scheme.to_owned())),
         }
+    }
+
+    /// The same, and where it is reached by TLS, with what that trusts and shows.
+    pub(super) fn with_tls(self, tls: &RedisTls) -> Result<Self, BrokerConfigError> {
+        let apply = |info| tls.apply(info).map_err(|error| wrong(&error.to_string()));
+        Ok(match self {
+            Self::One(info) => Self::One(Box::new(apply(*info)?)),
+            Self::Sentinel(address) => {
+                let SentinelAddress { sentinels, master, primary } = *address;
+                let sentinels = sentinels.into_iter().map(apply).collect::<Result<_, _>>()?;
+                let primary = apply(primary)?;
+                Self::Sentinel(Box::new(SentinelAddress { sentinels, master, primary }))
+            }
+            Self::Cluster(nodes) => {
+                Self::Cluster(nodes.into_iter().map(apply).collect::<Result<_, _>>()?)
+            }
+        })
+    }
+
+    /// Whether it is reached by TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        let info = match self {
+            Self::One(info) => info.as_ref(),
+            Self::Sentinel(address) => &address.primary,
+            // All are alike.
+            Self::Cluster(nodes) => &nodes[0],
+        };
+        matches!(info.addr(), ConnectionAddr::TcpTls { .. })
     }
 }
 
@@ -84,7 +121,11 @@ impl<'a> Hosts<'a> {
 
 /// One server's URL, as the client library reads it.
 pub(super) fn one(url: &str) -> Result<ConnectionInfo, BrokerConfigError> {
-    url.into_connection_info().map_err(|error| wrong(&error.to_string()))
+    let info = url.into_connection_info().map_err(|error| wrong(&error.to_string()))?;
+    if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
+        return Err(wrong("#insecure would trust whoever answers; set redis.tls.ca_file"));
+    }
+    Ok(info)
 }
 
 fn sentinel(scheme: &str, rest: &str) -> Result<SentinelAddress, BrokerConfigError> {
@@ -143,7 +184,7 @@ mod tests {
 
     fn by_sentinel(url: &str) -> SentinelAddress {
         match Address::read(url) {
-            Ok(Address::Sentinel(address)) => address,
+            Ok(Address::Sentinel(address)) => *address,
             other => panic!("{url}: {other:?}"),
         }
     }
@@ -196,6 +237,8 @@ mod tests {
             let settings = node.redis_settings();
             assert_eq!(settings.username().zip(settings.password()), Some(("gateway", "s@cret")));
         }
+        let url = "rediss+cluster://a:7000,b";
+        assert!(Address::read(url).is_ok_and(|address| address.is_tls()));
     }
 
     #[test]

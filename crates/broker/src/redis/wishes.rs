@@ -29,8 +29,6 @@ struct Inner {
     wishes: HashMap<Channel, Wish>,
     tally: Tally,
     link_up: bool,
-    /// What the gauge was told of these wishes; others may count into it, too.
-    told: usize,
     /// Channels that a command must be sent for.
     todo: HashSet<Channel>,
 }
@@ -276,14 +274,24 @@ impl Wishes {
         self.inner.lock().tally
     }
 
+    /// Whether there is anything of this channel, here or at Redis.
+    pub(super) fn knows(&self, channel: &Channel) -> bool {
+        self.inner.lock().wishes.contains_key(channel)
+    }
+
+    /// Whether nothing is wanted and nothing subscribed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.inner.lock().wishes.is_empty()
+    }
+
     /// Runs `edit` under the lock, then tells the gauge and the subscriber.
     fn locked<R>(&self, edit: impl FnOnce(&mut Inner) -> R) -> R {
         let mut inner = self.inner.lock();
+        let before = inner.tally.confirmed;
         let result = edit(&mut inner);
-        let confirmed = inner.tally.confirmed;
-        let before = std::mem::replace(&mut inner.told, confirmed);
-        let change = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        self.confirmed_gauge.add(change(confirmed) - change(before));
+        // The gauge is shared with the wishes of other connections.
+        let count = |confirmed: usize| i64::try_from(confirmed).unwrap_or(i64::MAX);
+        self.confirmed_gauge.add(count(inner.tally.confirmed) - count(before));
         let has_work = !inner.todo.is_empty();
         drop(inner);
         if has_work {

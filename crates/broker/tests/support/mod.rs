@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use prometheus::Registry;
 use redcast_broker::{
-    Broker, BrokerMetrics, Deliveries, Delivery, Event, Gap, MemoryBroker, MemoryConfig,
+    Broker, BrokerMetrics, Deliveries, Delivery, Event, Gap, MemoryBroker, MemoryConfig, Position,
     RedisBroker, RedisConfig, SnapshotStore, SubscribeError, Subscribed,
 };
 use redcast_e2e::RedisServer;
@@ -124,6 +124,13 @@ impl Inbox {
         match self.next().await {
             Delivery::Gap(gap) => gap,
             other => panic!("instead of a gap: {other:?}"),
+        }
+    }
+
+    pub async fn position(&mut self) -> Position {
+        match self.next().await {
+            Delivery::Position(position) => position,
+            other => panic!("instead of a position: {other:?}"),
         }
     }
 

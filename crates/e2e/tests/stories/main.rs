@@ -53,6 +53,7 @@ mod snapshots_forms;
 mod snapshots_http;
 mod snapshots_instances;
 mod snapshots_outage;
+mod sse;
 mod terminal;
 mod two_instances;
 mod unread_answers;

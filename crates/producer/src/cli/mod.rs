@@ -63,6 +63,8 @@ struct BadConfig(String);
 
 /// Runs the command line; the whole of the binary.
 pub(crate) fn run() -> ExitCode {
+    // A rediss:// URL would panic without; a second one would change nothing.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     logging::tell_of_panics();
     // What clap finds wrong it says itself, and ends with 2.
     let matches = Cli::command().get_matches();

@@ -15,7 +15,7 @@ use super::BadConfig;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Redis")]
 pub(super) struct RedisFlags {
-    /// redis://[user:password@]host[:port][/db] or unix:///path
+    /// redis://[user:password@]host[:port][/db], rediss://… for TLS, or unix:///path
     #[arg(long, global = true, value_name = "URL")]
     #[arg(env = "REDCAST_PRODUCER_REDIS_URL", hide_env_values = true)]
     redis_url: Option<String>,

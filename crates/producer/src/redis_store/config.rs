@@ -8,9 +8,12 @@ use crate::store::StoreError;
 /// Settings of a [`crate::RedisStore`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisStoreConfig {
-    /// `redis://[user:password@]host[:port][/db]` or `unix:///path`.
-    /// Default: `redis://127.0.0.1:6379`.
+    /// `redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS, or `unix:///path`.
+    /// Default: `redis://127.0.0.1:6379`. For TLS the process has installed a provider of
+    /// cryptography.
     pub url: String,
+    /// What TLS trusts and shows. Default: what the system trusts, and nothing.
+    pub tls: StoreTls,
     /// Stands before every key and the channel. Default: empty.
     pub prefix: String,
     /// The keys are `<prefix>{<namespace>}:…`; the statistics are in `…:stats`.
@@ -26,10 +29,20 @@ pub struct RedisStoreConfig {
     pub timeout: Duration,
 }
 
+/// What TLS to Redis trusts and shows, as PEM (RFC 7468).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct StoreTls {
+    /// The certificates that are trusted instead of the system's.
+    pub ca: Option<Vec<u8>>,
+    /// The certificate that is shown, with its chain, and its key.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
 impl Default for RedisStoreConfig {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
+            tls: StoreTls::default(),
             prefix: String::new(),
             namespace: "analytics".to_owned(),
             channel: "analytics".to_owned(),

@@ -7,11 +7,12 @@ use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
-    RedisError, ServerErrorKind,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, ErrorKind,
+    IntoConnectionInfo, RedisError, RedisResult, ServerErrorKind, TlsCertificates,
 };
 
 use super::call::RECORD;
+use super::config::StoreTls;
 use crate::store::StoreError;
 
 /// One connection that all callers share, or none just now.
@@ -44,13 +45,15 @@ pub(super) struct Lent {
 
 impl Link {
     /// Reads the URL; connects to nothing yet.
-    pub(super) fn new(url: &str, timeout: Duration) -> Result<Self, StoreError> {
-        let info = url.into_connection_info();
+    pub(super) fn new(url: &str, tls: StoreTls, timeout: Duration) -> Result<Self, StoreError> {
+        let info = url.into_connection_info().and_then(|info| with_tls(info, tls));
         let info = info.map_err(|error| StoreError::Refused(format!("the Redis URL: {error}")))?;
         let place = match info.addr() {
             // A password with one of these signs in it ends the host too early, and part
             // of it is then taken for one.
-            ConnectionAddr::Tcp(..) if has_odd_password(url) => "the given URL".to_owned(),
+            ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } if has_odd_password(url) => {
+                "the given URL".to_owned()
+            }
             address => address.to_string(),
         };
         // To tell the library's name takes a right that nothing else needs.
@@ -125,6 +128,17 @@ impl Lent {
     pub(super) fn number(&self) -> u64 {
         self.number
     }
+}
+
+/// `info` with what TLS trusts and shows, where it is reached by TLS.
+fn with_tls(info: ConnectionInfo, tls: StoreTls) -> RedisResult<ConnectionInfo> {
+    if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        return Ok(info);
+    }
+    let client_tls =
+        tls.identity.map(|(cert, key)| ClientTlsConfig { client_cert: cert, client_key: key });
+    let certificates = TlsCertificates { client_tls, root_cert: tls.ca };
+    Ok(Client::build_with_tls(info, certificates)?.get_connection_info().clone())
 }
 
 /// Whether Redis itself answered, so that it is known that the call did nothing.

@@ -19,7 +19,7 @@ use data_encoding::HEXLOWER;
 use redis::RedisError;
 use tokio::time::{Instant, sleep, timeout_at};
 
-pub use self::config::RedisStoreConfig;
+pub use self::config::{RedisStoreConfig, StoreTls};
 
 use self::call::Call;
 use self::link::{Link, is_answer, is_elsewhere};
@@ -75,7 +75,7 @@ impl RedisStore {
         getrandom::fill(&mut identity)
             .map_err(|error| StoreError::Unavailable(format!("no random bytes: {error}")))?;
         Ok(Self {
-            link: Link::new(&config.url, config.timeout)?,
+            link: Link::new(&config.url, config.tls, config.timeout)?,
             names: Names::new(&config.prefix, &config.namespace, &config.channel),
             own_hosts: config.own_hosts,
             timeout: config.timeout,

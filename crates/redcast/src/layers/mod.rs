@@ -131,8 +131,10 @@ fn from_layers(
     layers.push(Layer::of(from_variables));
     layers.push(Layer::of(from_flags));
     let (mut settings, values) = merged(layers.into_iter(), problems)?;
-    let unread = secrets::read_files(&mut settings).into_iter();
-    let findings: Vec<_> = unread.map(|(key, why)| Finding(vec![(key.into(), why)])).collect();
+    let unread = secrets::read_files(&mut settings);
+    let unread = unread.into_iter();
+    let findings = unread.map(|(key, why)| Finding(vec![(key.into(), why)]));
+    let findings: Vec<_> = findings.chain(settings.check_use_of_tls()).collect();
     if !findings.is_empty() {
         return Err(Problems(findings.iter().map(|finding| blamed(finding, &values)).collect()));
     }
@@ -260,8 +262,9 @@ fn from_json(json: &Json) -> Value {
 
 /// What the schema says of a key that is no list of tables and in none.
 fn schema_of(key: &str) -> Option<&'static Json> {
-    let (section, key) = key.split_once('.')?;
-    schema()["properties"][section]["properties"].get(key)
+    let (section, key) = key.rsplit_once('.')?;
+    let section = section.split('.').fold(schema(), |schema, name| &schema["properties"][name]);
+    section["properties"].get(key)
 }
 
 /// The file to read, and what named it.

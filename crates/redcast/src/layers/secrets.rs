@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use redcast_broker::{RedisTls, RedisTlsPart};
+
 use super::file::read_text;
-use crate::settings::{Parsed, Settings, Written};
+use crate::settings::{Parsed, Settings, Tls, Written};
 
 /// Reads the files that the settings name; the errors go with the keys.
 pub(super) fn read_files(settings: &mut Settings) -> Vec<(&'static str, String)> {
@@ -13,7 +15,41 @@ pub(super) fn read_files(settings: &mut Settings) -> Vec<(&'static str, String)>
         ("auth.forward_url_file", read(auth.forward_url_file.as_deref(), &mut auth.forward_url)),
         ("api.key_file", read(api.key_file.as_deref(), &mut api.key)),
     ];
-    read.into_iter().filter_map(|(key, read)| Some((key, read.err()?))).collect()
+    let mut wrong: Vec<_> =
+        read.into_iter().filter_map(|(key, read)| Some((key, read.err()?))).collect();
+    wrong.extend(read_tls(&mut redis.tls).err());
+    wrong
+}
+
+/// Reads the files of TLS; that two of them go together has been checked.
+fn read_tls(tls: &mut Tls) -> Result<(), (&'static str, String)> {
+    let (ca_key, cert_key, key_key) =
+        ("redis.tls.ca_file", "redis.tls.cert_file", "redis.tls.key_file");
+    let ca = read_pem(ca_key, tls.ca_file.as_deref())?;
+    let cert = read_pem(cert_key, tls.cert_file.as_deref())?;
+    let key = read_pem(key_key, tls.key_file.as_deref())?;
+    tls.read = RedisTls::new(ca, cert.zip(key)).map_err(|error| {
+        let (key, file) = match error.part {
+            RedisTlsPart::Ca => (ca_key, &tls.ca_file),
+            RedisTlsPart::Cert => (cert_key, &tls.cert_file),
+            RedisTlsPart::Key => (key_key, &tls.key_file),
+        };
+        let file = file.as_deref().unwrap_or(Path::new(""));
+        (key, format!("{}: {error}", file.display()))
+    })?;
+    Ok(())
+}
+
+fn read_pem(
+    key: &'static str,
+    file: Option<&Path>,
+) -> Result<Option<Vec<u8>>, (&'static str, String)> {
+    let Some(file) = file else { return Ok(None) };
+    if file.as_os_str().is_empty() {
+        return Err((key, "the path is empty; leave the key out".to_owned()));
+    }
+    let text = read_text(file).map_err(|why| (key, format!("{}: {why}", file.display())))?;
+    Ok(Some(text.into_bytes()))
 }
 
 fn read<T: Written>(file: Option<&Path>, value: &mut Option<Parsed<T>>) -> Result<(), String> {

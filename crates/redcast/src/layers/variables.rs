@@ -131,12 +131,23 @@ fn key_of(name: &str) -> Result<String, Problem> {
 
 /// Every key that a variable can set.
 fn every_key() -> Vec<String> {
-    let sections = schema()["properties"].as_object().into_iter().flatten();
-    let keys = sections.flat_map(|(section, schema): (&String, &Json)| {
-        let keys = schema["properties"].as_object().into_iter().flatten();
-        keys.map(move |(key, _)| format!("{section}.{key}"))
-    });
-    keys.collect()
+    let mut keys = Vec::new();
+    for (section, schema) in schema()["properties"].as_object().into_iter().flatten() {
+        collect_keys(section, schema, &mut keys);
+    }
+    keys
+}
+
+/// The keys of a section and of those below it. A table whose keys are not ours is none.
+fn collect_keys(section: &str, schema: &Json, keys: &mut Vec<String>) {
+    for (key, inner) in schema["properties"].as_object().into_iter().flatten() {
+        let key = format!("{section}.{key}");
+        if inner["properties"].is_object() {
+            collect_keys(&key, inner, keys);
+        } else {
+            keys.push(key);
+        }
+    }
 }
 
 #[cfg(test)]

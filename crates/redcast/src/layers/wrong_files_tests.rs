@@ -108,7 +108,14 @@ const WRONG_FILES: &[(&str, &str)] = &[
         "endpoints[0].path: \"ws\" is not a path such as \"/ws/orders\"",
     ),
     ("[[endpoints]]\npath = \"/a/{b}\"", "is not a path such as"),
-    ("[[endpoints]]\npath = \"/api/info\"", "\"/api/info\" is Redcast's own: leave out /api/"),
+    (
+        "[[endpoints]]\npath = \"/api/info\"",
+        "\"/api/info\" is Redcast's own: leave out /api/ and /sse/",
+    ),
+    (
+        "[[endpoints]]\npath = \"/sse/live\"",
+        "\"/sse/live\" is Redcast's own: leave out /api/ and /sse/",
+    ),
     ("[[endpoints]]\npath = \"/\"", "\"/\" is Redcast's own page"),
     (
         "[page]\ncollector = \"collect.example\"",

@@ -47,6 +47,7 @@ impl Settings {
         self.check_forward_auth(own_endpoints, &mut findings);
         self.check_endpoints(&mut findings);
         self.check_channels(&mut findings);
+        self.check_tls(&mut findings);
         self.check_snapshots(&mut findings);
         findings
     }
@@ -201,6 +202,31 @@ impl Settings {
         }
     }
 
+    fn check_tls(&self, findings: &mut Vec<Finding>) {
+        let (cert, key) = ("redis.tls.cert_file", "redis.tls.key_file");
+        let alone = match (&self.redis.tls.cert_file, &self.redis.tls.key_file) {
+            (Some(_), None) => (cert, key),
+            (None, Some(_)) => (key, cert),
+            (Some(_), Some(_)) | (None, None) => return,
+        };
+        let message = format!("{} is missing: a certificate goes with its key", alone.1);
+        findings.push(Finding::at(alone.0, message));
+    }
+
+    /// TLS that is configured and would not be used. The URL may have come from a file.
+    pub(crate) fn check_use_of_tls(&self) -> Option<Finding> {
+        let tls = &self.redis.tls;
+        let files = [
+            ("redis.tls.ca_file", &tls.ca_file),
+            ("redis.tls.cert_file", &tls.cert_file),
+            ("redis.tls.key_file", &tls.key_file),
+        ];
+        let (key, _) = files.into_iter().find(|(_, file)| file.is_some())?;
+        let is_plain = self.redis.url.as_ref().is_some_and(|url| !url.is_tls());
+        let message = "redis.url does not ask for TLS: write rediss:// in it, or leave this out";
+        is_plain.then(|| Finding::at(key, message))
+    }
+
     fn check_channels(&self, findings: &mut Vec<Finding>) {
         for (index, rule) in self.channels.iter().enumerate() {
             if rule.flush_every.is_some_and(|every| !FLUSH_EVERY.contains(&*every)) {
@@ -231,7 +257,9 @@ impl Settings {
                 "{path} is not a path such as \"/ws/orders\", which begins with \"/\" and has \
                  only A-Z a-z 0-9 _ . - / ~"
             ),
-            ConfigError::ReservedPath(_) => format!("{path} is Redcast's own: leave out /api/"),
+            ConfigError::ReservedPath(_) => {
+                format!("{path} is Redcast's own: leave out /api/ and /sse/")
+            }
             ConfigError::DuplicatePath(_) => format!("{path} is Redcast's own page"),
         })
     }

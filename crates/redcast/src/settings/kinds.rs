@@ -133,7 +133,12 @@ impl Written for Channel {
     const EXPECTED: &'static str = "a channel name such as \"orders\" or \"orders:1\"";
 
     fn read(text: &str) -> Result<Self, String> {
-        Self::parse(text).map_err(|error| error.to_string())
+        match Self::parse(text) {
+            Ok(channel) if channel.is_reserved() => {
+                Err("names that begin with redcast: are Redcast's own".to_owned())
+            }
+            read => read.map_err(|error| error.to_string()),
+        }
     }
 
     fn write(&self) -> String {

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
+use redcast_broker::RedisTls;
 use redcast_node::{ItemPointer, SnapshotName};
 use redcast_protocol::{Channel, Pattern};
 use schemars::JsonSchema;
@@ -69,6 +70,7 @@ pub(crate) struct Http {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Admin {
     pub(crate) listen: Parsed<SocketAddr>,
+    fail_static: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -77,6 +79,19 @@ pub(crate) struct Redis {
     pub(crate) url: Option<Parsed<RedisUrl>>,
     pub(crate) url_file: Option<PathBuf>,
     prefix: String,
+    pub(crate) tls: Tls,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Tls {
+    pub(crate) ca_file: Option<PathBuf>,
+    pub(crate) cert_file: Option<PathBuf>,
+    pub(crate) key_file: Option<PathBuf>,
+    /// What the files hold.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(crate) read: RedisTls,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

@@ -46,6 +46,7 @@ impl Settings {
         match &self.redis.url {
             Some(url) => BrokerSettings::Redis(Box::new(RedisConfig {
                 url: url.0.0.as_str().to_owned(),
+                tls: self.redis.tls.read.clone(),
                 prefix: self.redis.prefix.clone(),
                 sources: self.sources(),
                 max_event_size,
@@ -149,6 +150,7 @@ impl Settings {
             commands_per_second: self.limits.commands_per_second,
             forward_auth: None,
             page: self.page(),
+            fail_static: self.admin.fail_static,
         }
     }
 

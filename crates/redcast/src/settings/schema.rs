@@ -22,7 +22,8 @@ fn make() -> Value {
     without_null(&mut schema);
     let defaults: Value = toml::from_str(DEFAULTS).unwrap_or_default();
     for section in catalogue() {
-        describe(&mut schema["properties"][section.name], &section, &defaults[section.name]);
+        let defaults = section.name.split('.').fold(&defaults, |table, name| &table[name]);
+        describe(section_of(&mut schema, section.name), &section, defaults);
     }
     if let Some(root) = schema.as_object_mut() {
         // No section has to be in a file.
@@ -30,6 +31,11 @@ fn make() -> Value {
         root.insert("title".to_owned(), json!("The configuration of Redcast"));
     }
     schema
+}
+
+/// The schema of the section of this name, such as `redis.tls`.
+fn section_of<'a>(schema: &'a mut Value, name: &str) -> &'a mut Value {
+    name.split('.').fold(schema, |schema, name| &mut schema["properties"][name])
 }
 
 /// TOML has no null: a key that is left out is left out.
@@ -90,8 +96,17 @@ mod tests {
         let mut keys = BTreeSet::new();
         for (section, schema) in schema["properties"].as_object().unwrap() {
             let table = schema.get("items").unwrap_or(schema);
-            for key in table["properties"].as_object().unwrap().keys() {
-                keys.insert(format!("{section}.{key}"));
+            for (key, inner) in table["properties"].as_object().unwrap() {
+                match inner["properties"].as_object() {
+                    Some(keys_below) => {
+                        keys.extend(
+                            keys_below.keys().map(|below| format!("{section}.{key}.{below}")),
+                        );
+                    }
+                    None => {
+                        keys.insert(format!("{section}.{key}"));
+                    }
+                }
             }
         }
         keys

@@ -14,7 +14,6 @@ pub(crate) const HIDDEN: &str = "***";
 /// Schemes that somebody may want, and that are not offered. Of others a message tells
 /// nothing: a password with `://` in it looks like one.
 const KNOWN_SCHEMES: &[&str] = &[
-    "rediss",
     "redis+tls",
     "redis+sentinel",
     "rediss+sentinel",
@@ -69,7 +68,7 @@ impl Written for RedisUrl {
             Err(BrokerConfigError::UnsupportedScheme(scheme)) => {
                 let known = KNOWN_SCHEMES.contains(&scheme.as_str());
                 let named = if known { format!("{scheme:?}") } else { "this scheme".to_owned() };
-                Err(format!("{named} is not offered, redis:// and unix:// are"))
+                Err(format!("{named} is not offered, redis://, rediss:// and unix:// are"))
             }
             Err(BrokerConfigError::InvalidUrl(why)) => Err(in_our_words(&why, text)),
             Err(other) => Err(other.to_string()),
@@ -138,6 +137,11 @@ impl Written for ApiKeyText {
 }
 
 impl RedisUrl {
+    /// Whether Redis is reached by TLS.
+    pub(super) fn is_tls(&self) -> bool {
+        self.0.as_str().starts_with("rediss")
+    }
+
     /// The URL, if there is nothing in it to hide.
     pub(super) fn harmless(&self) -> Option<&str> {
         let url = self.0.as_str();
@@ -216,8 +220,14 @@ mod tests {
     #[test]
     fn a_redis_url_is_refused_in_words_that_help_and_tell_nothing() {
         for (url, why) in [
-            ("rediss://host", "\"rediss\" is not offered, redis:// and unix:// are"),
-            ("hunter2pass@word://x", "this scheme is not offered, redis:// and unix:// are"),
+            (
+                "redis+tls://host",
+                "\"redis+tls\" is not offered, redis://, rediss:// and unix:// are",
+            ),
+            (
+                "hunter2pass@word://x",
+                "this scheme is not offered, redis://, rediss:// and unix:// are",
+            ),
             ("redis://host:port", "Redis URL did not parse"),
             (
                 "redis://:hunter2/x@host",

@@ -10,6 +10,9 @@ use tokio_util::task::TaskTracker;
 use super::super::config::RedisConfig;
 use super::super::locator::Locator;
 use super::super::names::Names;
+use super::super::pool::Pool;
+use super::super::proof::Proof;
+use super::super::prover::Prover;
 use super::super::server::Server;
 use super::super::status::{Links, Status};
 use super::super::subscriber::Subscriber;
@@ -25,6 +28,8 @@ use crate::intake::Intake;
 /// of deliveries.
 pub(in super::super) struct Placer {
     topology: Arc<Topology>,
+    /// Publishes canaries.
+    pool: Pool,
     /// What is wanted.
     pub(in super::super) shards: Arc<Shards>,
     config: Arc<RedisConfig>,
@@ -38,7 +43,7 @@ impl Placer {
     /// Nothing is wanted yet; what it starts on `tracker` is as patient as `beside`, feeds
     /// the same queue, and is counted with it.
     pub(in super::super) fn new(
-        topology: Arc<Topology>,
+        (topology, pool): (Arc<Topology>, &Pool),
         beside: &Subscriber,
         links: &Arc<Links>,
         tracker: &TaskTracker,
@@ -47,8 +52,9 @@ impl Placer {
         let gauge = links.metrics().channels.clone();
         let shards = Arc::new(Shards::new(Arc::clone(&topology), names.clone(), gauge));
         let (config, intake) = (Arc::clone(&beside.config), beside.intake.clone());
+        let pool = pool.clone();
         let (links, tracker) = (Arc::clone(links), tracker.clone());
-        Self { topology, shards, config, names, links, intake, tracker }
+        Self { topology, pool, shards, config, names, links, intake, tracker }
     }
 
     /// Runs until `together`, and ends it: those who listen are of no use without each
@@ -77,6 +83,7 @@ impl Placer {
         let shard = Shard { topology: Arc::clone(&self.topology), node: node.clone() };
         self.links.one_more();
         let status = Arc::new(Status::new(Arc::clone(&self.links)));
+        let proof = Arc::new(Proof::new(&self.config));
         let stop = together.child_token();
         let subscriber = Subscriber {
             server: Server::of(&Address::One(Box::new(shard.info())), &self.config.url),
@@ -84,17 +91,25 @@ impl Placer {
             config: Arc::clone(&self.config),
             names: self.names.clone(),
             wishes: Arc::clone(&wishes),
+            streams: Arc::default(),
+            proof: Arc::clone(&proof),
             status: Arc::clone(&status),
             intake: self.intake.clone(),
+        };
+        let prover = Prover {
+            pool: self.pool.clone(),
+            proof: Arc::clone(&proof),
+            status: Arc::clone(&status),
+            sharded: true,
         };
         let (ends, all, links) = (stop.clone(), together.clone(), Arc::clone(&self.links));
         self.tracker.spawn(async move {
             let end_all = all.drop_guard();
-            subscriber.run(ends).await;
+            tokio::join!(subscriber.run(ends.clone()), prover.run(ends));
             links.one_less();
             // It was told to end; only a panic passes this by.
             let _ = end_all.disarm();
         });
-        ShardLane { wishes, status, stop }
+        ShardLane { wishes, status, proof, stop }
     }
 }

@@ -10,9 +10,10 @@ use prometheus::IntGauge;
 use redcast_protocol::Channel;
 use tokio_util::sync::CancellationToken;
 
+use super::super::lane::health;
 use super::super::names::Names;
+use super::super::proof::Proof;
 use super::super::status::Status;
-use super::super::wish::Tally;
 use super::super::wishes::Wishes;
 use super::map::{Node, SlotMap};
 use super::slot::slot_of;
@@ -41,6 +42,8 @@ pub(super) struct ShardLane {
     pub(super) wishes: Arc<Wishes>,
     /// How its link is.
     pub(super) status: Arc<Status>,
+    /// What its canaries say.
+    pub(super) proof: Arc<Proof>,
     /// Ends what listens to it.
     pub(super) stop: CancellationToken,
 }
@@ -67,36 +70,24 @@ impl Shards {
         work(self.home(&placement, channel))
     }
 
-    /// How many are wanted, and how far Redis has followed.
-    pub(in super::super) fn tally(&self) -> Tally {
+    /// How the link to each primary is; and if some channels have none, or no primary is
+    /// known, how that is.
+    pub(in super::super) fn health(&self, dead_after: Duration) -> Vec<Health> {
         let placement = self.placement.lock();
-        let lanes = placement.lanes.values().map(|lane| lane.wishes.tally());
-        lanes.chain([self.homeless.tally()]).sum()
-    }
-
-    /// How all links are together.
-    pub(in super::super) fn health(&self, dead_after: Duration) -> Health {
-        // In this order: whoever sees the links sees what they have taken over, too.
-        let (silence, lane_error) = self.silence();
-        let tally = self.tally();
-        Health {
-            connected: silence.is_some_and(|silence| silence < dead_after),
-            wanted: tally.wanted,
-            confirmed: tally.confirmed,
-            overdue: tally.overdue,
-            last_heard: silence,
-            last_error: lane_error.or_else(|| self.topology.last_error()),
+        let lanes = placement.lanes.values();
+        let mut all: Vec<Health> = lanes
+            .map(|lane| health(&lane.status, &lane.proof, || lane.wishes.tally(), dead_after))
+            .collect();
+        let homeless = self.homeless.tally();
+        if all.is_empty() || homeless.wanted > 0 {
+            all.push(Health {
+                wanted: homeless.wanted,
+                overdue: homeless.wanted,
+                last_error: self.topology.last_error(),
+                ..Health::default()
+            });
         }
-    }
-
-    /// For how long that link has been silent which has been so longest; none if one is not
-    /// up, or none is known of.
-    fn silence(&self) -> (Option<Duration>, Option<String>) {
-        let placement = self.placement.lock();
-        let silences = placement.lanes.values().map(|lane| lane.status.silence());
-        let silences = silences.collect::<Option<Vec<Duration>>>();
-        let error = placement.lanes.values().find_map(|lane| lane.status.last_error());
-        (silences.and_then(|silences| silences.into_iter().max()), error)
+        all
     }
 
     /// Takes over a new map: `open` makes a lane for each primary that has none, then every

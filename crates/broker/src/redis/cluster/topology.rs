@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::server::words;
 use super::map::{Node, Redirect, SlotMap};
 use super::seeds::Seeds;
+use super::slot::slot_of;
 
 /// How often the cluster is asked when nothing has happened.
 const EVERY: Duration = Duration::from_millis(500);
@@ -280,6 +281,11 @@ impl Shard {
     /// How to connect to it.
     pub(in super::super) fn info(&self) -> ConnectionInfo {
         self.topology.info(&self.node)
+    }
+
+    /// Whether it has the slot of `name`, as far as is known.
+    pub(in super::super) fn has(&self, name: &str) -> bool {
+        self.topology.map().primary_of(slot_of(name)) == Some(&self.node)
     }
 
     /// It has not what it should have, and knows best who has.

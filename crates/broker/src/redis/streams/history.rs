@@ -1,0 +1,224 @@
+//! What lies further back in a stream than anybody follows it, read over a pool of
+//! connections and verified: a page that can't follow its cursor exactly is refused.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use redcast_protocol::{Channel, Cursor, ResetReason};
+use redis::{RedisError, RedisResult, Value};
+
+use super::appetite::Appetite;
+use super::entry::{self, Entry, census, spell};
+use super::tail::{Census, StreamState};
+use crate::redis::config::RedisConfig;
+use crate::redis::names::Names;
+use crate::redis::pool::{Pool, Trouble};
+use crate::{BrokerMetrics, Event, HistoryError, Page, ReadLimit};
+
+/// What a read that was not answered in time has come to.
+const TOO_LATE: &str = "it did not answer in time";
+/// What the last events of a channel may have together, bytes.
+const LAST_EVENTS_BYTES: usize = 8 << 20;
+/// Entries that are no events may stand between the last events; so many times the events
+/// that are asked for are looked through.
+const LOOK_THROUGH: usize = 4;
+
+/// Reads streams backwards and from a cursor on.
+pub(crate) struct History {
+    pool: Pool,
+    names: Names,
+    max_event_size: usize,
+    metrics: BrokerMetrics,
+    appetite: Arc<Mutex<Appetite>>,
+}
+
+impl From<Trouble> for HistoryError {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Unavailable(sentence) => Self::Unavailable(sentence),
+            Trouble::Refused(sentence) => Self::Refused(sentence),
+        }
+    }
+}
+
+impl History {
+    /// Reads over `pool`.
+    pub(crate) fn new(pool: Pool, config: &RedisConfig, metrics: BrokerMetrics) -> Self {
+        Self {
+            pool,
+            names: Names::new(&config.prefix),
+            max_event_size: config.max_event_size,
+            metrics,
+            appetite: Arc::new(Mutex::new(Appetite::new())),
+        }
+    }
+
+    /// The events after `since`, see [`Broker::events_after`](crate::Broker::events_after).
+    pub(crate) async fn events_after(
+        &self,
+        channel: &Channel,
+        since: Cursor,
+        limit: ReadLimit,
+    ) -> Result<Page, HistoryError> {
+        let within = self.appetite.lock().count_within(limit.bytes, 1);
+        // The entry of the cursor itself is read, too.
+        let count = limit.events.min(within).max(1) + 1;
+        let (read, census) = self.pool.in_time(TOO_LATE, self.ask(channel, since, count)).await?;
+        let is_last = read.len() < count;
+        let follows = follow(since, read, &census).map_err(HistoryError::Reset)?;
+        Ok(self.page(channel, since, follows, limit, is_last))
+    }
+
+    /// The last events, see [`Broker::last_events`](crate::Broker::last_events). They have
+    /// at most 8 MiB together.
+    pub(crate) async fn last_events(
+        &self,
+        channel: &Channel,
+        count: usize,
+    ) -> Result<Vec<Event>, HistoryError> {
+        let received = Instant::now();
+        let (mut events, mut bytes, mut seen) = (Vec::new(), 0, 0);
+        let mut before = "+".to_owned();
+        'pages: while events.len() < count && seen < count.saturating_mul(LOOK_THROUGH) {
+            let within = self.appetite.lock().count_within(LAST_EVENTS_BYTES - bytes, 1);
+            let wanted = (count - events.len()).min(within);
+            let asking = self.ask_backwards(channel, &before, wanted);
+            let entries = self.pool.in_time(TOO_LATE, asking).await?;
+            self.learn(&entries);
+            let is_all = entries.len() < wanted;
+            seen += entries.len();
+            for entry in entries {
+                before = format!("({}", spell(entry.id));
+                bytes += entry.size;
+                if bytes > LAST_EVENTS_BYTES && !events.is_empty() {
+                    break 'pages;
+                }
+                events.extend(self.event(channel, entry, received));
+            }
+            if is_all || bytes >= LAST_EVENTS_BYTES {
+                break;
+            }
+        }
+        events.reverse();
+        Ok(events)
+    }
+
+    /// The entries from `since` on, and the state of the stream after they were read.
+    async fn ask(
+        &self,
+        channel: &Channel,
+        since: Cursor,
+        count: usize,
+    ) -> Result<(Vec<Entry>, Census), HistoryError> {
+        let key = self.names.channel(channel);
+        let mut connection = self.pool.get_for(&key).await?;
+        let mut pipeline = redis::pipe();
+        pipeline.cmd("XRANGE").arg(&key).arg(spell(since.id())).arg("+").arg("COUNT").arg(count);
+        let asked: RedisResult<(Value,)> = pipeline.query_async(&mut connection).await;
+        let (read,) = asked.map_err(|error| self.failed(channel, &error))?;
+        let read = entry::entries(read).map_err(|error| self.failed(channel, &error))?;
+        self.learn(&read);
+        // Only where the cursor's entry is not there, it takes a second question.
+        if read.first().is_some_and(|first| first.cursor() == since) {
+            return Ok((read, Census::Absent));
+        }
+        let mut question = redis::cmd("XINFO");
+        let state = question.arg("STREAM").arg(&key).query_async(&mut connection).await;
+        let state = census(state).map_err(|error| self.failed(channel, &error))?;
+        Ok((read, state))
+    }
+
+    async fn ask_backwards(
+        &self,
+        channel: &Channel,
+        before: &str,
+        count: usize,
+    ) -> Result<Vec<Entry>, HistoryError> {
+        let key = self.names.channel(channel);
+        let mut connection = self.pool.get_for(&key).await?;
+        let mut question = redis::cmd("XREVRANGE");
+        question.arg(key).arg(before).arg("-").arg("COUNT").arg(count);
+        let read = question.query_async(&mut connection).await.and_then(entry::entries);
+        read.map_err(|error| self.failed(channel, &error).into())
+    }
+
+    fn page(
+        &self,
+        channel: &Channel,
+        since: Cursor,
+        entries: Vec<Entry>,
+        limit: ReadLimit,
+        is_last: bool,
+    ) -> Page {
+        let received = Instant::now();
+        let mut page = Page { events: Vec::new(), cursor: since, is_last };
+        let mut bytes = 0;
+        for entry in entries {
+            bytes += entry.data.as_ref().map_or(0, bytes::Bytes::len);
+            let is_full = bytes > limit.bytes || page.events.len() >= limit.events;
+            if is_full && page.cursor != since {
+                page.is_last = false;
+                break;
+            }
+            page.cursor = entry.cursor();
+            page.events.extend(self.event(channel, entry, received));
+        }
+        page
+    }
+
+    fn event(&self, channel: &Channel, entry: Entry, received: Instant) -> Option<Event> {
+        let cursor = Some(entry.cursor());
+        let Some(payload) = entry.data else {
+            self.metrics.dropped_no_data.inc();
+            return None;
+        };
+        if payload.len() > self.max_event_size {
+            self.metrics.dropped_too_large.inc();
+            return None;
+        }
+        Some(Event { channel: channel.clone(), payload, received, cursor })
+    }
+
+    fn learn(&self, entries: &[Entry]) {
+        let bytes = entries.iter().map(|entry| entry.size).sum();
+        self.appetite.lock().learn(entries.len(), bytes);
+    }
+
+    fn failed(&self, channel: &Channel, error: &RedisError) -> Trouble {
+        self.pool.failed(&format!("to read {channel}"), error)
+    }
+}
+
+/// What of the `read` entries follows `since`, or why that can't be told.
+fn follow(since: Cursor, read: Vec<Entry>, census: &Census) -> Result<Vec<Entry>, ResetReason> {
+    let mut read = read.into_iter().peekable();
+    match read.peek() {
+        Some(first) if first.cursor() == since => {
+            read.next();
+            return Ok(read.collect());
+        }
+        Some(first) if first.id == since.id() => return Err(ResetReason::Forked),
+        _ => {}
+    }
+    let state = match census {
+        Census::Absent if since == Cursor::BEGINNING => return Ok(Vec::new()),
+        Census::Absent => return Err(ResetReason::Unknown),
+        Census::Present(state) => state,
+    };
+    if since == Cursor::BEGINNING {
+        let is_whole = state.added == Some(state.length);
+        return if is_whole { Ok(read.collect()) } else { Err(ResetReason::Trimmed) };
+    }
+    // Whoever joined a stream without entries got a place without one.
+    if since.hash == 0 && state.last_id == since.id() {
+        return Ok(Vec::new());
+    }
+    Err(lost(since, state))
+}
+
+/// Why the entry of `since` is not there.
+fn lost(since: Cursor, state: &StreamState) -> ResetReason {
+    let has_older = state.first.is_some_and(|first| first < since.id());
+    if state.last_id < since.id() || has_older { ResetReason::Forked } else { ResetReason::Trimmed }
+}

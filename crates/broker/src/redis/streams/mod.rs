@@ -1,0 +1,122 @@
+//! Streams: channels whose entries are read from where one left off. A few
+//! [readers](reader) follow them over connections of their own, each a share of them; a
+//! pool reads what lies further back.
+
+mod appetite;
+mod entry;
+mod followed;
+mod history;
+mod outlet;
+mod reader;
+mod seats;
+mod session;
+mod tail;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use redcast_protocol::Channel;
+
+pub use self::tail::{Census, EntryId, StreamState, Tail, Verdict};
+
+pub(super) use self::entry::DATA;
+pub(super) use self::history::History;
+pub(super) use self::outlet::Outlet;
+pub(super) use self::reader::Reader;
+
+use self::seats::Seats;
+use super::config::RedisConfig;
+use super::locator::Locator;
+use super::names::Names;
+use super::server::Server;
+use super::wish::Tally;
+use super::wishes::Wishes;
+
+/// Streams of one reader: with more, each read takes Redis noticeably longer.
+const STREAMS_EACH: usize = 500;
+/// Readers, and so connections, of one Redis; over that many times [`STREAMS_EACH`], they
+/// share what is more.
+pub(super) const READERS: usize = 8;
+
+/// The streams of one Redis, as the broker sees them.
+pub(super) struct Streams {
+    wishes: Arc<[Arc<Wishes>]>,
+    seats: Arc<Seats>,
+    last_error: Arc<LastError>,
+}
+
+impl Streams {
+    /// Makes the handle, and the readers that have to be run for it.
+    pub(super) fn new(
+        config: &Arc<RedisConfig>,
+        locator: &Locator,
+        server: &Server,
+        outlet: &Outlet,
+    ) -> (Self, Vec<Reader>) {
+        let seats = Arc::new(Seats::new(READERS, STREAMS_EACH));
+        let last_error = Arc::new(LastError::default());
+        let reader = |number| Reader {
+            number,
+            locator: locator.clone(),
+            server: server.clone(),
+            config: Arc::clone(config),
+            names: Names::new(&config.prefix),
+            wishes: Arc::new(Wishes::new(outlet.metrics().streams.channels.clone())),
+            seats: Arc::clone(&seats),
+            last_error: Arc::clone(&last_error),
+            outlet: outlet.clone(),
+        };
+        let readers: Vec<Reader> = (0..READERS).map(reader).collect();
+        let wishes = readers.iter().map(|reader| Arc::clone(&reader.wishes)).collect();
+        (Self { wishes, seats, last_error }, readers)
+    }
+
+    /// What is wanted of each reader.
+    pub(super) fn wishes(&self) -> Arc<[Arc<Wishes>]> {
+        Arc::clone(&self.wishes)
+    }
+
+    /// Finds a reader for `channel`; what it comes to is asked of its wishes.
+    pub(super) fn want(&self, channel: &Channel) -> &Wishes {
+        &self.wishes[self.seats.take(channel)]
+    }
+
+    /// Ends the interest in a channel.
+    pub(super) fn forget(&self, channel: &Channel) {
+        if let Some(reader) = self.seats.leave(channel) {
+            self.wishes[reader].forget(channel);
+        }
+    }
+
+    /// Whether a channel's events arrive.
+    pub(super) fn is_live(&self, channel: &Channel) -> bool {
+        let reader = self.seats.reader(channel);
+        reader.is_some_and(|reader| self.wishes[reader].live_channel(channel.as_str()).is_some())
+    }
+
+    /// How many are wanted, and how far Redis has followed.
+    pub(super) fn tally(&self) -> Tally {
+        self.wishes.iter().map(|wishes| wishes.tally()).sum()
+    }
+
+    /// What went wrong last, as long as it is not made good.
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.0.lock().clone()
+    }
+}
+
+/// What went wrong last, for people.
+#[derive(Debug, Default)]
+pub(super) struct LastError(Mutex<Option<String>>);
+
+impl LastError {
+    /// This went wrong.
+    fn set(&self, reason: String) {
+        *self.0.lock() = Some(reason);
+    }
+
+    /// It is made good.
+    fn clear(&self) {
+        *self.0.lock() = None;
+    }
+}

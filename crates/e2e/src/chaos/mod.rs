@@ -1,0 +1,17 @@
+//! The rows of the fault matrix: each lets one fault loose on a [`Fleet`], measures,
+//! and holds what it found against its bar.
+//!
+//! `make chaos` runs them at full size and prints the table; the stories run some of
+//! them smaller, with deadlines three times as long, because other tests share the
+//! machine with them.
+
+mod findings;
+mod kill;
+mod report;
+mod row;
+mod scene;
+
+pub use findings::{Finding, Findings};
+pub use report::{Judged, json, markdown, table};
+pub use row::{ROWS, Row, Run, row};
+pub use scene::Scale;
