@@ -21,8 +21,8 @@ mod sources;
 mod stream_metrics;
 
 pub use self::redis::{
-    BatchError, BrokerConfigError, Census, EntryId, REDIS_DESCRIPTORS, RedisBroker, RedisConfig,
-    RedisPublisher, RedisTls, RedisTlsError, RedisTlsPart, StreamState, Tail, Verdict,
+    BatchError, BrokerConfigError, Census, EntryId, MAX_NODES, REDIS_DESCRIPTORS, RedisBroker,
+    RedisConfig, RedisPublisher, RedisTls, RedisTlsError, RedisTlsPart, StreamState, Tail, Verdict,
     install_tls_provider,
 };
 pub use deliveries::{Deliveries, DeliverySender, QueueLimits, SendOutcome, deliveries};
@@ -167,7 +167,7 @@ pub struct Position {
 }
 
 /// How much of a stream is read at once; whichever is reached first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ReadLimit {
     /// Events.
     pub events: usize,

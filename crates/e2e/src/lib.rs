@@ -38,6 +38,7 @@ mod redis_server;
 mod sentinel_set;
 mod siege;
 mod sse_client;
+mod tls_redis;
 mod turn;
 mod vitals;
 
@@ -64,5 +65,6 @@ pub use redis_server::{RedisServer, free_port};
 pub use sentinel_set::{SentinelOptions, SentinelSet};
 pub use siege::Siege;
 pub use sse_client::{SseBlock, SseClient};
+pub use tls_redis::{Certificates, TlsRedis, toml_path};
 pub use turn::turn;
 pub use vitals::Vitals;

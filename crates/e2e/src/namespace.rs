@@ -58,6 +58,11 @@ impl Namespace {
         self.host(1)
     }
 
+    /// The namespace's address on the link, where a server inside should listen.
+    pub fn inner_address(&self) -> Ipv4Addr {
+        self.host(2)
+    }
+
     /// A command that runs inside.
     pub fn command(&self, program: &str) -> tokio::process::Command {
         let mut command = tokio::process::Command::new("ip");
@@ -70,6 +75,11 @@ impl Namespace {
         // The inner end, because the outer one would take its route with it, and the
         // packets would look for another way.
         ip(&["-n", &self.name, "link", "set", &self.inside, "down"]);
+    }
+
+    /// Mends the link after [`Self::cut`]: what is sent again arrives.
+    pub fn mend(&self) {
+        ip(&["-n", &self.name, "link", "set", &self.inside, "up"]);
     }
 
     fn host(&self, host: u8) -> Ipv4Addr {

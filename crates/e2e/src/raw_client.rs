@@ -30,6 +30,8 @@ pub struct Dial {
     pub segment: Option<u32>,
     /// Whether to ask for envelope mode.
     pub envelope: bool,
+    /// A cookie beside the canary's, `NAME=VALUE`.
+    pub cookie: Option<&'static str>,
     /// Which extensions to offer: the value of `Sec-WebSocket-Extensions`.
     pub extensions: Option<&'static str>,
 }
@@ -46,6 +48,7 @@ pub struct RawClient {
     stream: TcpStream,
     reader: FrameReader,
     agreed: Option<String>,
+    set_cookie: Option<String>,
 }
 
 /// What a client got, pings and pongs aside.
@@ -73,7 +76,8 @@ impl RawClient {
         let offer = if how.envelope { "Sec-WebSocket-Protocol: redcast.v1\r\n" } else { "" };
         let offered = |value| format!("Sec-WebSocket-Extensions: {value}\r\n");
         let extensions = how.extensions.map(offered).unwrap_or_default();
-        let headers = format!("Cookie: session={}\r\n{offer}{extensions}", canary());
+        let cookie = how.cookie.map(|cookie| format!("; {cookie}")).unwrap_or_default();
+        let headers = format!("Cookie: session={}{cookie}\r\n{offer}{extensions}", canary());
         stream.write_all(handshake(address, path, &headers).as_bytes()).await?;
         let (head, rest) = timeout(PATIENCE, read_head(&mut stream)).await??;
         if !head.starts_with("HTTP/1.1 101 ") || !head.contains(ACCEPT) {
@@ -85,12 +89,18 @@ impl RawClient {
             None => FrameReader::default(),
         };
         reader.feed(&rest);
-        Ok(Self { stream, reader, agreed })
+        let set_cookie = header(&head, "set-cookie");
+        Ok(Self { stream, reader, agreed, set_cookie })
     }
 
     /// The extension that the server agreed to, with its parameters.
     pub fn agreed(&self) -> Option<&str> {
         self.agreed.as_deref()
+    }
+
+    /// The cookie that came with the answer, with its attributes.
+    pub fn set_cookie(&self) -> Option<&str> {
+        self.set_cookie.as_deref()
     }
 
     /// In how many bits of window the server promised to compress; 15 is what RFC 7692

@@ -19,6 +19,8 @@ const REPLICAS: usize = 2;
 /// A majority.
 const QUORUM: usize = 2;
 const DOWN_AFTER: Duration = Duration::from_secs(1);
+/// Where a server listens whom nobody shall reach; of all that a failover ends, this is not.
+const ELSEWHERE: &str = "127.0.0.2";
 /// Elections that fail are held again after a while; a busy machine may need several.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// As whom sentinels and replicas connect, so that a test can take the right from them; and
@@ -31,6 +33,8 @@ const FOLLOWERS: &str = "follower on >follow ~* &* +@all";
 pub struct SentinelSet {
     servers: Vec<RedisServer>,
     sentinels: Vec<Sentinel>,
+    /// Ports of the servers that take no new connections.
+    shut: Vec<u16>,
 }
 
 /// What a test decides about its set.
@@ -68,7 +72,7 @@ impl SentinelSet {
         servers.extend((0..REPLICAS).map(|_| server(options.server, Some(port))));
         let down_after = options.down_after;
         let sentinels = (0..SENTINELS).map(|_| Sentinel::start(port, down_after)).collect();
-        let set = Self { servers, sentinels };
+        let set = Self { servers, sentinels, shut: Vec::new() };
         set.until_complete().await;
         set
     }
@@ -168,6 +172,25 @@ impl SentinelSet {
         }
     }
 
+    /// Makes the replicas refuse every new connection, while those that they have go on.
+    pub async fn shut_replicas(&mut self) {
+        let primary = self.primary_port().await;
+        for server in self.servers.iter().filter(|server| server.port() != primary) {
+            listen_on(server.connection().await, ELSEWHERE).await;
+            self.shut.push(server.port());
+        }
+    }
+
+    /// Lets everybody connect again.
+    pub async fn open_replicas(&mut self) {
+        for port in self.shut.drain(..) {
+            let url = format!("redis://:{PASSWORD}@{ELSEWHERE}:{port}");
+            let operator = redis::Client::open(url).expect("a Redis URL");
+            let operator = operator.get_multiplexed_async_connection().await;
+            listen_on(operator.expect("it listens elsewhere"), "127.0.0.1").await;
+        }
+    }
+
     /// Waits until each sentinel knows the replicas and the other sentinels: before that
     /// nobody can be elected by anybody.
     pub async fn until_complete(&self) {
@@ -196,6 +219,12 @@ fn server(options: &[&str], primary: Option<u16>) -> RedisServer {
     }
     all.extend(options);
     RedisServer::start_with(&all)
+}
+
+async fn listen_on(mut operator: MultiplexedConnection, address: &str) {
+    let mut bind = redis::cmd("CONFIG");
+    bind.arg(&["SET", "bind", address]);
+    bind.query_async::<()>(&mut operator).await.expect("it can listen elsewhere");
 }
 
 async fn acl(operator: &mut MultiplexedConnection, words: &[&str]) {

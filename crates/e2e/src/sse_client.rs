@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -110,9 +111,10 @@ impl SseClient {
         &mut self.stream
     }
 
-    /// The port of the client's end.
-    pub fn port(&self) -> u16 {
-        self.stream.local_addr().expect("a local address").port()
+    /// Ends the connection with a TCP reset.
+    pub fn reset(self) {
+        let linger = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        linger.expect("a socket can be reset");
     }
 
     /// The next block, whatever it is; none at the end of the body.

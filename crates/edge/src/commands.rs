@@ -1,11 +1,10 @@
 //! From a command to the node's verbs and back to a reply.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use redcast_hub::{Form, Socket};
 use redcast_node::{JoinError, Participant};
 use redcast_protocol::{
-    Channel, CloseCode, Command, CommandId, Cursor, ErrorCode, Reply, Request, ResetReason,
-    Subscription,
+    Channel, CloseCode, Command, CommandId, Cursor, ErrorCode, Reply, Request, Start, Subscription,
 };
 use redcast_wire::text_frame;
 
@@ -58,16 +57,19 @@ pub(crate) async fn greet<S: Socket>(
         let message = format!("`since` names {stranger}, which is not joined on connect");
         desk.refuse(ErrorCode::BadRequest, &message, None);
     }
-    let since = |channel: &Channel| {
-        since.iter().find(|(named, _)| named == channel).map(|(_, cursor)| *cursor)
+    let start = |channel: &Channel| {
+        let known = since.iter().find(|(named, _)| named == channel);
+        known.map_or(Start::Now, |(_, cursor)| Start::Since(*cursor))
     };
     let channels = endpoint.access.join.iter().chain(&channels);
-    let wanted =
-        channels.map(|channel| Subscription { channel: channel.clone(), since: since(channel) });
-    if let Err((code, message)) = desk.subscribe(wanted.collect(), id.as_ref()).await {
+    let wanted: Vec<Subscription> = channels
+        .map(|channel| Subscription { channel: channel.clone(), start: start(channel) })
+        .collect();
+    if let Err((code, message)) = desk.subscribe(&wanted, id.as_ref()).await {
         // Without its channels the connection is of no use to its client.
         let close = match code {
             ErrorCode::Forbidden => CloseCode::Forbidden,
+            ErrorCode::Unavailable => CloseCode::TryAgainLater,
             _ => CloseCode::Internal,
         };
         desk.refuse(code, &message, None);
@@ -89,7 +91,7 @@ pub(crate) async fn obey(life: &Life, participant: &mut Participant<ClientSocket
     life.edge.metrics.unknown_fields.inc_by(request.unknown_fields as u64);
     let id = request.id.as_ref();
     let done = match request.command {
-        Command::Subscribe(wanted) => desk.subscribe(wanted, id).await,
+        Command::Subscribe(wanted) => desk.subscribe(&wanted, id).await,
         Command::Unsubscribe(channel) => desk.unsubscribe(&channel, id).await,
         Command::Ping => {
             desk.reply(Reply::Pong);
@@ -114,7 +116,7 @@ pub(crate) fn refuse_pace(life: &Life, participant: &mut Participant<ClientSocke
 impl<S: Socket> Desk<'_, S> {
     async fn subscribe(
         &mut self,
-        wanted: Vec<Subscription>,
+        wanted: &[Subscription],
         id: Option<&CommandId>,
     ) -> Result<(), Refused> {
         let stranger = wanted.iter().find(|wish| !self.life.permits(&wish.channel));
@@ -125,9 +127,11 @@ impl<S: Socket> Desk<'_, S> {
             };
             return Err((ErrorCode::Forbidden, message));
         }
-        let then = self.after_join(&wanted, id);
-        let channels: Vec<Channel> = wanted.into_iter().map(|wish| wish.channel).collect();
-        self.participant.join(&channels, then).await.map_err(|error| refusal(&error))
+        let id = id.filter(|_| self.acknowledges());
+        let ack = |cursors: &[(Channel, Cursor)]| {
+            id.map(|id| text_frame(&Reply::Ack { id, cursors }.encode()))
+        };
+        self.participant.subscribe(wanted, ack).await.map_err(|error| refusal(&error))
     }
 
     async fn unsubscribe(
@@ -153,21 +157,6 @@ impl<S: Socket> Desk<'_, S> {
         Ok(())
     }
 
-    // What follows the joins: the acknowledgement, and for each place that can't
-    // be resumed a reset. A pub/sub channel keeps no history to resume from.
-    fn after_join(&self, wanted: &[Subscription], id: Option<&CommandId>) -> Option<Bytes> {
-        let mut frames = BytesMut::new();
-        frames.extend(self.acknowledgement(id).into_iter().flatten());
-        if self.life.endpoint().notices || self.acknowledges() {
-            for wish in wanted.iter().filter(|wish| wish.since.is_some()) {
-                let channel = wish.channel.as_str();
-                let reset = Reply::Reset { channel, reason: ResetReason::Unknown };
-                frames.extend_from_slice(&text_frame(&reset.encode()));
-            }
-        }
-        (!frames.is_empty()).then(|| frames.freeze())
-    }
-
     fn acknowledges(&self) -> bool {
         self.participant.connection().encoding().form == Form::Envelope
     }
@@ -175,7 +164,7 @@ impl<S: Socket> Desk<'_, S> {
     /// The frame that says a command was carried out, where that is wanted.
     fn acknowledgement(&self, id: Option<&CommandId>) -> Option<Bytes> {
         let id = id.filter(|_| self.acknowledges())?;
-        Some(text_frame(&Reply::Ack { id }.encode()))
+        Some(text_frame(&Reply::Ack { id, cursors: &[] }.encode()))
     }
 
     fn acknowledge(&self, id: Option<&CommandId>) {
@@ -204,6 +193,8 @@ fn refusal(error: &JoinError) -> Refused {
     let code = match error {
         JoinError::TooMany(_) => ErrorCode::RateLimited,
         JoinError::Refused(_) => ErrorCode::Forbidden,
+        JoinError::NoHistory(_) => ErrorCode::BadRequest,
+        JoinError::Unavailable(_) => ErrorCode::Unavailable,
         JoinError::Closed(_) => ErrorCode::Internal,
     };
     (code, error.to_string())

@@ -1,14 +1,35 @@
 //! What the query of a handshake may ask for in raw mode: `since=CHANNEL:CURSOR`,
-//! repeatable, to go on after the last event seen.
+//! repeatable, to go on after the last event seen, and `cursor=1`, to be told how far one
+//! has come.
 
 use redcast_protocol::{Channel, Cursor};
 
 use crate::error::Refusal;
 
-/// Reads the query of a handshake. Parameters we don't know are the application's.
-pub(crate) fn resume_points(query: Option<&str>) -> Result<Vec<(Channel, Cursor)>, Refusal> {
-    let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
-    pairs.filter(|(name, _)| *name == "since").map(|(_, value)| resume_point(value)).collect()
+/// What a query asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// From where to go on, by channel.
+    pub(crate) since: Vec<(Channel, Cursor)>,
+    /// Whether to tell how far the connection has come.
+    pub(crate) cursors: bool,
+}
+
+impl Wishes {
+    /// Reads the query of a handshake. Parameters we don't know are the application's, and
+    /// so is a `cursor` that says anything else.
+    pub(crate) fn read(query: Option<&str>) -> Result<Self, Refusal> {
+        let mut wishes = Self::default();
+        let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        for (name, value) in pairs {
+            match name {
+                "since" => wishes.since.push(resume_point(value)?),
+                "cursor" => wishes.cursors |= value == "1",
+                _ => {}
+            }
+        }
+        Ok(wishes)
+    }
 }
 
 // The channel may hold colons, the cursor can't: split at the last one.
@@ -26,16 +47,25 @@ mod tests {
 
     #[test]
     fn splits_at_the_last_colon() {
-        let points = resume_points(Some("x=1&since=a:b:5-1.0000000a&since=c%3A6-0.00000001"));
-        let points = points.unwrap();
+        let read = |query| Wishes::read(query).map(|wishes| wishes.since);
+        let points = read(Some("x=1&since=a:b:5-1.0000000a&since=c%3A6-0.00000001")).unwrap();
         assert_eq!(points[0].0.as_str(), "a:b");
         assert_eq!(points[0].1.to_string(), "5-1.0000000a");
         assert_eq!(points[1].0.as_str(), "c");
-        assert!(resume_points(None).unwrap().is_empty());
+        assert!(read(None).unwrap().is_empty());
         for bad in
             ["since=", "since=a", "since=a:", "since=a b:5-1.0000000a", "since=:5-1.0000000a"]
         {
-            assert!(resume_points(Some(bad)).is_err(), "{bad}");
+            assert!(read(Some(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn cursors_are_for_those_who_ask_for_them() {
+        let wants = |query| Wishes::read(Some(query)).unwrap().cursors;
+        assert!(wants("cursor=1") && wants("a=b&cursor=1&since=a:5-1.0000000a"));
+        for query in ["", "cursor", "cursor=", "cursor=0", "cursor=11", "xcursor=1"] {
+            assert!(!wants(query), "{query}");
         }
     }
 }

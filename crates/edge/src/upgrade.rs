@@ -20,7 +20,7 @@ use crate::granted::{Expiry, Granted};
 use crate::handshake::Handshake;
 use crate::life::Life;
 use crate::metrics::Rejected;
-use crate::query::resume_points;
+use crate::query::Wishes;
 use crate::router::Edge;
 use crate::session::{Beginning, Session};
 use crate::socket::ClientSocket;
@@ -51,22 +51,24 @@ async fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Resp
     if endpoint.deflate {
         handshake.agree_on_deflate(&request.headers);
     }
-    let since = resume_points(request.uri.query())?;
+    let wishes = Wishes::read(request.uri.query())?;
     let Admitted { permit, grant } = admit(edge, endpoint, &request).await?;
     let upgrade = request.extensions.remove::<OnUpgrade>().ok_or_else(|| {
         Refusal::BadRequest("this connection can't be upgraded to WebSocket".to_owned())
     })?;
-    let encoding = Encoding { form: form(&handshake, endpoint), window: handshake.window() };
-    let accepted = Accepted { endpoint: index, encoding, since, permit, grant };
+    let encoding =
+        Encoding { form: form(&handshake, endpoint, &wishes), window: handshake.window() };
+    let accepted = Accepted { endpoint: index, encoding, since: wishes.since, permit, grant };
     edge.sessions.spawn(begin(edge.clone(), upgrade, accepted));
     Ok(handshake.response())
 }
 
-fn form(handshake: &Handshake, endpoint: &Endpoint) -> Form {
-    match (handshake.envelope, endpoint.notices) {
-        (true, _) => Form::Envelope,
-        (false, true) => Form::Raw,
-        (false, false) => Form::Quiet,
+fn form(handshake: &Handshake, endpoint: &Endpoint, wishes: &Wishes) -> Form {
+    match (handshake.envelope, endpoint.notices, wishes.cursors) {
+        (true, ..) => Form::Envelope,
+        (false, true, false) => Form::Raw,
+        (false, true, true) => Form::Tracked,
+        (false, false, _) => Form::Quiet,
     }
 }
 

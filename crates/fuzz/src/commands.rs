@@ -1,7 +1,7 @@
 //! Any text as a client's command, and any bytes as an event's payload.
 
 use redcast_protocol::{
-    Channel, Command, CommandError, CommandId, Cursor, ErrorCode, Reply, Request,
+    Channel, Command, CommandError, CommandId, Cursor, ErrorCode, Reply, Request, Start,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -33,7 +33,9 @@ fn check_request(request: &Request, text: &str) {
             assert!(!subscriptions.is_empty(), "a subscription to nothing");
             for subscription in subscriptions {
                 check_channel(&subscription.channel, text);
-                check_cursor(subscription.since);
+                if let Start::Since(cursor) = subscription.start {
+                    check_cursor(cursor);
+                }
             }
         }
         Command::Unsubscribe(channel) => check_channel(channel, text),
@@ -47,7 +49,7 @@ fn check_id(id: Option<&CommandId>, sent: &Value) {
         assert!(sent.is_null(), "the id {sent} got lost");
         return;
     };
-    let ack = json(&Reply::Ack { id }.encode());
+    let ack = json(&Reply::Ack { id, cursors: &[] }.encode());
     assert_eq!(ack["type"], "ack");
     assert_eq!(&ack["id"], sent);
     assert!(sent.to_string().len() <= MAX_ID_LEN);
@@ -63,8 +65,7 @@ fn check_channel(channel: &Channel, text: &str) {
     assert!(text.contains(name) || text.contains('\\'), "{name:?} was not asked for");
 }
 
-fn check_cursor(cursor: Option<Cursor>) {
-    let Some(cursor) = cursor else { return };
+fn check_cursor(cursor: Cursor) {
     assert_eq!(cursor.to_string().parse(), Ok(cursor));
 }
 

@@ -7,6 +7,7 @@
 //! waits on a thousand slow connections is held once.
 
 use std::io::IoSlice;
+use std::task::Waker;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -105,6 +106,8 @@ pub(crate) struct Backlog {
     waiting_bytes: usize,
     losses: Vec<Loss>,
     metrics: HubMetrics,
+    /// Who waits until nothing waits any more.
+    drained: Option<Waker>,
 }
 
 impl Backlog {
@@ -118,6 +121,7 @@ impl Backlog {
             waiting_bytes: 0,
             losses: Vec::new(),
             metrics,
+            drained: None,
         }
     }
 
@@ -166,6 +170,11 @@ impl Backlog {
         self.change_waiting(0, cost);
         self.queue.push(frame, kind);
         Ok(())
+    }
+
+    /// Wakes this one when the backlog is gone, written or given up.
+    pub(crate) fn wake_when_gone(&mut self, waker: &Waker) {
+        self.drained = Some(waker.clone());
     }
 
     /// Queues the close frame behind everything else.
@@ -292,6 +301,9 @@ impl Backlog {
 impl Drop for Backlog {
     fn drop(&mut self) {
         self.change_waiting(self.waiting_bytes, 0);
+        if let Some(waker) = self.drained.take() {
+            waker.wake();
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Form {
     Quiet,
     /// JSON envelopes, subprotocol `redcast.v1`.
     Envelope,
+    /// What a raw one gets, and from time to time how far it has come.
+    Tracked,
 }
 
 /// How a connection gets its events: in which form, and whether compressed.
@@ -64,6 +66,9 @@ pub struct Broadcast {
     /// When this instance read the event it carries; none for a notice, and for a beat:
     /// a message of [`SlowConsumer::KeepLatest`] about [`WHOLE_CHANNEL`] that is no event.
     pub received: Option<Instant>,
+    /// The frame that says how far a member has come with this message, where there are
+    /// [`Form::Tracked`] ones. They get it at most once a second.
+    pub cursor: Option<Bytes>,
 }
 
 /// One message as whole WebSocket frames, encoded once per form and compressed once
@@ -88,7 +93,7 @@ const WINDOWS: usize = Window::ALL.len();
 
 impl Encoding {
     /// How many there are.
-    pub const COUNT: usize = 3 * (1 + WINDOWS);
+    pub const COUNT: usize = 4 * (1 + WINDOWS);
 
     /// Its place among all, less than [`Self::COUNT`].
     pub fn index(self) -> usize {
@@ -105,10 +110,10 @@ impl From<Form> for Encoding {
 }
 
 impl Compressed {
-    /// Adds the frame for members of this form and window. Raw and quiet are one.
+    /// Adds the frame for members of this form and window. All but envelopes are one.
     pub fn insert(&mut self, form: Form, window: Window, frame: Bytes) {
         match form {
-            Form::Raw | Form::Quiet => self.raw[window as usize] = Some(frame),
+            Form::Raw | Form::Quiet | Form::Tracked => self.raw[window as usize] = Some(frame),
             Form::Envelope => self.envelope[window as usize] = Some(frame),
         }
     }
@@ -116,7 +121,7 @@ impl Compressed {
     /// The frame for members of this form and window.
     pub fn get(&self, form: Form, window: Window) -> Option<&Bytes> {
         match form {
-            Form::Raw | Form::Quiet => self.raw[window as usize].as_ref(),
+            Form::Raw | Form::Quiet | Form::Tracked => self.raw[window as usize].as_ref(),
             Form::Envelope => self.envelope[window as usize].as_ref(),
         }
     }
@@ -128,7 +133,7 @@ impl Compressed {
 }
 
 impl Frames {
-    /// An event: its raw form goes to raw and to quiet members. A form without
+    /// An event: its raw form goes to raw, quiet and tracked members. A form without
     /// members may be left out.
     pub fn event(raw: Option<Bytes>, envelope: Option<Bytes>) -> Self {
         Self { quiet: raw.clone(), raw, envelope, compressed: None }
@@ -161,7 +166,7 @@ impl Frames {
             return Some(frame);
         }
         match encoding.form {
-            Form::Raw => self.raw.as_ref(),
+            Form::Raw | Form::Tracked => self.raw.as_ref(),
             Form::Quiet => self.quiet.as_ref(),
             Form::Envelope => self.envelope.as_ref(),
         }
@@ -191,6 +196,8 @@ impl Frames {
 mod tests {
     use super::*;
 
+    const FORMS: [Form; 4] = [Form::Raw, Form::Quiet, Form::Envelope, Form::Tracked];
+
     #[test]
     fn each_form_has_its_frame() {
         let (raw, envelope) = (Bytes::from_static(b"raw"), Bytes::from_static(b"envelope"));
@@ -202,7 +209,9 @@ mod tests {
         assert_eq!(notice.get(Form::Raw.into()), Some(&raw));
         assert_eq!(notice.get(Form::Quiet.into()), None);
         assert_eq!(notice.get(Form::Envelope.into()), Some(&raw));
-        for form in [Form::Raw, Form::Quiet, Form::Envelope] {
+        assert_eq!(notice.get(Form::Tracked.into()), Some(&raw));
+        assert_eq!(frames.get(Form::Tracked.into()), Some(&raw));
+        for form in FORMS {
             assert_eq!(Frames::same(raw.clone()).get(form.into()), Some(&raw));
         }
     }
@@ -222,6 +231,7 @@ mod tests {
         for (form, [none, narrow, wide]) in [
             (Form::Raw, ["raw", "raw", "raw, wide"]),
             (Form::Quiet, ["raw", "raw", "raw, wide"]),
+            (Form::Tracked, ["raw", "raw", "raw, wide"]),
             (Form::Envelope, ["envelope", "envelope, narrow", "envelope"]),
         ] {
             assert_eq!(frames.get(form.into()), Some(&bytes(none)), "{form:?}");
@@ -244,7 +254,7 @@ mod tests {
     #[test]
     fn every_encoding_has_a_place_of_its_own() {
         let mut seen = Vec::new();
-        for form in [Form::Raw, Form::Quiet, Form::Envelope] {
+        for form in FORMS {
             seen.push(Encoding::from(form).index());
             seen.extend(Window::ALL.map(|window| encoding(form, window).index()));
         }

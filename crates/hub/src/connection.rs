@@ -1,5 +1,6 @@
 //! One client's connection, shared by the task that reads it and by its shard.
 
+use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -183,6 +184,12 @@ impl<S: Socket + ?Sized> Connection<S> {
     /// Whether nothing waits to be written.
     pub fn is_drained(&self) -> bool {
         self.outbox.lock().is_idle()
+    }
+
+    /// Waits until nothing waits to be written, or the socket is dead. For one waiter at
+    /// a time, and the session must go on flushing.
+    pub async fn drained(&self) {
+        poll_fn(|cx| self.outbox.lock().poll_drained(cx.waker())).await;
     }
 
     /// Losses of some seconds ago that the client has not been told, because it has

@@ -20,6 +20,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::{AddAssign, SubAssign};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use crate::backlog::Kind;
@@ -166,8 +167,9 @@ impl Held {
 impl Cost {
     fn of(broadcast: &Broadcast) -> Self {
         let kind = Kind::of(broadcast);
+        let cursor = broadcast.cursor.as_ref().map_or(0, Bytes::len);
         Self {
-            memory: broadcast.frames.held_bytes() + MESSAGE_OVERHEAD,
+            memory: broadcast.frames.held_bytes() + cursor + MESSAGE_OVERHEAD,
             outbox: broadcast.frames.largest().map_or(0, |frame| waiting::cost(frame, kind)),
         }
     }

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use redcast_protocol::CloseCode;
 use tokio::sync::mpsc::{self, Permit};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
 
-use crate::broadcast::{Broadcast, ChannelKey, Encoding};
+use crate::broadcast::{Broadcast, ChannelKey, Encoding, Form};
 use crate::config::HubConfig;
 use crate::connection::{Common, Connection, Member};
 use crate::metrics::HubMetrics;
@@ -34,11 +35,22 @@ pub(crate) enum Message {
         then: Option<Bytes>,
         applied: oneshot::Sender<()>,
     },
+    JoinAll {
+        member: Arc<Member>,
+        channels: Vec<ChannelKey>,
+        then: Option<Bytes>,
+        applied: oneshot::Sender<()>,
+    },
     Leave {
         member: Arc<Member>,
         channel: ChannelKey,
         then: Option<Bytes>,
         applied: oneshot::Sender<()>,
+    },
+    GiveBack {
+        member: Arc<Member>,
+        code: CloseCode,
+        reason: String,
     },
     Members(oneshot::Sender<Vec<Weak<Member>>>),
     EndHolding,
@@ -160,6 +172,22 @@ impl Hub {
         Ok(())
     }
 
+    /// Ends a connection after what already waits for it. A [`Form::Tracked`] one is told
+    /// before that how far it has come, in order with its events.
+    pub async fn give_back(
+        &self,
+        member: Arc<Member>,
+        code: CloseCode,
+        reason: String,
+    ) -> Result<(), HubClosed> {
+        if member.encoding().form != Form::Tracked {
+            member.close_after_flush(code, &reason);
+            return Ok(());
+        }
+        let mailbox = self.mailboxes.get(usize::from(member.shard)).ok_or(HubClosed)?;
+        mailbox.send(Message::GiveBack { member, code, reason }).await
+    }
+
     /// How long ago the timer of the slowest shard ticked: seconds mean that a
     /// shard is stuck.
     pub fn longest_silence(&self) -> Duration {
@@ -190,7 +218,40 @@ impl Places<'_> {
     }
 }
 
+/// Room for one join in a shard's queue. Who holds it can join without waiting, and so
+/// in one step with something else.
+pub struct JoinPlace<'a> {
+    place: Permit<'a, Message>,
+    member: Arc<Member>,
+}
+
+/// A join on its way.
+pub struct Applied(oneshot::Receiver<()>);
+
+impl JoinPlace<'_> {
+    /// Joins channels, in order with their events; never waits. `then` is sent to the
+    /// client when all are joined, before any event that follows.
+    pub fn join(self, channels: Vec<ChannelKey>, then: Option<Bytes>) -> Applied {
+        let (applied, done) = oneshot::channel();
+        self.place.send(Message::JoinAll { member: self.member, channels, then, applied });
+        Applied(done)
+    }
+}
+
+impl Applied {
+    /// Waits until the join is applied and what follows it is sent.
+    pub async fn done(self) -> Result<(), HubClosed> {
+        self.0.await.map_err(|_| HubClosed)
+    }
+}
+
 impl<S: Socket> Seat<S> {
+    /// Waits for room for one join.
+    pub async fn reserve(&self) -> Result<JoinPlace<'_>, HubClosed> {
+        let place = self.mailbox.messages.reserve().await.map_err(|_| HubClosed)?;
+        Ok(JoinPlace { place, member: self.connection.clone() })
+    }
+
     /// The connection that sits here.
     pub fn connection(&self) -> &Arc<Connection<S>> {
         &self.connection

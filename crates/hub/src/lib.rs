@@ -18,6 +18,7 @@ mod backlog;
 mod broadcast;
 mod config;
 mod connection;
+mod cursors;
 mod held;
 mod hub;
 mod joined;
@@ -37,7 +38,7 @@ pub use broadcast::{
 };
 pub use config::HubConfig;
 pub use connection::{Connection, Flush, Member};
-pub use hub::{Hub, HubClosed, Places, Seat};
+pub use hub::{Applied, Hub, HubClosed, JoinPlace, Places, Seat};
 pub use metrics::HubMetrics;
 pub use outbox::Closing;
 pub use shard::ShardTask;

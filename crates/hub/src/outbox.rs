@@ -5,6 +5,7 @@
 //! land in the middle of another. Nothing here waits.
 
 use std::io::{self, IoSlice};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,6 +67,17 @@ impl Outbox {
 
     pub(crate) fn is_idle(&self) -> bool {
         self.backlog.is_none()
+    }
+
+    /// Ready when nothing waits; else `waker` is woken then, or when the socket is dead.
+    pub(crate) fn poll_drained(&mut self, waker: &Waker) -> Poll<()> {
+        match &mut self.backlog {
+            None => Poll::Ready(()),
+            Some(backlog) => {
+                backlog.wake_when_gone(waker);
+                Poll::Pending
+            }
+        }
     }
 
     /// Writes a member's share, and keeps what the socket does not take.

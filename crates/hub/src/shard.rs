@@ -15,11 +15,12 @@ use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::broadcast::ChannelKey;
+use crate::broadcast::{ChannelKey, Form};
 use crate::connection::{Common, Member};
+use crate::cursors::Cursors;
 use crate::held::{Held, Release};
 use crate::hub::{Desk, Message};
-use crate::turn::{END, Tally, Turn};
+use crate::turn::{END, Tally, Turn, breathe};
 
 /// Messages taken from the queue at once.
 const TAKE: usize = 1024;
@@ -39,6 +40,7 @@ pub(crate) struct Shard {
     pub(crate) common: Arc<Common>,
     pub(crate) members: Slab<Seated>,
     pub(crate) channels: HashMap<ChannelKey, Vec<u32>>,
+    pub(crate) cursors: Cursors,
 }
 
 pub(crate) struct Seated {
@@ -58,7 +60,8 @@ impl ShardTask {
         // after the start, and not at once: who has just come has shown that it lives.
         let phase = common.config.ping_phases() / 2;
         let held = Held::new(&common.config);
-        let shard = Shard { common, members: Slab::new(), channels: HashMap::new() };
+        let (members, channels, cursors) = Default::default();
+        let shard = Shard { common, members, channels, cursors };
         Self { desk, waiting, shard, held, ping: ping_frame(&[]), phase }
     }
 
@@ -80,6 +83,7 @@ impl ShardTask {
                 () = self.desk.departure.notified() => self.sweep(),
                 _ = timer.tick() => self.tick(),
                 () = reached(self.held.next_moment()) => self.deliver(&mut turn).await,
+                () = reached(self.shard.cursors.next_moment()) => self.tell_cursors().await,
             }
         }
     }
@@ -100,7 +104,11 @@ impl ShardTask {
             }
             // What changes the lists must see the events before it delivered.
             self.deliver(turn).await;
-            if let Some(before) = self.released_by(&message) {
+            if let Message::JoinAll { channels, .. } = &message {
+                for channel in channels {
+                    self.release(Release::Channel(*channel), turn).await;
+                }
+            } else if let Some(before) = self.released_by(&message) {
                 self.release(before, turn).await;
             }
             self.shard.apply(message);
@@ -120,7 +128,11 @@ impl ShardTask {
                 self.held.end();
                 Some(Release::All)
             }
-            Message::Broadcast { .. } | Message::Enter(_) | Message::Members(_) => None,
+            Message::Broadcast { .. }
+            | Message::Enter(_)
+            | Message::JoinAll { .. }
+            | Message::GiveBack { .. }
+            | Message::Members(_) => None,
         }
     }
 
@@ -143,6 +155,20 @@ impl ShardTask {
         self.held.release(which, turn);
         let done = self.run_turn(turn).await;
         self.shard.common.metrics.coalesced.inc_by(done.events.saturating_sub(done.shares));
+    }
+
+    async fn tell_cursors(&mut self) {
+        let mut told = 0;
+        for (channel, frame) in self.shard.cursors.take() {
+            let Some(members) = self.shard.channels.get(&channel) else { continue };
+            for slot in members {
+                let member = &self.shard.members[*slot as usize].member;
+                if member.encoding().form == Form::Tracked {
+                    member.send(&frame);
+                    breathe(&mut told).await;
+                }
+            }
+        }
     }
 
     // The rest between turns, because under overload one batch may hold many: who
@@ -196,6 +222,16 @@ impl Shard {
                 self.join(&member, channel);
                 confirm(&member, then, applied);
             }
+            Message::JoinAll { member, channels, then, applied } => {
+                for channel in channels {
+                    self.join(&member, channel);
+                }
+                confirm(&member, then, applied);
+            }
+            Message::GiveBack { member, code, reason } => {
+                self.tell_all_cursors(&member);
+                member.close_after_flush(code, &reason);
+            }
             Message::Leave { member, channel, then, applied } => {
                 self.leave(&member, channel);
                 confirm(&member, then, applied);
@@ -238,6 +274,15 @@ impl Shard {
         channels.swap_remove(index);
         self.common.metrics.subscriptions.dec();
         self.retain(channel, |member| member as usize != slot);
+    }
+
+    fn tell_all_cursors(&self, member: &Member) {
+        let Some(slot) = member.slot() else { return };
+        for channel in &self.members[slot].channels {
+            if let Some(frame) = self.cursors.due(*channel) {
+                member.send(frame);
+            }
+        }
     }
 
     // One pass over each channel for all who left together, or a storm of leavers

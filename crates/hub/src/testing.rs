@@ -220,6 +220,7 @@ pub(crate) fn event(channel: u64, text: &str, policy: SlowConsumer) -> Broadcast
         item: Some(WHOLE_CHANNEL),
         flush_every: None,
         received: Some(Instant::now()),
+        cursor: None,
     }
 }
 
@@ -232,6 +233,7 @@ pub(crate) fn notice(channel: u64, text: &str) -> Broadcast {
         item: None,
         flush_every: None,
         received: None,
+        cursor: None,
     }
 }
 

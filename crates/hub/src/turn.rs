@@ -130,7 +130,10 @@ impl Turn {
     }
 
     // Once per turn: an atomic per delivery would cost as much as the copy.
-    fn account(&mut self, shard: &Shard) -> Tally {
+    fn account(&mut self, shard: &mut Shard) -> Tally {
+        for event in &mut self.events {
+            shard.cursors.note(event.channel, event.cursor.take());
+        }
         let metrics = &shard.common.metrics;
         let done = std::mem::take(&mut self.done);
         metrics.delivered.inc_by(done.events);
@@ -150,7 +153,7 @@ impl std::ops::AddAssign<Delivered> for Tally {
     }
 }
 
-async fn breathe(writes: &mut usize) {
+pub(crate) async fn breathe(writes: &mut usize) {
     *writes += 1;
     if *writes >= WRITES_PER_YIELD {
         *writes = 0;

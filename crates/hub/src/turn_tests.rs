@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use slab::Slab;
-
 use super::*;
 use crate::broadcast::{ChannelKey, Compressed, Encoding, Form, Frames, SlowConsumer::Disconnect};
 use crate::config::HubConfig;
@@ -56,7 +54,8 @@ impl Turn {
 
 impl Shard {
     fn empty(common: Arc<Common>) -> Self {
-        Self { common, members: Slab::new(), channels: std::collections::HashMap::new() }
+        let (members, channels, cursors) = Default::default();
+        Self { common, members, channels, cursors }
     }
 }
 

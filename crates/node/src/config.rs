@@ -27,6 +27,8 @@ pub struct NodeConfig {
     pub rules: Vec<ChannelRule>,
     /// How events are compressed for connections that agreed on it.
     pub deflate: DeflateConfig,
+    /// How much of a stream channel's past a client is sent that comes back.
+    pub replay: ReplayConfig,
     /// Documents that greet clients and beat; each has a name of its own.
     pub snapshots: Vec<SnapshotConfig>,
     /// By what other instances know this one: different for each.
@@ -41,6 +43,16 @@ pub struct DeflateConfig {
     /// From 1, the fastest, to 9, which makes the smallest frames. Default 3: the first
     /// that makes page views of 1 KiB, UUIDs and all, two fifths in either window.
     pub level: u32,
+}
+
+/// How much of a stream channel's past one client may be sent; more lies behind it than
+/// that, and it gets a reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplayConfig {
+    /// Events. Default 10,000.
+    pub events: usize,
+    /// Bytes of payloads. Default 8 MiB.
+    pub bytes: usize,
 }
 
 /// What holds for the channels that a pattern matches.
@@ -64,6 +76,12 @@ impl Default for DeflateConfig {
     }
 }
 
+impl Default for ReplayConfig {
+    fn default() -> Self {
+        Self { events: 10_000, bytes: 8 << 20 }
+    }
+}
+
 impl Default for NodeConfig {
     fn default() -> Self {
         Self {
@@ -74,6 +92,7 @@ impl Default for NodeConfig {
             linger: Duration::from_secs(5),
             rules: Vec::new(),
             deflate: DeflateConfig::default(),
+            replay: ReplayConfig::default(),
             snapshots: Vec::new(),
             instance: String::new(),
         }

@@ -78,9 +78,9 @@ impl Draft<'_> {
     /// The event's payload in a frame of this form.
     fn payload(&self, form: Form) -> &[u8] {
         match form {
-            Form::Raw | Form::Quiet => &self.event.payload,
+            Form::Raw | Form::Quiet | Form::Tracked => &self.event.payload,
             Form::Envelope => self.envelope.get_or_init(|| {
-                Reply::encode_event(&self.event.channel, None, &self.event.payload)
+                Reply::encode_event(&self.event.channel, self.event.cursor, &self.event.payload)
             }),
         }
     }

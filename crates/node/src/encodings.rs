@@ -4,14 +4,28 @@
 use redcast_hub::{Compressed, Encoding, Form};
 use redcast_wire::Window;
 
-/// Members by encoding. A quiet one gets what a raw one gets, and is counted as one.
+/// Members by encoding. A quiet one gets what a raw one gets, and is counted as one; so is
+/// a tracked one, and once more by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Encodings([u32; Encoding::COUNT]);
+pub(crate) struct Encodings([u32; PLACES]);
+
+/// Raw ones and envelopes, without compression and in each window.
+const TRACKED: usize = 2 * (1 + Window::ALL.len());
+const PLACES: usize = TRACKED + 1;
 
 impl Encodings {
     pub(crate) fn change(&mut self, Encoding { form, window }: Encoding, by: i32) {
         let count = &mut self.0[place(form, window)];
         *count = count.saturating_add_signed(by);
+        if form == Form::Tracked {
+            let tracked = &mut self.0[TRACKED];
+            *tracked = tracked.saturating_add_signed(by);
+        }
+    }
+
+    /// Whether members want to know how far they have come.
+    pub(crate) fn has_tracked(&self) -> bool {
+        self.0[TRACKED] > 0
     }
 
     /// Whether members of this form agreed on this window.
@@ -27,8 +41,8 @@ impl Encodings {
 }
 
 fn place(form: Form, window: Option<Window>) -> usize {
-    let form = if form == Form::Quiet { Form::Raw } else { form };
-    Encoding { form, window }.index()
+    let form = usize::from(form == Form::Envelope);
+    form * (1 + Window::ALL.len()) + window.map_or(0, |window| 1 + window as usize)
 }
 
 #[cfg(test)]
@@ -67,7 +81,7 @@ mod tests {
 
     #[test]
     fn who_has_left_no_longer_counts() {
-        for form in [Form::Raw, Form::Quiet, Form::Envelope] {
+        for form in [Form::Raw, Form::Quiet, Form::Envelope, Form::Tracked] {
             for window in [None, Some(Window::Narrow), Some(Window::Wide)] {
                 let mut encodings = Encodings::default();
                 encodings.change(encoding(form, window), 1);

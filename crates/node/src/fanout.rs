@@ -3,14 +3,15 @@
 
 use std::sync::Arc;
 
-use redcast_broker::{Deliveries, Delivery, Event, Gap, SubscribeError};
+use redcast_broker::{Deliveries, Delivery, Event, Gap, Position, SubscribeError};
 use redcast_hub::{Broadcast, Frames, Hub, HubClosed, WHOLE_CHANNEL};
-use redcast_protocol::{ErrorCode, Reply};
+use redcast_protocol::{ErrorCode, Reply, ResetReason};
 use redcast_wire::text_frame;
 
 use crate::encode::Encoder;
 use crate::interest::{Entry, Interest};
 use crate::participant::JoinError;
+use crate::stream::{Kept, cursor_frame};
 
 /// Deliveries taken from the broker at once.
 const TAKE: usize = 256;
@@ -35,7 +36,7 @@ impl Fanout {
                     Delivery::Event(event) => self.pass_event(event).await,
                     Delivery::Gap(gap) => self.pass_gap(gap).await,
                     Delivery::Refused(error) => self.pass_refusal(error).await,
-                    Delivery::Position(_) => Ok(()),
+                    Delivery::Position(position) => self.pass_position(position).await,
                 };
                 if passed.is_err() {
                     return;
@@ -55,8 +56,17 @@ impl Fanout {
         let bytes = 2 * event.payload.len() + ENVELOPE_BYTES + draft.bytes();
         let places = self.hub.reserve(bytes).await?;
         // From here to the hand-over the members can't change: one who is counted
-        // later also joins later in the shard's queue, so none misses its form.
-        let members = entry.members();
+        // later also joins later in the shard's queue, so none misses its form, and what is
+        // kept for those who come back is what members were told.
+        let mut members = entry.members();
+        let mut cursor = None;
+        if let Some(place) = event.cursor.filter(|_| entry.is_stream) {
+            if !members.ring_mut().push(Kept { cursor: place, payload: event.payload.clone() }) {
+                return Ok(());
+            }
+            let is_tracked = members.encodings().has_tracked();
+            cursor = is_tracked.then(|| cursor_frame(&event.channel, place));
+        }
         let broadcast = Broadcast {
             channel: entry.key,
             frames: draft.finish(members.encodings()),
@@ -64,8 +74,46 @@ impl Fanout {
             item,
             flush_every: entry.flush_every,
             received: Some(event.received),
+            cursor,
         };
         places.send(&broadcast, |shard| members.in_shard(shard));
+        drop(members);
+        if entry.is_stream {
+            entry.move_on();
+        }
+        Ok(())
+    }
+
+    /// The channel begins here, or goes on from here without what lay between.
+    async fn pass_position(&self, position: Position) -> Result<(), HubClosed> {
+        let Some(entry) = self.interest.find(&position.channel) else { return Ok(()) };
+        let Position { channel, cursor, reset } = position;
+        let places = self.hub.reserve(ENVELOPE_BYTES).await?;
+        let mut members = entry.members();
+        // Where a channel that has begun begins anew, what lies between is unknown.
+        let moved = members.ring().position().is_some_and(|known| known != cursor);
+        let reset = reset.or(moved.then_some(ResetReason::Unknown));
+        members.ring_mut().begin(cursor);
+        let frames = reset.map_or_else(Frames::default, |reason| {
+            let notice = Reply::Reset { channel: channel.as_str(), reason, id: Some(cursor) };
+            Frames::notice(text_frame(&notice.encode()))
+        });
+        let is_tracked = members.encodings().has_tracked();
+        let broadcast = Broadcast {
+            channel: entry.key,
+            frames,
+            policy: entry.policy,
+            item: None,
+            flush_every: entry.flush_every,
+            received: None,
+            cursor: is_tracked.then(|| cursor_frame(&channel, cursor)),
+        };
+        if let Some(reason) = reset.filter(|_| members.count().1 > 0) {
+            self.interest.stream_metrics().count_reset(reason);
+        }
+        places.send(&broadcast, |shard| members.in_shard(shard));
+        drop(members);
+        entry.move_on();
         Ok(())
     }
 
@@ -104,6 +152,7 @@ impl Fanout {
             // Held like the events around it, or it would overtake them.
             flush_every: entry.flush_every,
             received: None,
+            cursor: None,
         };
         let members = entry.members();
         places.send(&broadcast, |shard| members.in_shard(shard));

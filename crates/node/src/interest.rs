@@ -10,16 +10,18 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
-use redcast_broker::{Broker, SubscribeError, Subscribed};
+use redcast_broker::{Broker, Source, SubscribeError, Subscribed};
 use redcast_hub::{ChannelKey, Encoding, SlowConsumer};
 use redcast_protocol::Channel;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::{Instant, sleep_until};
 
 use crate::config::NodeConfig;
 use crate::encodings::Encodings;
 use crate::item::ItemPointer;
 use crate::metrics::NodeMetrics;
+use crate::stream::{Reader, Ring, Rules, StreamMetrics};
 
 /// All channels of this instance.
 pub(crate) struct Interest {
@@ -29,6 +31,7 @@ pub(crate) struct Interest {
     shards: usize,
     channels: Mutex<HashMap<Channel, Arc<Entry>>>,
     next_key: AtomicU64,
+    pub(crate) reader: Reader,
     /// Channels that lost their last holder, oldest first, each at most once, with
     /// the time to look at it.
     idle: Mutex<VecDeque<(Instant, Arc<Entry>)>>,
@@ -47,7 +50,11 @@ pub(crate) struct Entry {
     asked: tokio::sync::Mutex<Asked>,
     /// The broker has refused it since; that can't wait for whoever holds `asked`.
     doubted: AtomicBool,
+    /// Whether its events are kept, so that clients can go on where they were.
+    pub(crate) is_stream: bool,
     members: Mutex<Members>,
+    /// What the ring holds has changed.
+    moved: Notify,
 }
 
 /// What the broker was told about a channel.
@@ -64,13 +71,17 @@ enum Asked {
     Yes,
 }
 
-/// Who holds a channel, in which shards its members are, and how they get events.
+/// Who holds a channel, in which shards its members are, how they get events, and what
+/// they were told last.
 pub(crate) struct Members {
     holders: usize,
     idle_since: Option<Instant>,
     queued_as_idle: bool,
     encodings: Encodings,
     shards: Box<[u32]>,
+    /// Under the same lock as the hand-over of events, so that who joins knows exactly
+    /// which of them come before the join. Empty in a channel that is no stream.
+    ring: Ring,
 }
 
 /// A connection's stake in a channel; dropping it leaves.
@@ -95,10 +106,12 @@ impl Interest {
         metrics: NodeMetrics,
         shards: usize,
     ) -> Arc<Self> {
+        let reader = Reader::new(broker.clone(), metrics.streams.clone());
         Arc::new(Self {
             broker,
             config,
             metrics,
+            reader,
             shards,
             channels: Mutex::default(),
             next_key: AtomicU64::new(0),
@@ -158,6 +171,20 @@ impl Interest {
         ChannelKey(self.next_key.fetch_add(1, Ordering::Relaxed))
     }
 
+    pub(crate) fn stream_metrics(&self) -> &StreamMetrics {
+        &self.metrics.streams
+    }
+
+    /// Whether a channel's events are kept.
+    pub(crate) fn is_stream(&self, channel: &Channel) -> bool {
+        self.broker.source(channel) == Source::Stream
+    }
+
+    /// How much of the past one client may be sent in each of so many channels.
+    pub(crate) fn replay_rules(&self, channels: usize) -> Rules {
+        Rules::new(self.config.replay, channels)
+    }
+
     /// How many channels one connection may be in.
     pub(crate) fn max_subscriptions(&self) -> usize {
         self.config.max_subscriptions
@@ -179,7 +206,10 @@ impl Interest {
                 queued_as_idle: false,
                 encodings: Encodings::default(),
                 shards: vec![0; self.shards].into(),
+                ring: Ring::default(),
             }),
+            is_stream: self.broker.source(channel) == Source::Stream,
+            moved: Notify::new(),
         })
     }
 
@@ -210,6 +240,8 @@ impl Interest {
         }
         if std::mem::replace(&mut *asked, Asked::No) != Asked::No {
             self.broker.unsubscribe(&entry.channel).await;
+            // Nobody follows the stream any more, so nobody may take this for its end.
+            entry.members.lock().ring.forget();
         }
         let mut channels = self.channels.lock();
         let mut members = entry.members.lock();
@@ -231,6 +263,16 @@ impl Entry {
     pub(crate) fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock()
     }
+
+    /// Ready when the ring has changed since the call.
+    pub(crate) fn moved(&self) -> Notified<'_> {
+        self.moved.notified()
+    }
+
+    /// The ring has changed: whoever waits looks again.
+    pub(crate) fn move_on(&self) {
+        self.moved.notify_waiters();
+    }
 }
 
 impl Members {
@@ -242,6 +284,14 @@ impl Members {
     pub(crate) fn count(&self) -> (bool, usize) {
         let members: u64 = self.shards.iter().map(|members| u64::from(*members)).sum();
         (self.holders > 0, usize::try_from(members).unwrap_or(usize::MAX))
+    }
+
+    pub(crate) fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    pub(crate) fn ring_mut(&mut self) -> &mut Ring {
+        &mut self.ring
     }
 
     pub(crate) fn in_shard(&self, shard: usize) -> bool {
@@ -274,6 +324,10 @@ impl Membership {
 
     pub(crate) fn key(&self) -> ChannelKey {
         self.hold.entry.key
+    }
+
+    pub(crate) fn entry(&self) -> &Arc<Entry> {
+        &self.hold.entry
     }
 }
 

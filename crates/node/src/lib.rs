@@ -5,7 +5,8 @@
 //! from) and the hub (who gets them). It knows no HTTP and no Redis.
 //! `node.rs` has the product's verbs; `interest.rs` decides when to subscribe and
 //! unsubscribe; `fanout.rs` is an event's way through, `item.rs` finds what it is about;
-//! `snapshot/` has the documents that greet clients and beat.
+//! `snapshot/` has the documents that greet clients and beat, `stream/` a client's way
+//! back into channels that keep their events.
 
 #![forbid(unsafe_code)]
 
@@ -23,11 +24,12 @@ mod node;
 mod participant;
 mod rate;
 mod snapshot;
+mod stream;
 #[cfg(test)]
 mod testing;
 
 pub use access::{Access, AccessError, ChannelAccess, ConnectionRequest, Grant};
-pub use config::{ChannelRule, DeflateConfig, NodeConfig};
+pub use config::{ChannelRule, DeflateConfig, NodeConfig, ReplayConfig};
 pub use fanout::Fanout;
 pub use interest::Reaper;
 pub use item::{ItemPointer, ItemPointerError};
@@ -42,3 +44,4 @@ pub use snapshot::{
     Merge, MergePointer, MergePointerError, MergeValue, Snapshot, SnapshotConfig, SnapshotName,
     SnapshotNameError, SnapshotState, SnapshotTasks, Snapshots,
 };
+pub use stream::StreamMetrics;

@@ -2,6 +2,8 @@
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use crate::stream::StreamMetrics;
+
 /// The node's metrics; clones share the same counters.
 #[derive(Clone, Debug)]
 pub struct NodeMetrics {
@@ -19,6 +21,8 @@ pub struct NodeMetrics {
     /// Bytes of the frames that were sent instead: the plain ones where nothing smaller
     /// was made.
     pub deflate_after: IntCounter,
+    /// What is counted of stream channels.
+    pub streams: StreamMetrics,
     /// Looks at the keys of snapshots, by what was found.
     pub snapshot_reads: SnapshotReads,
     /// Snapshots of which the last look found nothing that could be taken.
@@ -71,6 +75,7 @@ impl NodeMetrics {
             )?,
             deflate_before: deflated.with_label_values(&["before"]),
             deflate_after: deflated.with_label_values(&["after"]),
+            streams: StreamMetrics::register(registry)?,
             snapshot_reads: SnapshotReads {
                 ok: reads.with_label_values(&["ok"]),
                 missing: reads.with_label_values(&["missing"]),

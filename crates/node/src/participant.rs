@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::try_join_all;
 use redcast_broker::SubscribeError;
-use redcast_hub::{ChannelKey, Connection, HubClosed, Seat, Socket};
-use redcast_protocol::Channel;
+use redcast_hub::{ChannelKey, Connection, Form, HubClosed, Seat, Socket};
+use redcast_protocol::{Channel, Cursor, Reply, ResetReason, Start, Subscription};
+use redcast_wire::text_frame;
 
 use crate::interest::{Interest, Membership};
 use crate::snapshot::{Snapshot, Watching};
+use crate::stream::{Joining, Plan};
 
 /// A connected client. Dropping it leaves every channel.
 pub struct Participant<S: Socket> {
@@ -30,6 +32,12 @@ pub enum JoinError {
     /// is set up.
     #[error("the subscription to {} was refused", .0.channel)]
     Refused(#[from] SubscribeError),
+    /// It wants events of the past of a channel that keeps none.
+    #[error("the channel {0} keeps no events, so `recent` finds none; leave it out")]
+    NoHistory(Channel),
+    /// Events of the past can't be had while the broker is away.
+    #[error("{0} can't be gone on from its place at the moment; try again")]
+    Unavailable(Channel),
     /// The process is going down.
     #[error(transparent)]
     Closed(#[from] HubClosed),
@@ -45,50 +53,107 @@ impl<S: Socket> Participant<S> {
         self.seat.connection()
     }
 
-    /// Joins all of `channels` or, if one is refused, none. `then` is sent to the
-    /// client when the last join is applied, before any event that follows it.
+    /// Joins all of `channels` with their next events or, if one is refused, none. `then`
+    /// is sent to the client when the last join is applied, before any event that follows.
     pub async fn join(
         &mut self,
         channels: &[Channel],
         then: Option<Bytes>,
     ) -> Result<(), JoinError> {
-        let mut wanted: Vec<&Channel> = Vec::with_capacity(channels.len());
-        for channel in channels {
-            if self.position(channel).is_none() && !wanted.contains(&channel) {
-                wanted.push(channel);
+        let now = |channel: &Channel| Subscription { channel: channel.clone(), start: Start::Now };
+        let wanted: Vec<Subscription> = channels.iter().map(now).collect();
+        self.subscribe(&wanted, |_| then).await
+    }
+
+    /// Joins all that is wanted or, if one channel is refused, none. Who begins at an
+    /// earlier place in a stream channel is first sent what follows it, as fast as it reads;
+    /// and a reset where that can't be all.
+    ///
+    /// `ack` gets the places in stream channels from which events follow. What it makes of
+    /// them is sent when all is joined, after those events and before the live ones. A
+    /// channel that the connection is in already goes on as it is.
+    ///
+    /// Whoever polls this must also flush the connection.
+    pub async fn subscribe<A>(&mut self, wanted: &[Subscription], ack: A) -> Result<(), JoinError>
+    where
+        A: FnOnce(&[(Channel, Cursor)]) -> Option<Bytes>,
+    {
+        let mut fresh: Vec<&Subscription> = Vec::with_capacity(wanted.len());
+        for wish in wanted {
+            let known = |other: &&Subscription| other.channel == wish.channel;
+            if self.position(&wish.channel).is_none() && !fresh.iter().any(known) {
+                fresh.push(wish);
             }
         }
         let most = self.interest.max_subscriptions();
-        if self.memberships.len() + wanted.len() > most {
+        if self.memberships.len() + fresh.len() > most {
             return Err(JoinError::TooMany(most));
         }
+        let notices = self.without_history(wanted)?;
         let (shard, encoding) = (self.connection().shard(), self.connection().encoding());
+        let channels = fresh.iter().map(|wish| &wish.channel);
         let subscribe = |channel| self.interest.subscribe(channel, shard, encoding);
-        let joined = try_join_all(wanted.into_iter().map(subscribe)).await?;
-        self.apply(joined, then).await
-    }
-
-    async fn apply(
-        &mut self,
-        joined: Vec<Membership>,
-        then: Option<Bytes>,
-    ) -> Result<(), JoinError> {
-        let Some(last) = joined.last().map(Membership::key) else {
-            if let Some(frame) = then {
-                self.connection().send(&frame);
+        let joined = try_join_all(channels.map(subscribe)).await?;
+        let plans = self.plans(wanted, &fresh, &joined);
+        let keys: Vec<ChannelKey> = joined.iter().map(Membership::key).collect();
+        if keys.is_empty() && plans.is_empty() {
+            let frames: Vec<u8> =
+                notices.into_iter().chain(ack(&[]).into_iter().flatten()).collect();
+            if !frames.is_empty() {
+                self.connection().send(&frames.into());
             }
             return Ok(());
-        };
-        let mut then = then;
+        }
+        let (reader, metrics) = (&self.interest.reader, self.interest.stream_metrics());
+        let joining = Joining { seat: &self.seat, reader, metrics, keys, notices };
+        let applied = joining.run(plans, ack).await?;
         // Exactly: most connections are in one channel, and there are many of them.
         self.memberships.reserve_exact(joined.len());
-        for membership in joined {
-            let key = membership.key();
-            let after = if key == last { then.take() } else { None };
-            self.seat.join(key, after).await?;
-            self.memberships.push(membership);
+        self.memberships.extend(joined);
+        Ok(applied.done().await?)
+    }
+
+    /// What is to be said to those who want history of channels that have none.
+    fn without_history(&self, wanted: &[Subscription]) -> Result<BytesMut, JoinError> {
+        let mut notices = BytesMut::new();
+        for wish in wanted.iter().filter(|wish| wish.start != Start::Now) {
+            if self.interest.is_stream(&wish.channel) {
+                continue;
+            }
+            if let Start::Recent(_) = wish.start {
+                return Err(JoinError::NoHistory(wish.channel.clone()));
+            }
+            self.interest.stream_metrics().count_resume(Some(ResetReason::Unknown));
+            if self.connection().encoding().form != Form::Quiet {
+                let (channel, reason) = (wish.channel.as_str(), ResetReason::Unknown);
+                let reset = Reply::Reset { channel, reason, id: None };
+                notices.extend_from_slice(&text_frame(&reset.encode()));
+            }
         }
-        Ok(())
+        Ok(notices)
+    }
+
+    /// The ways into the stream channels among those that are wanted. Who is in one already
+    /// learns where it is, and nothing else.
+    fn plans(
+        &self,
+        wanted: &[Subscription],
+        fresh: &[&Subscription],
+        joined: &[Membership],
+    ) -> Vec<Plan> {
+        let rules = self.interest.replay_rules(fresh.len());
+        let is_wanted = |membership: &&Membership| {
+            wanted.iter().any(|wish| wish.channel == *membership.channel())
+        };
+        let before = self.memberships.iter().filter(is_wanted);
+        let before = before.map(|membership| (membership.entry(), Start::Now, false));
+        let now = fresh.iter().zip(joined).map(|(wish, membership)| {
+            let is_live = self.interest.reader.is_live(&wish.channel);
+            (membership.entry(), wish.start, is_live)
+        });
+        let streams = before.chain(now).filter(|(entry, ..)| entry.is_stream);
+        let plan = |(entry, start, is_live)| Plan::new(Arc::clone(entry), start, is_live, rules);
+        streams.map(plan).collect()
     }
 
     /// Leaves a channel; answers whether it was in it. `then` is sent to the client

@@ -1,10 +1,11 @@
 //! Parts for unit tests: a broker whose answers the test decides, and a socket that
 //! keeps what it is given.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -32,12 +33,34 @@ pub(crate) struct ScriptedBroker {
     refused: Mutex<HashSet<Channel>>,
     away: AtomicBool,
     answers: watch::Sender<bool>,
+    /// What each stream holds; every channel whose name begins with `s` is one.
+    streams: Mutex<HashMap<Channel, Vec<Event>>>,
 }
 
 impl ScriptedBroker {
     pub(crate) fn new() -> Arc<Self> {
-        let (log, wanted, refused, away) = Default::default();
-        Arc::new(Self { log, wanted, refused, away, answers: watch::Sender::new(true) })
+        let (log, wanted, refused, away, streams) = Default::default();
+        let answers = watch::Sender::new(true);
+        Arc::new(Self { log, wanted, refused, away, answers, streams })
+    }
+
+    /// Adds an entry to a stream, under this number as its ID.
+    pub(crate) fn add(&self, name: &str, number: u64, payload: &str) -> Event {
+        let event = entry(name, number, payload);
+        self.streams.lock().entry(channel(name)).or_default().push(event.clone());
+        event
+    }
+
+    /// Takes away the oldest entries, so many of them.
+    pub(crate) fn trim(&self, name: &str, count: usize) {
+        self.streams.lock().entry(channel(name)).or_default().drain(..count);
+    }
+
+    fn history(&self, channel: &Channel) -> Result<Vec<Event>, HistoryError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(HistoryError::Unavailable("it is away".to_owned()));
+        }
+        Ok(self.streams.lock().get(channel).cloned().unwrap_or_default())
     }
 
     /// From now on nothing is answered, or all that waits is.
@@ -111,21 +134,39 @@ impl Broker for ScriptedBroker {
         Err(PublishError::Unavailable("this one only subscribes".to_owned()))
     }
 
-    fn source(&self, _: &Channel) -> Source {
-        Source::PubSub
+    fn source(&self, channel: &Channel) -> Source {
+        if channel.as_str().starts_with('s') { Source::Stream } else { Source::PubSub }
     }
 
     async fn events_after(
         &self,
-        _: &Channel,
-        _: Cursor,
-        _: ReadLimit,
+        channel: &Channel,
+        since: Cursor,
+        limit: ReadLimit,
     ) -> Result<Page, HistoryError> {
-        Err(HistoryError::Reset(ResetReason::Unknown))
+        self.log.lock().push(format!("{channel} after {since}"));
+        self.answered().await;
+        let entries = self.history(channel)?;
+        let first = match entries.iter().position(|event| event.cursor == Some(since)) {
+            Some(index) => index + 1,
+            None if since == Cursor::BEGINNING => 0,
+            None => return Err(HistoryError::Reset(reason(&entries, since))),
+        };
+        let events: Vec<Event> = entries[first..].iter().take(limit.events).cloned().collect();
+        let cursor = events.last().and_then(|event| event.cursor).unwrap_or(since);
+        let is_last = first + events.len() == entries.len();
+        Ok(Page { events, cursor, is_last })
     }
 
-    async fn last_events(&self, _: &Channel, _: usize) -> Result<Vec<Event>, HistoryError> {
-        Err(HistoryError::Reset(ResetReason::Unknown))
+    async fn last_events(
+        &self,
+        channel: &Channel,
+        count: usize,
+    ) -> Result<Vec<Event>, HistoryError> {
+        self.log.lock().push(format!("{channel} last {count}"));
+        self.answered().await;
+        let entries = self.history(channel)?;
+        Ok(entries[entries.len().saturating_sub(count)..].to_vec())
     }
 
     fn is_live(&self, channel: &Channel) -> bool {
@@ -134,6 +175,25 @@ impl Broker for ScriptedBroker {
 
     fn health(&self) -> Health {
         Health::default()
+    }
+}
+
+fn reason(entries: &[Event], since: Cursor) -> ResetReason {
+    let ids: Vec<_> = entries.iter().filter_map(|event| event.cursor).map(|c| c.id()).collect();
+    match ids.first() {
+        None => ResetReason::Unknown,
+        Some(oldest) if since.id() < *oldest => ResetReason::Trimmed,
+        Some(_) => ResetReason::Forked,
+    }
+}
+
+/// An event of a stream.
+pub(crate) fn entry(name: &str, number: u64, payload: &str) -> Event {
+    Event {
+        channel: channel(name),
+        payload: Bytes::copy_from_slice(payload.as_bytes()),
+        received: Instant::now(),
+        cursor: Some(Cursor::of(number, 0, payload.as_bytes())),
     }
 }
 

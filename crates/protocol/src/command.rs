@@ -10,6 +10,8 @@ use crate::{Channel, Cursor, ErrorCode};
 
 /// The longest `id` a command may carry, as JSON text in bytes.
 const MAX_ID_LEN: usize = 64;
+/// The most events of each channel that `recent` may ask for.
+pub const MAX_RECENT: usize = 1000;
 
 /// One parsed command with what belongs around it.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,13 +39,25 @@ pub enum Command {
     Publish,
 }
 
-/// One channel to join, and where to go on in it.
+/// One channel to join, and where to begin in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscription {
     /// The channel to join.
     pub channel: Channel,
-    /// The last event the client has seen there.
-    pub since: Option<Cursor>,
+    /// Which of its events come first.
+    pub start: Start,
+}
+
+/// Where a client that joins a channel begins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Start {
+    /// With the next event.
+    #[default]
+    Now,
+    /// With the event after this one, the last that the client has seen.
+    Since(Cursor),
+    /// With the last events, so many of them; 1 to [`MAX_RECENT`].
+    Recent(usize),
 }
 
 /// A command's `id`: a JSON string or number. The echo is the same string, or the
@@ -116,19 +130,29 @@ fn take_command(fields: &mut Map<String, Value>) -> Result<Command, CommandError
 
 fn take_subscriptions(fields: &mut Map<String, Value>) -> Result<Vec<Subscription>, CommandError> {
     let since = fields.remove("since").filter(|since| !since.is_null());
+    let recent = fields.remove("recent").filter(|recent| !recent.is_null());
+    let recent = recent.map(|count| number_of_events(&count)).transpose()?;
+    if since.is_some() && recent.is_some() {
+        return Err(bad_request("give `since` or `recent`, not both"));
+    }
+    let elsewhere = recent.map_or(Start::Now, Start::Recent);
     match (fields.remove("channel"), fields.remove("channels")) {
         (Some(name), None) => {
-            let since = since.map(|text| cursor(&text)).transpose()?;
-            Ok(vec![Subscription { channel: channel(name, "channel")?, since }])
+            let start = since.map_or(Ok(elsewhere), |text| cursor(&text).map(Start::Since))?;
+            Ok(vec![Subscription { channel: channel(name, "channel")?, start }])
         }
-        (None, Some(Value::Array(names))) if !names.is_empty() => many(names, since),
+        (None, Some(Value::Array(names))) if !names.is_empty() => many(names, since, elsewhere),
         (None, Some(_)) => Err(bad_request("`channels` is a list of at least one channel name")),
         (Some(_), Some(_)) => Err(bad_request("give `channel` or `channels`, not both")),
         (None, None) => Err(bad_request("`subscribe` needs a `channel` or `channels`")),
     }
 }
 
-fn many(names: Vec<Value>, since: Option<Value>) -> Result<Vec<Subscription>, CommandError> {
+fn many(
+    names: Vec<Value>,
+    since: Option<Value>,
+    elsewhere: Start,
+) -> Result<Vec<Subscription>, CommandError> {
     let mut cursors = match since {
         None => Map::new(),
         Some(Value::Object(cursors)) => cursors,
@@ -139,8 +163,9 @@ fn many(names: Vec<Value>, since: Option<Value>) -> Result<Vec<Subscription>, Co
     let mut wanted = Vec::with_capacity(names.len());
     for name in names {
         let channel = channel(name, "channels")?;
-        let since = cursors.remove(channel.as_str()).map(|text| cursor(&text)).transpose()?;
-        wanted.push(Subscription { channel, since });
+        let since = cursors.remove(channel.as_str());
+        let start = since.map_or(Ok(elsewhere), |text| cursor(&text).map(Start::Since))?;
+        wanted.push(Subscription { channel, start });
     }
     match cursors.keys().next() {
         None => Ok(wanted),
@@ -148,6 +173,13 @@ fn many(names: Vec<Value>, since: Option<Value>) -> Result<Vec<Subscription>, Co
             Err(bad_request(format!("`since` names {:?}, `channels` does not", shortened(stray))))
         }
     }
+}
+
+fn number_of_events(count: &Value) -> Result<usize, CommandError> {
+    let count = count.as_u64().and_then(|count| usize::try_from(count).ok());
+    count
+        .filter(|count| (1..=MAX_RECENT).contains(count))
+        .ok_or_else(|| bad_request(format!("`recent` is a whole number from 1 to {MAX_RECENT}")))
 }
 
 fn channel(name: Value, field: &str) -> Result<Channel, CommandError> {

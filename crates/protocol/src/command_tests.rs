@@ -35,15 +35,15 @@ fn reads_one_subscription_with_and_without_a_cursor() {
     let plain = parse(r#"{"type":"subscribe","channel":"a:1"}"#);
     assert_eq!(
         plain.command,
-        Command::Subscribe(vec![Subscription { channel: ch("a:1"), since: None }])
+        Command::Subscribe(vec![Subscription { channel: ch("a:1"), start: Start::Now }])
     );
     let resumed = parse(&format!(r#"{{"type":"subscribe","channel":"a","since":"{CURSOR}"}}"#));
-    let since = CURSOR.parse().ok();
-    assert_eq!(resumed.command, Command::Subscribe(vec![Subscription { channel: ch("a"), since }]));
+    let start = Start::Since(CURSOR.parse().unwrap());
+    assert_eq!(resumed.command, Command::Subscribe(vec![Subscription { channel: ch("a"), start }]));
     let null = parse(r#"{"type":"subscribe","channel":"a","since":null}"#);
     assert_eq!(
         null.command,
-        Command::Subscribe(vec![Subscription { channel: ch("a"), since: None }])
+        Command::Subscribe(vec![Subscription { channel: ch("a"), start: Start::Now }])
     );
 }
 
@@ -51,10 +51,36 @@ fn reads_one_subscription_with_and_without_a_cursor() {
 fn reads_many_subscriptions_each_with_its_own_cursor() {
     let text = format!(r#"{{"type":"subscribe","channels":["a","b"],"since":{{"b":"{CURSOR}"}}}}"#);
     let expected = vec![
-        Subscription { channel: ch("a"), since: None },
-        Subscription { channel: ch("b"), since: CURSOR.parse().ok() },
+        Subscription { channel: ch("a"), start: Start::Now },
+        Subscription { channel: ch("b"), start: Start::Since(CURSOR.parse().unwrap()) },
     ];
     assert_eq!(parse(&text).command, Command::Subscribe(expected));
+}
+
+#[test]
+fn reads_how_many_recent_events_are_wanted() {
+    let recent = |count: &str| format!(r#"{{"type":"subscribe","channel":"a","recent":{count}}}"#);
+    for count in [1, 17, MAX_RECENT] {
+        let start = Start::Recent(count);
+        let expected = vec![Subscription { channel: ch("a"), start }];
+        assert_eq!(parse(&recent(&count.to_string())).command, Command::Subscribe(expected));
+    }
+    let both = parse(r#"{"type":"subscribe","channels":["a","b"],"recent":2}"#);
+    let each = |name| Subscription { channel: ch(name), start: Start::Recent(2) };
+    assert_eq!(both.command, Command::Subscribe(vec![each("a"), each("b")]));
+    assert_eq!(both.unknown_fields, 0);
+    let null = parse(r#"{"type":"subscribe","channel":"a","recent":null}"#);
+    let now = vec![Subscription { channel: ch("a"), start: Start::Now }];
+    assert_eq!(null.command, Command::Subscribe(now));
+    for bad in ["0", "1001", "-1", "1.5", "\"3\"", "true", "{}", "18446744073709551616"] {
+        let error = refused(&recent(bad));
+        assert_eq!(error.code, ErrorCode::BadRequest);
+        assert!(error.message.contains("`recent`"), "{bad}: {error}");
+    }
+    let since = format!(r#"{{"type":"subscribe","channel":"a","recent":3,"since":"{CURSOR}"}}"#);
+    assert!(refused(&since).message.contains("not both"));
+    let since = r#"{"type":"subscribe","channels":["a"],"recent":3,"since":{}}"#;
+    assert!(refused(since).message.contains("not both"));
 }
 
 #[test]

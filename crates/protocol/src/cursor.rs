@@ -7,6 +7,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
 use xxhash_rust::xxh32::xxh32;
 
 /// A place in a stream channel. Opaque to clients: they give back what they got.
@@ -70,6 +71,12 @@ fn decimal(text: &str) -> Result<u64, CursorError> {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}.{:08x}", self.millis, self.sequence, self.hash)
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -15,7 +15,7 @@ mod reply;
 
 pub use channel::{Channel, ChannelError, MAX_CHANNEL_LEN};
 pub use close::CloseCode;
-pub use command::{Command, CommandError, CommandId, Request, Subscription};
+pub use command::{Command, CommandError, CommandId, MAX_RECENT, Request, Start, Subscription};
 pub use cursor::{Cursor, CursorError};
 pub use pattern::{Pattern, PatternError};
 pub use reply::{ErrorCode, GapReason, Reply, ResetReason};

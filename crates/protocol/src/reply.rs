@@ -2,7 +2,7 @@
 //! object with a `type`, and so is every event in envelope mode.
 
 use data_encoding::BASE64;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{Channel, CommandId, Cursor};
@@ -22,6 +22,9 @@ pub enum Reply<'a> {
     Ack {
         /// The command's `id`.
         id: &'a CommandId,
+        /// Of a subscribe, the place in each stream channel from which its events follow.
+        #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "by_channel")]
+        cursors: &'a [(Channel, Cursor)],
     },
     /// Answer to `ping`.
     Pong,
@@ -49,13 +52,30 @@ pub enum Reply<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         dropped: Option<u64>,
     },
-    /// The asked-for place in a channel can't be resumed exactly.
+    /// A client can't go on in a channel exactly where it was.
     Reset {
         /// The channel.
         channel: &'a str,
         /// Why.
         reason: ResetReason,
+        /// Where it goes on instead; none in a channel that keeps no history.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<Cursor>,
     },
+    /// How far a raw connection has come in a channel.
+    Cursor {
+        /// The channel.
+        channel: &'a str,
+        /// The last event that was sent before this.
+        id: Cursor,
+    },
+}
+
+fn by_channel<S: Serializer>(
+    cursors: &&[(Channel, Cursor)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(cursors.iter().map(|(channel, cursor)| (channel.as_str(), cursor)))
 }
 
 /// The kinds of refusal a client can branch on.
@@ -74,6 +94,8 @@ pub enum ErrorCode {
     TooLarge,
     /// This version does not offer it.
     NotSupported,
+    /// Redis is away, and this can't be done without it.
+    Unavailable,
     /// A fault of ours.
     Internal,
 }
@@ -92,13 +114,14 @@ pub enum GapReason {
 
 impl ErrorCode {
     /// Every kind of refusal.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::UnknownChannel,
         Self::RateLimited,
         Self::TooLarge,
         Self::NotSupported,
+        Self::Unavailable,
         Self::Internal,
     ];
 
@@ -111,6 +134,7 @@ impl ErrorCode {
             Self::RateLimited => "rate_limited",
             Self::TooLarge => "too_large",
             Self::NotSupported => "not_supported",
+            Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
     }
@@ -242,15 +266,28 @@ mod tests {
             &Reply::Welcome { instance: "i", version: "0.1.0" },
             &json!({"type":"welcome","instance":"i","version":"0.1.0"}),
         );
-        check(&Reply::Ack { id: &id }, &json!({"type":"ack","id":"k"}));
+        check(&Reply::Ack { id: &id, cursors: &[] }, &json!({"type":"ack","id":"k"}));
+        let place = Cursor { millis: 7, sequence: 1, hash: 0xab };
+        let cursors = ["b", "a:1"].map(|name| (Channel::parse(name).unwrap(), place));
+        check(
+            &Reply::Ack { id: &id, cursors: &cursors },
+            &json!({"type":"ack","id":"k","cursors":{"a:1":"7-1.000000ab","b":"7-1.000000ab"}}),
+        );
+        check(
+            &Reply::Cursor { channel: "c", id: place },
+            &json!({"type":"cursor","channel":"c","id":"7-1.000000ab"}),
+        );
         check(&Reply::Pong, &json!({"type":"pong"}));
         let error = Reply::Error { code: ErrorCode::UnknownChannel, message: "m", id: Some(&id) };
         check(&error, &json!({"type":"error","code":"unknown_channel","message":"m","id":"k"}));
         let error = Reply::Error { code: ErrorCode::NotSupported, message: "m", id: None };
         check(&error, &json!({"type":"error","code":"not_supported","message":"m"}));
         for reason in ResetReason::ALL {
-            let reset = Reply::Reset { channel: "c", reason };
+            let reset = Reply::Reset { channel: "c", reason, id: None };
             check(&reset, &json!({"type":"reset","channel":"c","reason":reason.label()}));
+            let reset = Reply::Reset { channel: "c", reason, id: Some(Cursor::BEGINNING) };
+            let id = "0-0.00000000";
+            check(&reset, &json!({"type":"reset","channel":"c","reason":reason.label(),"id":id}));
         }
     }
 

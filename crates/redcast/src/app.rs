@@ -15,7 +15,6 @@ use redcast_edge::{
 };
 use redcast_hub::{Hub, HubMetrics, ShardTask};
 use redcast_node::{Node, NodeMetrics, NodeTasks};
-use redcast_producer::StoreTls;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -252,15 +251,9 @@ fn build_broker(
             Ok(((broker.clone(), deliveries), broker.clone(), Counts::InMemory(broker)))
         }
         BrokerSettings::Redis(config) => {
-            let (url, prefix) = (config.url.clone(), config.prefix.clone());
-            let (ca, identity) = (config.tls.ca(), config.tls.identity());
-            let tls = StoreTls {
-                ca: ca.map(<[u8]>::to_vec),
-                identity: identity.map(|(cert, key)| (cert.to_vec(), key.to_vec())),
-            };
+            let counts = Counts::in_redis(&config);
             let started = RedisBroker::start(*config, metrics, tracker, stop.clone());
             let (broker, deliveries) = started.map_err(|error| BadConfig(error.into()))?;
-            let counts = Counts::InRedis { url, prefix, tls };
             Ok(((broker.clone(), deliveries), broker, counts))
         }
     }

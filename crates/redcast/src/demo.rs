@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use async_trait::async_trait;
 use bytes::Bytes;
 use ipnet::IpNet;
-use redcast_broker::{MemoryBroker, Stored};
+use redcast_broker::{MemoryBroker, RedisConfig, Stored};
 use redcast_node::Node;
 use redcast_producer::collect::{CollectConfig, Collector};
 use redcast_producer::{
@@ -31,6 +31,20 @@ const PATHS: [&str; 2] = ["/r.js", "/collect"];
 pub(crate) enum Counts {
     InMemory(Arc<MemoryBroker>),
     InRedis { url: String, prefix: String, tls: StoreTls },
+}
+
+impl Counts {
+    /// In that one of the nodes which has the channel of the page views.
+    pub(crate) fn in_redis(config: &RedisConfig) -> Self {
+        let channel = Channel::parse(&RedisStoreConfig::default().channel);
+        let url = channel.map_or(config.url.as_str(), |channel| config.url_of(&channel));
+        let (ca, identity) = (config.tls.ca(), config.tls.identity());
+        let tls = StoreTls {
+            ca: ca.map(<[u8]>::to_vec),
+            identity: identity.map(|(cert, key)| (cert.to_vec(), key.to_vec())),
+        };
+        Self::InRedis { url: url.to_owned(), prefix: config.prefix.clone(), tls }
+    }
 }
 
 /// The demo, built and not yet running.
@@ -78,6 +92,11 @@ impl Demo {
                     MemoryStoreConfig { own_hosts, ..MemoryStoreConfig::default() },
                     inside,
                 ))
+            }
+            Counts::InRedis { url, .. } if url.contains("+sentinel://") => {
+                let message = "redis.url: --demo counts in a Redis at a fixed address; \
+                               leave it out where sentinels name the Redis";
+                return Err(BadConfig(anyhow!(message)).into());
             }
             Counts::InRedis { url, prefix, tls } => {
                 let config =

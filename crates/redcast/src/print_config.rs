@@ -211,6 +211,15 @@ mod tests {
             forward_headers = [\"authorization\"]";
         let (_, values) = check_values(text).unwrap();
         let printed = as_toml(&values);
+        let nodes = "[redis]\nnodes = [\"redis://:hunter2@a\", \"redis://b\"]\n\
+            sentinel_password = \"hunter2\"";
+        let (_, nodes) = check_values(nodes).unwrap();
+        let printed_nodes = as_toml(&nodes);
+        assert!(
+            printed_nodes.contains("nodes = [\"redis://:***@a\", \"redis://b\"] # redcast.toml:2"),
+            "{printed_nodes}"
+        );
+        assert!(!printed_nodes.contains("hunter2"), "{printed_nodes}");
         assert!(
             printed.contains("url = \"redis://user:***@host\" # redcast.toml:2:1"),
             "{printed}"

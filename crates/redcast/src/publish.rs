@@ -30,7 +30,8 @@ const SHOW_EVERY: Duration = Duration::from_millis(200);
 #[command(after_help = "Examples:\n  \
     redcast publish analytics '{\"type\":\"page_view\",\"data\":{\"path\":\"/\"}}'\n  \
     redcast publish alerts - < alert.json\n  \
-    tail -f events.ndjson | redcast publish analytics\n\n\
+    tail -f events.ndjson | redcast publish analytics\n  \
+    redis-cli -u \"$(redcast publish --where alerts)\" PUBLISH alerts '{\"level\":1}'\n\n\
     Bytes are sent as they are; of a line only the line feed is taken off, and an empty\n\
     line is an empty event. The channel is the gateway's: redis.prefix is put before it.\n\n\
     Exit codes: 0 all published, 1 failed, 2 wrong usage, 78 wrong configuration.")]
@@ -45,6 +46,10 @@ pub(crate) struct PublishFlags {
     /// Print what was published as one JSON object
     #[arg(long)]
     json: bool,
+    /// Publish nothing; print the URL of the Redis that has the channel, without user and
+    /// password
+    #[arg(long = "where", conflicts_with = "payload")]
+    is_question: bool,
     #[command(flatten)]
     redis: RedisFlags,
 }
@@ -62,6 +67,9 @@ fn producers_channel(name: &str) -> Result<Channel, String> {
 /// Publishes what was asked for; answers the exit code.
 pub(crate) async fn publish(flags: &PublishFlags) -> Result<u8> {
     let config = RedisConfig { publish_timeout: PATIENCE, ..flags.redis.redis("publish")? };
+    if flags.is_question {
+        return print_place(&config, flags);
+    }
     let mut producer = Producer {
         redis: RedisPublisher::new(&config).map_err(|error| BadConfig(error.into()))?,
         channel: &flags.channel,
@@ -81,6 +89,16 @@ pub(crate) async fn publish(flags: &PublishFlags) -> Result<u8> {
         print(producer.as_sentence())?;
     }
     done.map(|()| 0)
+}
+
+/// Where a producer of its own has to publish, and under which name.
+fn print_place(config: &RedisConfig, flags: &PublishFlags) -> Result<u8> {
+    let url = config.place_of(&flags.channel);
+    let redis_channel = config.redis_channel(&flags.channel);
+    let object =
+        json!({ "channel": flags.channel.as_str(), "redis_channel": redis_channel, "url": url });
+    print(if flags.json { format!("{object}\n") } else { format!("{url}\n") })?;
+    Ok(0)
 }
 
 /// Publishes to one channel and keeps count of what Redis acknowledged.

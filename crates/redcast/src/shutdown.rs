@@ -101,22 +101,23 @@ impl Drain {
         for (index, member) in (0..).zip(members) {
             sleep_until(start + span * index / count).await;
             if let Some(member) = member.upgrade() {
-                give_back(&member, window);
+                self.give_back(member, window).await;
             }
         }
         // Handshakes that were under way when the list was made.
         for member in self.hub.members().await.unwrap_or_default() {
             if let Some(member) = member.upgrade() {
-                give_back(&member, window);
+                self.give_back(member, window).await;
             }
         }
     }
-}
 
-/// Closes with a hint when to come back, another for each client: what was given
-/// back over a window should not return in one moment.
-fn give_back(member: &Member, window: Duration) {
-    let spread = u64::try_from(window.as_millis()).unwrap_or(u64::MAX).clamp(1, 10_000);
-    let reason = format!("{{\"reconnect_after_ms\":{}}}", fastrand::u64(0..spread));
-    member.close_after_flush(CloseCode::ServiceRestart, &reason);
+    /// Closes with a hint when to come back, another for each client: what was given back
+    /// over a window should not return in one moment.
+    async fn give_back(&self, member: Arc<Member>, window: Duration) {
+        let spread = u64::try_from(window.as_millis()).unwrap_or(u64::MAX).clamp(1, 10_000);
+        let reason = format!("{{\"reconnect_after_ms\":{}}}", fastrand::u64(0..spread));
+        // A hub that has ended has ended its connections.
+        let _ = self.hub.give_back(member, CloseCode::ServiceRestart, reason).await;
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redcast_protocol::Channel;
 
-use super::cluster::hash_tag;
+use super::names::Names;
 use super::route::Route;
 use super::streams::READERS;
 use super::tls::RedisTls;
@@ -26,7 +26,7 @@ pub const REDIS_DESCRIPTORS: usize =
     POOL_SIZE + SNAPSHOT_POOL_SIZE + HISTORY_POOL_SIZE + READERS + 2;
 
 /// The most nodes: each costs descriptors, and who needs more is better served by Cluster.
-const MAX_NODES: usize = 16;
+pub const MAX_NODES: usize = 16;
 
 /// How to reach Redis and how patient to be with it.
 #[derive(Clone)]
@@ -170,11 +170,20 @@ impl RedisConfig {
         self.addresses().map(|_| ())
     }
 
-    /// Where `channel` is published: the URL of its Redis without user and password.
-    pub fn place_of(&self, channel: &Channel) -> String {
+    /// The URL of the Redis that `channel` is published to. It may hold a password.
+    pub fn url_of(&self, channel: &Channel) -> &str {
         let urls = self.urls();
-        let node = Route::new(&self.prefix, urls.len()).channel(channel);
-        without_userinfo(urls[node])
+        urls[Route::new(&self.prefix, urls.len()).channel(channel)]
+    }
+
+    /// The same without user and password.
+    pub fn place_of(&self, channel: &Channel) -> String {
+        without_userinfo(self.url_of(channel))
+    }
+
+    /// What `channel` is called there.
+    pub fn redis_channel(&self, channel: &Channel) -> String {
+        Names::new(&self.prefix).channel(channel)
     }
 
     /// The URLs of all nodes, of which there is one at least.
@@ -195,9 +204,9 @@ impl RedisConfig {
         check(is_cluster || !self.sharded, "sharded", "needs a redis+cluster:// URL")?;
         check(!is_cluster || self.nodes.is_empty(), "nodes", "must be single servers")?;
         // What belongs to a channel is kept in its slot, under a name that has the channel's
-        // in braces; with these in front they would mean something else.
-        let has_half_a_tag = self.prefix.contains(['{', '}']) && hash_tag(&self.prefix).is_none();
-        check(!(is_cluster && has_half_a_tag), "prefix", "has a brace that makes no hash tag")?;
+        // in braces; with others in front of them they would mean nothing.
+        let has_brace = self.prefix.contains(['{', '}']);
+        check(!(is_cluster && has_brace), "prefix", "has a brace, which would choose the slot")?;
         let uses_tls = addresses.iter().any(Address::is_tls);
         let why = "needs a redis.url that begins with rediss";
         check(uses_tls || self.tls.is_default(), "tls", why)?;
@@ -340,7 +349,7 @@ mod tests {
             ),
             (
                 RedisConfig { prefix: "a}".to_owned(), ..cluster() },
-                "redis.prefix: has a brace that makes no hash tag",
+                "redis.prefix: has a brace, which would choose the slot",
             ),
             (
                 RedisConfig { nodes: vec!["redis+cluster://a".to_owned()], ..cluster() },

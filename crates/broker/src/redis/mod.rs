@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::batch::{BatchError, RedisPublisher};
-pub use self::config::{BrokerConfigError, REDIS_DESCRIPTORS, RedisConfig};
+pub use self::config::{BrokerConfigError, MAX_NODES, REDIS_DESCRIPTORS, RedisConfig};
 pub use self::streams::{Census, EntryId, StreamState, Tail, Verdict};
 pub use self::tls::{RedisTls, RedisTlsError, RedisTlsPart, install_tls_provider};
 

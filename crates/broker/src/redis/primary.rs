@@ -46,6 +46,8 @@ struct Place {
 /// When the sentinels named an address last: the present one, and the one before it.
 #[derive(Debug, Default)]
 struct Looks {
+    /// When they were asked last because of a doubt.
+    asked: Option<Instant>,
     present: Option<(ConnectionAddr, Instant)>,
     former: Option<(ConnectionAddr, Instant)>,
 }
@@ -92,11 +94,24 @@ impl Primary {
     pub(super) async fn last_found(&self) -> RedisResult<ConnectionInfo> {
         let place = self.place.borrow().clone();
         match place {
-            Some(place) if !self.doubted.swap(false, Ordering::Relaxed) => {
-                Ok(self.template.clone().set_addr(place.addr))
-            }
+            Some(place) if !self.is_look_due() => Ok(self.template.clone().set_addr(place.addr)),
             _ => self.find().await,
         }
+    }
+
+    /// Whether somebody doubts what is known and nobody has asked for a while: when it is
+    /// away, each of a thousand publishes doubts.
+    fn is_look_due(&self) -> bool {
+        if !self.doubted.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut looks = self.looks.lock();
+        let is_due = looks.asked.is_none_or(|asked| asked.elapsed() > LOOK_AGAIN_AFTER);
+        if is_due {
+            looks.asked = Some(Instant::now());
+            self.doubted.store(false, Ordering::Relaxed);
+        }
+        is_due
     }
 
     /// Waits until it is known to be elsewhere than at `info`; the answer says why.

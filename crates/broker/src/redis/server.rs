@@ -5,6 +5,8 @@ use redis::{ConnectionAddr, ErrorKind, RedisError};
 
 use super::url::Address;
 
+use super::tls;
+
 /// The codes of a Redis that wants a password, or another one (redis.io, AUTH and HELLO).
 const NOT_LET_IN: [&str; 2] = ["NOAUTH", "WRONGPASS"];
 
@@ -80,6 +82,9 @@ pub(super) fn words(error: &RedisError) -> String {
     }
     if let (Some(code), Some(detail)) = (error.code(), error.detail()) {
         return format!("{code} {detail}");
+    }
+    if let Some(words) = tls::words(error) {
+        return words;
     }
     let text = error.to_string().replacen(&format!(" - {:?}", error.kind()), "", 1);
     // The number says what the words before it say.

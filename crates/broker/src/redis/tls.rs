@@ -1,15 +1,18 @@
 //! TLS to Redis: whose certificates are trusted, and which one is shown.
 
-use std::fmt;
+use std::error::Error;
+use std::sync::Arc;
+use std::{fmt, io};
 
 use redis::{
-    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, RedisResult, TlsCertificates,
+    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, RedisError, RedisResult,
+    TlsCertificates,
 };
-use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, RootCertStore};
 
 /// Makes ring the one provider of cryptography in this process. Must be called before the
 /// first `rediss://` URL is dialled, which otherwise panics; a second call changes nothing.
@@ -98,6 +101,37 @@ impl RedisTls {
             .map(|(cert, key)| ClientTlsConfig { client_cert: cert, client_key: key });
         let certificates = TlsCertificates { client_tls, root_cert: self.ca.clone() };
         Ok(Client::build_with_tls(info, certificates)?.get_connection_info().clone())
+    }
+}
+
+/// What TLS found wrong, in words that name what to mend; none if it was not TLS.
+pub(super) fn words(error: &RedisError) -> Option<String> {
+    // The client library's box, the one of a socket's errors, and what is in it.
+    let shared = error.source()?.downcast_ref::<Arc<dyn Error + Send + Sync>>()?;
+    let error = shared.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match error {
+        rustls::Error::InvalidCertificate(wrong) => in_our_words(wrong),
+        rustls::Error::InvalidMessage(_) => "it does not speak TLS".to_owned(),
+        rustls::Error::AlertReceived(alert) => {
+            format!("it ended TLS ({alert:?}); it may want a certificate: redis.tls.cert_file")
+        }
+        other => format!("TLS failed: {other}"),
+    })
+}
+
+fn in_our_words(wrong: &CertificateError) -> String {
+    match wrong {
+        // The latter where another authority has the same name.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "nobody that is trusted vouches for its certificate; set redis.tls.ca_file".to_owned()
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "its certificate is for another name than redis.url has".to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "its certificate has expired".to_owned()
+        }
+        other => format!("its certificate is wrong: {other}"),
     }
 }
 

@@ -1,11 +1,11 @@
 //! `netns-clients ADDRESS PATH COUNT`: many clients in a process of their own, so that
 //! a test can start them inside a network namespace. Says `connected` once all are,
-//! answers pings, and ends with its standard input.
+//! answers pings, and ends with its standard input. Below `/sse/` they read streams.
 
 #![allow(clippy::expect_used, reason = "a test's helper fails by panicking")]
 
 use futures_util::future::join_all;
-use redcast_e2e::{Message, RawClient, raise_descriptor_limit};
+use redcast_e2e::{Message, RawClient, SseClient, raise_descriptor_limit};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -15,9 +15,19 @@ async fn main() {
     let count: usize = count.parse().expect("COUNT is a number");
     raise_descriptor_limit();
     end_with_the_input();
-    let clients = join_all((0..count).map(|_| RawClient::connect(&address, &path))).await;
-    println!("connected");
-    join_all(clients.into_iter().map(answer_pings)).await;
+    if path.starts_with("/sse/") {
+        let clients = join_all((0..count).map(|_| SseClient::connect(&address, &path))).await;
+        println!("connected");
+        join_all(clients.into_iter().map(read)).await;
+    } else {
+        let clients = join_all((0..count).map(|_| RawClient::connect(&address, &path))).await;
+        println!("connected");
+        join_all(clients.into_iter().map(answer_pings)).await;
+    }
+}
+
+async fn read(mut client: SseClient) {
+    while client.block_whenever().await.is_some() {}
 }
 
 async fn answer_pings(mut client: RawClient) {

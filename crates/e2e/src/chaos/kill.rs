@@ -12,6 +12,7 @@ use crate::vitals::Vitals;
 
 pub(super) const BAR: &str = "S lost 0, duplicated 0; E loses only the outage and says so; live ≤ 1.5 s after the first PONG; \
      no deaf channel 120 s later";
+pub(super) const BAR_FREEZE: &str = "noticed ≤ 3 s; live ≤ 2 s after; memory flat; S lost 0";
 const NOTICED: Duration = Duration::from_secs(3);
 const LIVE: Duration = Duration::from_millis(1500);
 const LIVE_AFTER_FREEZE: Duration = Duration::from_secs(2);

@@ -5,11 +5,19 @@
 //! them smaller, with deadlines three times as long, because other tests share the
 //! machine with them.
 
+mod crowds;
 mod findings;
+mod gateways;
+mod haproxy;
+mod kicked;
 mod kill;
+mod link;
+mod poison;
+mod remote_redis;
 mod report;
 mod row;
 mod scene;
+mod taken;
 
 pub use findings::{Finding, Findings};
 pub use report::{Judged, json, markdown, table};

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::findings::Findings;
-use super::kill;
 use super::scene::Scale;
+use super::{crowds, gateways, kicked, kill, link, poison, taken};
 
 /// What a row does; it writes down what it finds.
 pub type Run = for<'a> fn(&'a Scale, &'a mut Findings) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -43,7 +43,7 @@ pub const ROWS: &[Row] = &[
         name: "kill-30s",
         fault: "Redis SIGKILL, back after 30 s",
         bar: kill::BAR,
-        limit: minutes(4),
+        limit: minutes(5),
         run: |scale, findings| Box::pin(kill::killed(scale, findings, 30)),
     },
     Row {
@@ -56,9 +56,100 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "freeze",
         fault: "Redis SIGSTOP for 10 s",
-        bar: "noticed ≤ 3 s; live ≤ 2 s after; memory flat",
-        limit: minutes(3),
+        bar: kill::BAR_FREEZE,
+        limit: minutes(4),
         run: |scale, findings| Box::pin(kill::frozen(scale, findings)),
+    },
+    Row {
+        name: "black-hole",
+        fault: "the link black-holed for 60 s, both ways (network namespace)",
+        bar: link::BAR,
+        limit: minutes(4),
+        run: |scale, findings| Box::pin(link::black_hole(scale, findings)),
+    },
+    Row {
+        name: "one-way",
+        fault: "the link black-holed for 20 s, one way each",
+        bar: link::BAR,
+        limit: minutes(4),
+        run: |scale, findings| Box::pin(link::one_way(scale, findings)),
+    },
+    Row {
+        name: "mid-frame",
+        fault: "connections to Redis cut in the middle of a frame, ten times",
+        bar: link::BAR_CUT,
+        limit: minutes(3),
+        run: |scale, findings| Box::pin(link::mid_frame(scale, findings)),
+    },
+    Row {
+        name: "overflow",
+        fault: "output-buffer kill (`pubsub 1mb 512kb 1`, a burst of 50 MB)",
+        bar: kicked::BAR_OVERFLOW,
+        limit: minutes(3),
+        run: |scale, findings| Box::pin(kicked::overflow(scale, findings)),
+    },
+    Row {
+        name: "client-kill",
+        fault: "`CLIENT KILL TYPE pubsub` each second for 60 s",
+        bar: kicked::BAR_KILLS,
+        limit: minutes(5),
+        run: |scale, findings| Box::pin(kicked::kills(scale, findings)),
+    },
+    Row {
+        name: "acl",
+        fault: "the right to channels and keys taken and given back",
+        bar: kicked::BAR_RIGHT,
+        limit: minutes(3),
+        run: |scale, findings| Box::pin(kicked::right(scale, findings)),
+    },
+    Row {
+        name: "taken",
+        fault: "stream trimmed past the cursor, DEL, FLUSHALL",
+        bar: taken::BAR,
+        limit: minutes(3),
+        run: |scale, findings| Box::pin(taken::taken(scale, findings)),
+    },
+    Row {
+        name: "gateway-kill",
+        fault: "gateway SIGKILL, 1,000 clients",
+        bar: gateways::BAR_KILL,
+        limit: minutes(3),
+        run: |scale, findings| Box::pin(gateways::killed(scale, findings)),
+    },
+    Row {
+        name: "drain",
+        fault: "gateway SIGTERM, 1,000 clients",
+        bar: gateways::BAR_DRAIN,
+        limit: minutes(4),
+        run: |scale, findings| Box::pin(gateways::drained(scale, findings)),
+    },
+    Row {
+        name: "rolling",
+        fault: "rolling restart of three behind HAProxy, 1,000 clients",
+        bar: gateways::BAR_ROLLING,
+        limit: minutes(6),
+        run: |scale, findings| Box::pin(gateways::rolling(scale, findings)),
+    },
+    Row {
+        name: "silent",
+        fault: "10 % of 1,000 clients never read",
+        bar: crowds::BAR_SILENT,
+        limit: minutes(5),
+        run: |scale, findings| Box::pin(crowds::silent(scale, findings)),
+    },
+    Row {
+        name: "storm",
+        fault: "10,000 clients come back within a second, all with cursors",
+        bar: crowds::BAR_STORM,
+        limit: minutes(6),
+        run: |scale, findings| Box::pin(crowds::storm(scale, findings)),
+    },
+    Row {
+        name: "poison",
+        fault: "poison entries (20 MB, missing field, NUL, non-UTF-8)",
+        bar: poison::BAR,
+        limit: minutes(3),
+        run: |scale, findings| Box::pin(poison::poison(scale, findings)),
     },
 ];
 

@@ -83,6 +83,9 @@ impl Scale {
             store,
             config: String::new(),
             env: Vec::new(),
+            ports: Vec::new(),
+            door: None,
+            first_doors: 3,
             feed: Feed::new(self.streams, self.pubsubs),
             load: Load { rate: self.rate, size: 200 },
             crowd: CrowdOptions {

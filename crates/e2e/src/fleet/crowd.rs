@@ -42,6 +42,10 @@ pub struct CrowdOptions {
     pub dial: Dial,
 }
 
+/// Where clients connect: `HOST:PORT` of each instance, none for one that a load balancer
+/// would not send anybody to.
+pub type Doors = Arc<RwLock<Vec<Option<String>>>>;
+
 /// Clients at work; gone when dropped.
 pub struct Crowd {
     shared: Arc<Shared>,
@@ -54,7 +58,7 @@ pub(super) struct Shared {
     pub(super) jitter: Duration,
     pub(super) dial: Dial,
     pub(super) counts: Counts,
-    doors: Arc<RwLock<Vec<String>>>,
+    doors: Doors,
     mark: AtomicU64,
     diaries: Vec<Mutex<Diary>>,
 }
@@ -83,18 +87,14 @@ impl Shared {
     /// Any of the instances.
     pub(super) fn door(&self, random: &mut Rng) -> Option<String> {
         let doors = self.doors.read().expect("no panic under the lock");
-        (!doors.is_empty()).then(|| doors[random.usize(..doors.len())].clone())
+        let open: Vec<&String> = doors.iter().flatten().collect();
+        (!open.is_empty()).then(|| open[random.usize(..open.len())].clone())
     }
 }
 
 impl Crowd {
-    /// Clients that begin to connect to these doors (`HOST:PORT`), which may change.
-    pub fn start(
-        feed: &Arc<Feed>,
-        doors: &Arc<RwLock<Vec<String>>>,
-        options: &CrowdOptions,
-        order: Order,
-    ) -> Self {
+    /// Clients that begin to connect to these doors, which may change.
+    pub fn start(feed: &Arc<Feed>, doors: &Doors, options: &CrowdOptions, order: Order) -> Self {
         let order = watch::Sender::new(order);
         let channels: Vec<_> = (0..options.clients).map(|client| feed.of_client(client)).collect();
         let diary = |channels: &Vec<usize>| {
@@ -118,6 +118,8 @@ impl Crowd {
                 random: Rng::with_seed(options.seed.wrapping_add(number as u64)),
                 cursors: std::collections::HashMap::new(),
                 channels,
+                advice: None,
+                cookie: None,
             };
             members.spawn(member.live());
         }

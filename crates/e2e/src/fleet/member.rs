@@ -30,6 +30,9 @@ const SAY_AGAIN: Duration = Duration::from_millis(400);
 const STREAMS: &str = "s";
 const PUBSUBS: &str = "e";
 
+/// What a load balancer calls its servers ([`haproxy`](crate::chaos)).
+const COOKIES: [&str; 3] = ["SERVER=g0", "SERVER=g1", "SERVER=g2"];
+
 pub(super) struct Member {
     pub(super) number: usize,
     pub(super) shared: Arc<Shared>,
@@ -38,6 +41,10 @@ pub(super) struct Member {
     /// The last cursor of each stream channel.
     pub(super) cursors: HashMap<usize, String>,
     pub(super) channels: Vec<usize>,
+    /// When to come back, as the last close advised.
+    pub(super) advice: Option<Duration>,
+    /// The load balancer's cookie, which leads back to the same instance.
+    pub(super) cookie: Option<&'static str>,
 }
 
 impl Member {
@@ -66,17 +73,25 @@ impl Member {
 
     /// Full jitter: clients that lost the same gateway don't come back as one.
     async fn pause_before(&mut self, failures: u32) {
+        if let Some(advice) = self.advice.take() {
+            return sleep(advice).await;
+        }
         let longest = self.shared.jitter * 2_u32.saturating_pow(failures.min(5));
         sleep(longest.min(BACKOFF).mul_f64(self.random.f64())).await;
     }
 
     async fn dial(&mut self) -> Option<RawClient> {
         let door = self.shared.door(&mut self.random)?;
-        let how = Dial { envelope: true, ..self.shared.dial };
+        let how = Dial { envelope: true, cookie: self.cookie, ..self.shared.dial };
         self.shared.counts.attempt();
         let dialled = timeout(HANDSHAKE, RawClient::dial(&door, Feed::PATH, how)).await;
         match dialled {
-            Ok(Ok(client)) => Some(client),
+            Ok(Ok(client)) => {
+                let given = client.set_cookie().unwrap_or_default();
+                let known = COOKIES.iter().find(|cookie| given.starts_with(**cookie));
+                self.cookie = known.copied().or(self.cookie);
+                Some(client)
+            }
             Ok(Err(error)) => {
                 self.shared.counts.failed(&error.to_string());
                 None
@@ -122,8 +137,9 @@ impl Member {
             let refused = match message {
                 Message::Text(text) => self.take(&Said::read(&text)),
                 Message::Binary(_) => panic!("a binary frame in envelope mode"),
-                Message::Closed(code, _) => {
+                Message::Closed(code, reason) => {
                     self.shared.counts.closed(code);
+                    self.advice = advice(&reason);
                     // The answer, so that the close is a clean one; it may be too late.
                     let _ = client.send(Opcode::Close, &code.to_be_bytes()).await;
                     return;
@@ -244,4 +260,10 @@ impl Member {
     fn diary(&self) -> MutexGuard<'_, Diary> {
         self.shared.diary(self.number)
     }
+}
+
+/// What a close says about when to come back.
+fn advice(reason: &str) -> Option<Duration> {
+    let reason: serde_json::Value = serde_json::from_str(reason).ok()?;
+    Some(Duration::from_millis(reason["reconnect_after_ms"].as_u64()?))
 }

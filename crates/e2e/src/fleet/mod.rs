@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 pub use counts::Counts;
-pub use crowd::{Again, Crowd, CrowdOptions, Order};
+pub use crowd::{Again, Crowd, CrowdOptions, Doors, Order};
 pub use diary::{Diary, Live, Page};
 pub use feed::{Feed, Payload};
 pub use producer::{Load, Producer};
@@ -46,6 +46,12 @@ pub struct FleetOptions {
     pub config: String,
     /// Environment variables for the gateways.
     pub env: Vec<(String, String)>,
+    /// The ports that gateways listen on, public and admin; any where there is none.
+    pub ports: Vec<(u16, u16)>,
+    /// The load balancer that clients connect to, instead of any gateway.
+    pub door: Option<String>,
+    /// How many gateways clients know of at first.
+    pub first_doors: usize,
     /// What flows.
     pub feed: Feed,
     /// How much of it.
@@ -67,18 +73,28 @@ pub struct Fleet {
     /// What the producer knows.
     pub ledger: Arc<Ledger>,
     /// Where clients connect.
-    pub doors: Arc<RwLock<Vec<String>>>,
+    pub doors: Doors,
     options: FleetOptions,
 }
 
 impl Fleet {
     /// Starts it and waits until every client hears of every channel of its own.
     pub async fn start(options: FleetOptions) -> Self {
+        crate::kernel::raise_descriptor_limit();
         let feed = Arc::new(options.feed.clone());
         let ledger = Arc::new(Ledger::new(feed.len()));
         let starting = (0..options.gateways).map(|number| gateway(&options, number));
         let gateways = futures_util::future::join_all(starting).await;
-        let doors = gateways.iter().map(|gateway| gateway.public().to_owned()).collect();
+        let doors = match &options.door {
+            Some(door) => vec![Some(door.clone())],
+            None => {
+                let doors = gateways.iter().enumerate();
+                let known = |number| number < options.first_doors;
+                doors
+                    .map(|(number, gateway)| known(number).then(|| gateway.public().to_owned()))
+                    .collect()
+            }
+        };
         let doors = Arc::new(RwLock::new(doors));
         let crowd = Crowd::start(&feed, &doors, &options.crowd, Order::Read);
         let producer = Producer::start(
@@ -111,13 +127,35 @@ impl Fleet {
         drop(self.gateways[number].take());
     }
 
+    /// Takes a gateway that is to end by itself out of its place.
+    pub fn take_gateway(&mut self, number: usize) -> Gateway {
+        self.gateways[number].take().expect("it runs")
+    }
+
+    /// Sends no more clients to this gateway, as a load balancer does with one that is not
+    /// ready.
+    pub fn close_door(&self, number: usize) {
+        self.set_door(number, None);
+    }
+
+    /// Sends clients to every gateway that runs.
+    pub fn open_doors(&self) {
+        for (number, gateway) in self.gateways.iter().enumerate() {
+            self.set_door(number, gateway.as_ref().map(|gateway| gateway.public().to_owned()));
+        }
+    }
+
+    fn set_door(&self, number: usize, door: Option<String>) {
+        self.doors.write().expect("no panic under the lock")[number] = door;
+    }
+
     /// Starts a gateway in an empty place.
     pub async fn start_gateway(&mut self, number: usize) {
         assert!(self.gateways[number].is_none(), "it runs");
         let gateway = gateway(&self.options, number).await;
-        gateway
-            .public()
-            .clone_into(&mut self.doors.write().expect("no panic under the lock")[number]);
+        if self.options.door.is_none() {
+            self.set_door(number, Some(gateway.public().to_owned()));
+        }
         self.gateways[number] = Some(gateway);
     }
 
@@ -200,10 +238,16 @@ fn redis_lost(feed: &Feed, ledger: &Ledger, truths: &[Truth]) -> usize {
 
 async fn gateway(options: &FleetOptions, number: usize) -> Gateway {
     let url = options.redis_urls.get(number).or(options.redis_urls.last()).cloned();
+    let mut env = options.env.clone();
+    if let Some((public, admin)) = options.ports.get(number) {
+        let listen = |name: &str, port: &u16| (name.to_owned(), format!("127.0.0.1:{port}"));
+        env.push(listen("REDCAST_HTTP__LISTEN", public));
+        env.push(listen("REDCAST_ADMIN__LISTEN", admin));
+    }
     Gateway::ready(GatewayOptions {
         redis_url: url,
         config: [&options.config, Feed::config().as_str()].concat(),
-        env: options.env.clone(),
+        env,
         ..GatewayOptions::default()
     })
     .await

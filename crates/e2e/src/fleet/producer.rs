@@ -35,12 +35,14 @@ pub struct Load {
 /// A running producer; it stops when dropped.
 pub struct Producer {
     goes_on: watch::Sender<Pace>,
+    rate: usize,
     task: JoinHandle<()>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Pace {
-    Publish,
+    /// So many events a second.
+    Publish(usize),
     Pause,
     End,
 }
@@ -48,10 +50,10 @@ enum Pace {
 impl Producer {
     /// Begins to publish.
     pub fn start(store: Store, feed: Arc<Feed>, ledger: Arc<Ledger>, load: Load) -> Self {
-        let goes_on = watch::Sender::new(Pace::Publish);
+        let goes_on = watch::Sender::new(Pace::Publish(load.rate));
         let pace = goes_on.subscribe();
         let work = Work { links: Links::new(store), feed, ledger, load, next: 0 };
-        Self { goes_on, task: tokio::spawn(work.publish(pace)) }
+        Self { goes_on, rate: load.rate, task: tokio::spawn(work.publish(pace)) }
     }
 
     /// Stops for a while; what is on its way still arrives.
@@ -61,7 +63,7 @@ impl Producer {
 
     /// Goes on after [`Self::pause`].
     pub fn resume(&self) {
-        self.goes_on.send_replace(Pace::Publish);
+        self.goes_on.send_replace(Pace::Publish(self.rate));
     }
 
     /// Ends, once every answer is there or given up.
@@ -97,8 +99,8 @@ impl Work {
             ticks.tick().await;
             let now = *pace.borrow_and_update();
             match now {
-                Pace::Publish => {
-                    owed += self.load.rate;
+                Pace::Publish(rate) => {
+                    owed += rate;
                     let share = owed / ticks_per_second;
                     owed %= ticks_per_second;
                     self.batch(share).await;

@@ -83,6 +83,13 @@ async fn every_answer_over_http_is_as_described() {
     }
     api.judge("get", "/api/info", &get(gateway.public(), "/api/info").await);
     states(&gateway, &redis, &api).await;
+    for (asked, status) in
+        [("/sse/orders?channel=a%20b", 400), ("/sse/orders?channel=b", 403), ("/sse/none", 404)]
+    {
+        let answer = get(gateway.public(), asked).await;
+        assert_eq!(answer.status, status, "{asked}");
+        api.judge("get", "/sse/{endpoint}", &answer);
+    }
     for (path, asked, status) in [
         ("/api/channels", "/api/channels", 200),
         ("/api/channels", "/api/channels?limit=x", 400),

@@ -1,7 +1,7 @@
 //! A hook decides who may connect: whom it admits, whom it turns away, what those it
 //! admits may do, and until when.
 
-mod hook;
+pub(crate) mod hook;
 mod trouble;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

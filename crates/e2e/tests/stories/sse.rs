@@ -1,59 +1,24 @@
 //! Event streams: what a client that only speaks HTTP gets of the same channels, and how
 //! soon; and what is refused before a stream begins.
 
+mod life;
+mod limits;
+mod slow;
+mod stage;
+
 use std::time::Duration;
 
-use redcast_e2e::{Gateway, GatewayOptions, RedisServer, SseBlock, SseClient, request, within};
-use redis::aio::MultiplexedConnection;
+use redcast_e2e::{Gateway, SseBlock, SseClient, request, within};
 use serde_json::{Value, json};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-const PATH: &str = "/sse/analytics";
+use self::stage::{PATH, Stage};
+
 /// The bar is 100 ms; a busy machine has three times that.
 const FIRST_BYTE: Duration = Duration::from_millis(300);
-
-struct Stage {
-    _redis: RedisServer,
-    gateway: Gateway,
-    producer: MultiplexedConnection,
-}
-
-impl Stage {
-    async fn new(config: &str) -> Self {
-        let redis = RedisServer::start();
-        let redis_url = Some(redis.url());
-        let config = config.to_owned();
-        let options = GatewayOptions { redis_url, config, ..Default::default() };
-        let gateway = Gateway::ready(options).await;
-        let producer = redis.connection().await;
-        Self { _redis: redis, gateway, producer }
-    }
-
-    /// A stream whose channels, so many, are joined.
-    async fn joined(&self, path: &str, channels: usize) -> SseClient {
-        let before = self.gateway.metrics().await.value("redcast_subscriptions");
-        let client = SseClient::connect(self.gateway.public(), path).await;
-        self.gateway.until_metric("redcast_subscriptions", before + channels as f64).await;
-        client
-    }
-
-    async fn publish(&mut self, channel: &str, payload: &[u8]) {
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(channel).arg(payload);
-        let () = publish.query_async(&mut self.producer).await.unwrap();
-    }
-
-    async fn refused(&self, path: &str, headers: &[(&str, &str)]) -> u16 {
-        let refused = SseClient::with(self.gateway.public(), path, headers).await;
-        let Err(refused) = refused else { panic!("{path} is refused") };
-        let body: Value = serde_json::from_str(&refused.body).unwrap();
-        assert!(body["error"].is_string(), "{refused:?}");
-        refused.status
-    }
-}
 
 fn data(text: &str) -> SseBlock {
     SseBlock { data: Some(text.to_owned()), ..SseBlock::default() }

@@ -17,16 +17,17 @@ use crate::{admin, channels, publish};
     info(
         title = "Redcast",
         description = "Publish events over HTTP, read the last state, and look after an instance. \
-            Clients that want events as they happen connect by WebSocket; `/asyncapi.json` \
-            describes that.",
+            Clients that want events as they happen connect by WebSocket, which \
+            `/asyncapi.json` describes, or listen to an event stream.",
     ),
     servers((url = "/", description = "The public listener")),
     paths(
-        publish::publish, state_all, state_one, info, channels::list, admin::livez,
+        publish::publish, listen, state_all, state_one, info, channels::list, admin::livez,
         admin::readyz, admin::version, admin::metrics
     ),
     tags(
         (name = "publish", description = "For services that can't speak Redis"),
+        (name = "listen", description = "For clients that can't speak WebSocket"),
         (name = "state", description = "Snapshots, for clients that poll"),
         (name = "info", description = "What the page asks"),
         (name = "operations", description = "On the admin listener (`admin.listen`), never on \
@@ -157,6 +158,52 @@ struct SnapshotState {
     #[schema(required = true)]
     read_at: Option<u64>,
 }
+
+/// Listen to an event stream
+///
+/// Server-sent events of the same endpoints and channels as over WebSocket. An endpoint
+/// `/ws/analytics` is served at `/sse/ws/analytics`, and at `/sse/analytics` where no other
+/// endpoint has that path. Each event's data is a payload as it was published; what the
+/// gateway says itself has an `event` of its own, such as `gap`, `reset` or `close`.
+#[utoipa::path(
+    get,
+    path = "/sse/{endpoint}",
+    operation_id = "listen",
+    tag = "listen",
+    params(
+        ("endpoint" = String, Path, description = "An endpoint's path without its `/ws/`",
+            example = "analytics"),
+        ("channel" = Option<Vec<String>>, Query, description = "More channels to join, of \
+            those that the endpoint permits", nullable = false),
+        ("envelope" = Option<String>, Query, description = "`1`: data is \
+            `{\"type\":\"event\",\"channel\":…,\"data\":…}`", nullable = false),
+        ("last_event_id" = Option<String>, Query, description = "As the header, for clients \
+            that can't set one", nullable = false),
+        ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event \
+            that was seen: go on behind it in every stream channel", nullable = false),
+    ),
+    responses(
+        (status = 200, description = "The stream. It goes on until either side ends it; the \
+            last event of the gateway's is `close`.", body = String,
+            content_type = "text/event-stream", example = "data: {\"type\":\"page_view\"}\n\n"),
+        (status = 400, description = "A channel or the last id can't be one, or there are too \
+            many channels", body = ErrorAnswer),
+        (status = 401, description = "The authentication service wants credentials",
+            body = ErrorAnswer),
+        (status = 403, description = "The origin or a channel is not permitted, or the \
+            authentication service said no", body = ErrorAnswer),
+        (status = 404, description = "No endpoint has this path", body = ErrorAnswer),
+        (status = 429, description = "Too many connections come from this address",
+            body = ErrorAnswer,
+            headers(("Retry-After" = u32, description = "Seconds to wait"))),
+        (status = 503, description = "The instance is full, takes no more connections this \
+            second, is about to stop, or could not ask the authentication service",
+            body = ErrorAnswer,
+            headers(("Retry-After" = u32, description = "Seconds to wait"))),
+    ),
+)]
+#[allow(dead_code, reason = "it only describes the path")]
+fn listen() {}
 
 /// Read all snapshots
 ///

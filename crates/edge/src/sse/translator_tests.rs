@@ -75,7 +75,7 @@ fn an_acknowledgement_gives_places_and_is_no_event() {
     let got = translated(&mut translator(), &[ack]);
     assert_eq!(got, "id: a:0-0.00000000\n\n");
     let id = Request::parse(r#"{"type":"ping","id":"sse"}"#).unwrap().id.unwrap();
-    let ack = text_frame(&Reply::Ack { id: &id }.encode());
+    let ack = text_frame(&Reply::Ack { id: &id, cursors: &[] }.encode());
     assert_eq!(translated(&mut translator(), &[ack]), "");
 }
 

@@ -151,6 +151,7 @@ impl Snapshot {
             item: Some(WHOLE_CHANNEL),
             flush_every: None,
             received: None,
+            cursor: None,
         };
         places.send(&beat, |shard| self.audience.in_shard(shard));
         Ok(())

@@ -1,4 +1,4 @@
-//! Two keys for one secret: `redis.url` and `redis.url_file`, and their like. Of two
+//! Several keys for one thing: `redis.url` and `redis.url_file`, and their like. Of two
 //! layers the stronger one wins, as with any key; one layer may set one of them.
 
 use config::{Value, ValueKind};
@@ -7,28 +7,33 @@ use super::blame::origin_of;
 use super::problem::Problem;
 use super::set_by::SetBy;
 
-/// The section and the key; its twin ends in `_file`.
-const SECRETS: [(&str, &str); 3] = [("redis", "url"), ("auth", "forward_url"), ("api", "key")];
+/// A section, and the keys in it of which one may be set.
+const TWINS: [(&str, &[&str]); 4] = [
+    ("redis", &["url", "url_file", "nodes", "nodes_file"]),
+    ("redis", &["sentinel_password", "sentinel_password_file"]),
+    ("auth", &["forward_url", "forward_url_file"]),
+    ("api", &["key", "key_file"]),
+];
 
-/// Takes out the twin that a stronger layer overrides; the answer is what stays unclear.
+/// Takes out the twins that a stronger layer overrides; the answer is what stays unclear.
 pub(super) fn settle(values: &mut Value) -> Vec<Problem> {
-    SECRETS.into_iter().filter_map(|(section, key)| settle_one(values, section, key)).collect()
+    TWINS.into_iter().filter_map(|(section, keys)| settle_one(values, section, keys)).collect()
 }
 
-fn settle_one(values: &mut Value, section: &str, key: &str) -> Option<Problem> {
-    let file_key = format!("{key}_file");
-    let (path, file_path) = (format!("{section}.{key}"), format!("{section}.{file_key}"));
+fn settle_one(values: &mut Value, section: &str, keys: &[&str]) -> Option<Problem> {
     let ValueKind::Table(sections) = &mut values.kind else { return None };
     let ValueKind::Table(table) = &mut sections.get_mut(section)?.kind else { return None };
-    let (value, file) = (table.get(key)?.origin(), table.get(&file_key)?.origin());
-    match SetBy::of(file).cmp(&SetBy::of(value)) {
-        std::cmp::Ordering::Greater => table.shift_remove(key),
-        std::cmp::Ordering::Less => table.shift_remove(&file_key),
-        std::cmp::Ordering::Equal => {
-            let (source, other) = (origin_of(values, &file_path)?, origin_of(values, &path)?);
-            let message = format!("{path} is set, too ({other}); set one, not both");
-            return Some(Problem::at(source, file_path, message));
-        }
-    };
-    None
+    let set_by = |value: &Value| SetBy::of(value.origin());
+    let set: Vec<_> =
+        keys.iter().filter_map(|key| Some((*key, set_by(table.get(*key)?)))).collect();
+    let strongest = set.iter().map(|(_, layer)| *layer).max()?;
+    for (key, _) in set.iter().filter(|(_, layer)| *layer < strongest) {
+        table.shift_remove(*key);
+    }
+    let mut left = set.iter().filter(|(_, layer)| *layer == strongest).map(|(key, _)| *key);
+    let (first, last) = (left.next()?, left.next_back()?);
+    let (path, other) = (format!("{section}.{last}"), format!("{section}.{first}"));
+    let (source, place) = (origin_of(values, &path)?, origin_of(values, &other)?);
+    let message = format!("{other} is set, too ({place}); set one, not both");
+    Some(Problem::at(source, path, message))
 }

@@ -253,6 +253,24 @@ const WRONG_FILES: &[(&str, &str)] = &[
         "[redis]\nurl_file = \"b\"\nurl = \"redis://a\"",
         "FILE:2:1: redis.url_file: redis.url is set, too (FILE:3:1); set one",
     ),
+    (
+        "[redis]\nurl = \"redis://a\"\nnodes = [\"redis://b\"]",
+        "FILE:3:1: redis.nodes: redis.url is set, too (FILE:2:1); set one, not both",
+    ),
+    ("[redis]\nnodes = []", "FILE:2:1: redis.nodes: names no node; leave it out"),
+    (
+        "[redis]\nnodes = [\"redis://a\", \"redis://b\", \"redis://a\"]",
+        "FILE:2:1: redis.nodes: node 2 (counted from 0) stands there twice",
+    ),
+    (
+        "[redis]\nnodes = [\"redis://a\", \"redis://:hunter2\"]",
+        "redis.nodes[1]: the value is not a URL such as",
+    ),
+    (
+        "[redis]\nurl = \"redis+sentinel://:hunter2@a,b\"",
+        "redis.url: the value is not a URL such as \"redis://127.0.0.1:6379\": it does not name",
+    ),
+    ("[redis]\nsentinel_password = \" \"", "the value is not a password: it is empty"),
     ("[api]\nkey = \"\"", "api.key: the value is not a key: it is empty"),
     ("[limits]\nmax_event_size = \"33MiB\"", "FILE:2:1: limits.max_event_size: at most 32MiB"),
     ("[http]\nunsent_limit = \"4GiB\"", "http.unsent_limit: must be less than 4GiB"),

@@ -6,11 +6,14 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use redcast_broker::QueueLimits;
+use redcast_broker::{MAX_NODES, QueueLimits};
 use redcast_edge::{ConfigError, EdgeConfig};
 
 use super::rooms::RESERVED_DESCRIPTORS;
-use super::{EndpointSettings, Settings, SlowConsumerSetting, SourceSetting, Written, quoted};
+use super::{
+    EndpointSettings, Parsed, RedisUrl, Settings, SlowConsumerSetting, SourceSetting, Written,
+    quoted,
+};
 
 /// What `flush_every` may be. Shorter is finer than the timers, and longer than any
 /// client would call news.
@@ -37,6 +40,22 @@ fn takes(place: IpAddr, address: IpAddr) -> bool {
     place == address || (place.is_unspecified() && (place.is_ipv6() || address.is_ipv4()))
 }
 
+/// What is wrong with a list of nodes, each of which is a URL.
+pub(crate) fn wrong_nodes(nodes: &[Parsed<RedisUrl>]) -> Option<String> {
+    let twice = (0..nodes.len()).find(|at| nodes[..*at].contains(&nodes[*at]));
+    match (nodes.len(), twice) {
+        (0, _) => Some("names no node; leave it out for the memory broker".to_owned()),
+        (count, _) if count > MAX_NODES => Some(format!(
+            "{count} nodes are more than {MAX_NODES}; Redis Cluster has no such limit"
+        )),
+        _ if nodes.iter().any(|node| node.is_cluster()) => {
+            Some("one is a cluster, which goes to redis.url alone".to_owned())
+        }
+        (_, Some(at)) => Some(format!("node {at} (counted from 0) stands there twice")),
+        (_, None) => None,
+    }
+}
+
 impl Settings {
     /// Everything that is wrong. Who has no `own_endpoints` can't be told of their keys.
     pub(crate) fn check(&self, own_endpoints: bool) -> Vec<Finding> {
@@ -48,6 +67,7 @@ impl Settings {
         self.check_endpoints(&mut findings);
         self.check_channels(&mut findings);
         self.check_tls(&mut findings);
+        self.check_nodes(&mut findings);
         self.check_snapshots(&mut findings);
         findings
     }
@@ -225,6 +245,34 @@ impl Settings {
         let is_plain = self.redis.url.as_ref().is_some_and(|url| !url.is_tls());
         let message = "redis.url does not ask for TLS: write rediss:// in it, or leave this out";
         is_plain.then(|| Finding::at(key, message))
+    }
+
+    fn check_nodes(&self, findings: &mut Vec<Finding>) {
+        let nodes = self.redis.nodes.iter();
+        findings.extend(nodes.filter_map(|nodes| {
+            wrong_nodes(nodes).map(|message| Finding::at("redis.nodes", message))
+        }));
+    }
+
+    /// What goes with a cluster alone, and what does not go with one. The URL may have come
+    /// from a file.
+    pub(crate) fn check_cluster(&self) -> Vec<Finding> {
+        let is_cluster = self.redis.url.as_ref().is_some_and(|url| url.is_cluster());
+        let has_brace = self.redis.prefix.contains(['{', '}']);
+        let wrong = [
+            (
+                self.redis.sharded && !is_cluster,
+                "redis.sharded",
+                "needs a redis.url that begins with redis+cluster:// or rediss+cluster://",
+            ),
+            (
+                is_cluster && has_brace,
+                "redis.prefix",
+                "has a brace; in a cluster that would choose the slot of everything",
+            ),
+        ];
+        let wrong = wrong.into_iter().filter(|(is_wrong, ..)| *is_wrong);
+        wrong.map(|(_, key, message)| Finding::at(key, message)).collect()
     }
 
     fn check_channels(&self, findings: &mut Vec<Finding>) {

@@ -23,12 +23,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::catalogue::{Section, catalogue};
-pub(crate) use self::checks::Finding;
+pub(crate) use self::checks::{Finding, wrong_nodes};
 use self::kinds::{CollectorUrl, HeaderName, LogFilter, Origin};
 pub(crate) use self::parsed::{Kind, Parsed, Written};
 pub(crate) use self::rooms::{BrokerSettings, RESERVED_DESCRIPTORS};
 pub(crate) use self::schema::schema;
-pub(crate) use self::secret::{ApiKeyText, ForwardUrl, HIDDEN, RedisUrl};
+pub(crate) use self::secret::{ApiKeyText, ForwardUrl, HIDDEN, Password, RedisUrl};
 use self::snapshots::SnapshotSettings;
 
 /// The built-in settings: the weakest layer, and the one place that describes keys.
@@ -47,6 +47,7 @@ pub(crate) struct Settings {
     limits: Limits,
     keepalive: Keepalive,
     interest: Interest,
+    streams: Streams,
     deflate: Deflate,
     pub(crate) shutdown: Shutdown,
     pub(crate) log: Log,
@@ -78,7 +79,12 @@ pub(crate) struct Admin {
 pub(crate) struct Redis {
     pub(crate) url: Option<Parsed<RedisUrl>>,
     pub(crate) url_file: Option<PathBuf>,
+    pub(crate) nodes: Option<Vec<Parsed<RedisUrl>>>,
+    pub(crate) nodes_file: Option<PathBuf>,
+    pub(crate) sentinel_password: Option<Parsed<Password>>,
+    pub(crate) sentinel_password_file: Option<PathBuf>,
     prefix: String,
+    sharded: bool,
     pub(crate) tls: Tls,
 }
 
@@ -144,6 +150,14 @@ struct Keepalive {
 #[serde(deny_unknown_fields)]
 struct Interest {
     linger: Parsed<Duration>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Streams {
+    #[schemars(range(min = 1))]
+    replay_events: u32,
+    replay_bytes: Parsed<ByteSize>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

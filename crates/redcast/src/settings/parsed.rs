@@ -15,7 +15,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::kinds::{CollectorUrl, HeaderName, LogFilter, Origin};
-use super::secret::{ApiKeyText, ForwardUrl, HIDDEN, RedisUrl};
+use super::secret::{ApiKeyText, ForwardUrl, HIDDEN, Password, RedisUrl};
 
 /// Something that a configuration writes as text.
 pub(crate) trait Written: Sized {
@@ -65,6 +65,7 @@ const KINDS: &[Kind] = &[
     kind::<RedisUrl>(),
     kind::<ForwardUrl>(),
     kind::<ApiKeyText>(),
+    kind::<Password>(),
 ];
 
 const fn kind<T: Written>() -> Kind {

@@ -9,12 +9,12 @@ use redcast_edge::{
 use redcast_hub::{HubConfig, SlowConsumer};
 use redcast_node::{
     ChannelAccess, ChannelRule, DeflateConfig, Merge, MergePointer, MergeValue, NodeConfig,
-    SnapshotConfig,
+    ReplayConfig, SnapshotConfig,
 };
 
 use super::snapshots::{MergeSetting, SnapshotSettings};
 use super::{
-    ChannelSettings, EndpointSettings, Parsed, RedisUrl, Settings, SlowConsumerSetting,
+    ChannelSettings, EndpointSettings, Parsed, Redis, RedisUrl, Settings, SlowConsumerSetting,
     SourceSetting,
 };
 use crate::banner::{Shown, is_plain};
@@ -43,11 +43,14 @@ impl Settings {
     /// What the broker gets: Redis with a URL, else the memory broker.
     pub(crate) fn broker(&self) -> BrokerSettings {
         let max_event_size = bytes(self.limits.max_event_size);
-        match &self.redis.url {
-            Some(url) => BrokerSettings::Redis(Box::new(RedisConfig {
-                url: url.0.0.as_str().to_owned(),
+        match self.redis_urls() {
+            Some((url, nodes)) => BrokerSettings::Redis(Box::new(RedisConfig {
+                url,
+                nodes,
+                sentinel_password: self.redis.sentinel_password(),
                 tls: self.redis.tls.read.clone(),
                 prefix: self.redis.prefix.clone(),
+                sharded: self.redis.sharded,
                 sources: self.sources(),
                 max_event_size,
                 ..RedisConfig::default()
@@ -57,6 +60,16 @@ impl Settings {
                 max_event_size,
                 ..MemoryConfig::default()
             }),
+        }
+    }
+
+    /// The URL of the one Redis, or those of several; none for the memory broker.
+    fn redis_urls(&self) -> Option<(String, Vec<String>)> {
+        let text = |url: &Parsed<RedisUrl>| url.0.0.as_str().to_owned();
+        match (&self.redis.url, &self.redis.nodes) {
+            (Some(url), _) => Some((text(url), Vec::new())),
+            (None, Some(nodes)) => Some((String::new(), nodes.iter().map(text).collect())),
+            (None, None) => None,
         }
     }
 
@@ -72,11 +85,13 @@ impl Settings {
 
     /// What a banner may show of the broker; `flags` are those that were started with.
     pub(crate) fn shown_broker(&self, flags: &ServeFlags) -> Shown {
-        match &self.redis.url {
-            None => Shown::Memory,
-            Some(Parsed(url)) => {
+        match (&self.redis.url, &self.redis.nodes) {
+            (None, None) => Shown::Memory,
+            (Some(Parsed(url)), _) => {
                 Shown::Redis(self.with_redis_cli(url).or_else(|| with_redcast(flags)))
             }
+            // Which of them it is depends on the channel.
+            (None, Some(_)) => Shown::Redis(with_redcast(flags)),
         }
     }
 
@@ -119,6 +134,10 @@ impl Settings {
             deflate: DeflateConfig {
                 min_size: bytes(self.deflate.min_size),
                 level: self.deflate.level,
+            },
+            replay: ReplayConfig {
+                events: count(self.streams.replay_events),
+                bytes: bytes(self.streams.replay_bytes),
             },
             snapshots: self.snapshots.iter().map(SnapshotSettings::snapshot).collect(),
             instance: instance.to_owned(),
@@ -169,9 +188,15 @@ impl Settings {
     fn api(&self, demo: bool) -> ApiConfig {
         match &self.api.key {
             Some(Parsed(key)) => ApiConfig::Key(ApiKey(key.0.as_str().to_owned())),
-            None if demo && self.redis.url.is_none() => ApiConfig::Open,
+            None if demo && self.redis_urls().is_none() => ApiConfig::Open,
             None => ApiConfig::Closed,
         }
+    }
+}
+
+impl Redis {
+    fn sentinel_password(&self) -> Option<String> {
+        self.sentinel_password.as_ref().map(|password| password.0.0.as_str().to_owned())
     }
 }
 

@@ -13,19 +13,8 @@ pub(crate) const HIDDEN: &str = "***";
 
 /// Schemes that somebody may want, and that are not offered. Of others a message tells
 /// nothing: a password with `://` in it looks like one.
-const KNOWN_SCHEMES: &[&str] = &[
-    "redis+tls",
-    "redis+sentinel",
-    "rediss+sentinel",
-    "redis+cluster",
-    "rediss+cluster",
-    "valkey",
-    "valkeys",
-    "memcached",
-    "tcp",
-    "http",
-    "https",
-];
+const KNOWN_SCHEMES: &[&str] =
+    &["redis+tls", "valkey", "valkeys", "memcached", "tcp", "http", "https"];
 
 /// Text that no log and no message shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,6 +41,10 @@ pub(crate) struct RedisUrl(pub(super) Secret);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ForwardUrl(pub(super) Secret);
 
+/// What somebody logs in with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Password(pub(super) Secret);
+
 /// The key for publishing over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ApiKeyText(pub(super) Secret);
@@ -68,7 +61,10 @@ impl Written for RedisUrl {
             Err(BrokerConfigError::UnsupportedScheme(scheme)) => {
                 let known = KNOWN_SCHEMES.contains(&scheme.as_str());
                 let named = if known { format!("{scheme:?}") } else { "this scheme".to_owned() };
-                Err(format!("{named} is not offered, redis://, rediss:// and unix:// are"))
+                Err(format!(
+                    "{named} is not offered; redis://, rediss://, redis+sentinel://, \
+                     redis+cluster:// and unix:// are"
+                ))
             }
             Err(BrokerConfigError::InvalidUrl(why)) => Err(in_our_words(&why, text)),
             Err(other) => Err(other.to_string()),
@@ -118,17 +114,34 @@ impl Written for ForwardUrl {
     }
 }
 
+impl Written for Password {
+    const NAME: &'static str = "password";
+    const EXPECTED: &'static str = "a password";
+    const SECRET: bool = true;
+
+    fn read(text: &str) -> Result<Self, String> {
+        not_empty(text).map(Self)
+    }
+
+    fn write(&self) -> String {
+        HIDDEN.to_owned()
+    }
+}
+
+fn not_empty(text: &str) -> Result<Secret, String> {
+    match text.trim() {
+        "" => Err("it is empty".to_owned()),
+        _ => Ok(Secret(text.to_owned())),
+    }
+}
+
 impl Written for ApiKeyText {
     const NAME: &'static str = "key";
     const EXPECTED: &'static str = "a key";
     const SECRET: bool = true;
 
     fn read(text: &str) -> Result<Self, String> {
-        if text.trim().is_empty() {
-            Err("it is empty".to_owned())
-        } else {
-            Ok(Self(Secret(text.to_owned())))
-        }
+        not_empty(text).map(Self)
     }
 
     fn write(&self) -> String {
@@ -140,6 +153,12 @@ impl RedisUrl {
     /// Whether Redis is reached by TLS.
     pub(super) fn is_tls(&self) -> bool {
         self.0.as_str().starts_with("rediss")
+    }
+
+    /// Whether it leads to a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        let scheme = self.0.as_str().split("://").next();
+        matches!(scheme, Some("redis+cluster" | "rediss+cluster"))
     }
 
     /// The URL, if there is nothing in it to hide.
@@ -196,10 +215,11 @@ mod tests {
             ("redis://host?pw", "redis://host?***"),
             ("redis://host?pw=1&db=2", "redis://host?***&db=2"),
             ("unix:///run/r.sock?user=a&pass=pw", "unix:///run/r.sock?user=a&pass=***"),
+            ("redis+sentinel://u:p,w@a:1,b:2/orders/3", "redis+sentinel://u:***@a:1,b:2/orders/3"),
             (":pw@host", "***"),
         ] {
             assert_eq!(RedisUrl(secret(url)).write(), shown);
-            assert!(!shown.contains("pw"));
+            assert!(!shown.contains("pw") && !shown.contains("p,w"));
         }
     }
 
@@ -222,11 +242,13 @@ mod tests {
         for (url, why) in [
             (
                 "redis+tls://host",
-                "\"redis+tls\" is not offered, redis://, rediss:// and unix:// are",
+                "\"redis+tls\" is not offered; redis://, rediss://, redis+sentinel://, redis+cluster:// and unix:// \
+                 are",
             ),
             (
                 "hunter2pass@word://x",
-                "this scheme is not offered, redis://, rediss:// and unix:// are",
+                "this scheme is not offered; redis://, rediss://, redis+sentinel://, redis+cluster:// and unix:// \
+                 are",
             ),
             ("redis://host:port", "Redis URL did not parse"),
             (
@@ -241,7 +263,10 @@ mod tests {
     #[test]
     fn no_debug_text_tells_a_secret() {
         let url = || secret("redis://:hunter2@host");
-        let all = (RedisUrl(url()), ForwardUrl(url()), ApiKeyText(url()));
-        assert_eq!(format!("{all:?}"), "(RedisUrl(***), ForwardUrl(***), ApiKeyText(***))");
+        let all = (RedisUrl(url()), ForwardUrl(url()), ApiKeyText(url()), Password(url()));
+        assert_eq!(
+            format!("{all:?}"),
+            "(RedisUrl(***), ForwardUrl(***), ApiKeyText(***), Password(***))"
+        );
     }
 }

@@ -13,6 +13,9 @@ use super::map::Node;
 use super::routed::Routed;
 use super::topology::Topology;
 
+/// Which part of a server's connections each node of a cluster gets, one over this.
+const SHARE: usize = 4;
+
 /// Connections to every node; clones share them.
 #[derive(Clone)]
 pub(in super::super) struct Pools {
@@ -26,12 +29,14 @@ pub(in super::super) struct Pools {
 }
 
 impl Pools {
-    /// Of `size` connections to each node; connects to nothing yet.
+    /// As many connections as one server would get `size` of; connects to nothing yet.
     pub(in super::super) fn new(topology: Arc<Topology>, size: usize, deadline: Duration) -> Self {
+        // Nodes share the work. Who asks for one connection wants the order that it keeps.
+        let size = if size == 1 { 1 } else { size.div_ceil(SHARE).max(2) };
         Self { topology, nodes: Arc::default(), size, deadline }
     }
 
-    /// Others like these.
+    /// Others like these, of another size.
     pub(in super::super) fn beside(&self, size: usize) -> Self {
         Self::new(Arc::clone(&self.topology), size, self.deadline)
     }

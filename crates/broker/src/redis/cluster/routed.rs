@@ -27,7 +27,7 @@ pub(in super::super) struct Routed {
 }
 
 /// Why a command must be sent once more; no node has carried it out.
-enum Again {
+pub(super) enum Again {
     /// Somebody else has the slot.
     Moved(Redirect),
     /// Somebody else has the key, but not yet the slot.
@@ -165,7 +165,8 @@ impl<'a> Batch<'a> {
     }
 }
 
-fn again(error: &ServerError, asked: &Node) -> Option<Again> {
+/// What an error of `asked` means for where to ask; nothing if it is the answer.
+pub(super) fn again(error: &ServerError, asked: &Node) -> Option<Again> {
     let redirect = || Redirect::read(error.details()?, Some(asked));
     match error.kind()? {
         ServerErrorKind::Moved => redirect().map(Again::Moved),

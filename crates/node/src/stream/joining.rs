@@ -1,0 +1,207 @@
+//! A client's way into stream channels: what it missed is sent at its own pace until it is
+//! as far as the channel, and then it joins in one step with what is left.
+//!
+//! That step holds the locks under which the channels' events are handed over, so between
+//! the last event of the past and the first live one there is neither a hole nor a repeat.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use parking_lot::MutexGuard;
+use redcast_broker::{HistoryError, SubscribeError};
+use redcast_hub::{Applied, ChannelKey, Form, HubClosed, JoinPlace, Seat, Socket};
+use redcast_protocol::{Channel, Cursor, Reply};
+use redcast_wire::text_frame;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::metrics::StreamMetrics;
+use super::plan::{Plan, Step};
+use super::reader::{Reader, What};
+use super::replay::{cursor_frame, frame, pieces};
+use crate::interest::{Entry, Members};
+use crate::participant::JoinError;
+
+/// How long a client waits for a channel, or for Redis, without any progress.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait before Redis is asked again that did not answer, or that told
+/// something else than the channel itself.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// The way of one connection into some channels.
+pub(crate) struct Joining<'a, S: Socket> {
+    pub(crate) seat: &'a Seat<S>,
+    pub(crate) reader: &'a Reader,
+    pub(crate) metrics: &'a StreamMetrics,
+    /// Everything that is joined, channels without a history, too.
+    pub(crate) keys: Vec<ChannelKey>,
+    /// What the client is told before anything else.
+    pub(crate) notices: BytesMut,
+}
+
+impl<S: Socket> Joining<'_, S> {
+    /// Brings the client as far as each stream channel, and then into all channels at
+    /// once. `ack` gets the places from which events follow, and says what the client is
+    /// told last.
+    pub(crate) async fn run<A>(mut self, mut plans: Vec<Plan>, ack: A) -> Result<Applied, JoinError>
+    where
+        A: FnOnce(&[(Channel, Cursor)]) -> Option<Bytes>,
+    {
+        // In this order their locks are taken, by everybody who takes several.
+        plans.sort_unstable_by_key(|plan| plan.entry.key);
+        let entries: Vec<Arc<Entry>> = plans.iter().map(|plan| plan.entry.clone()).collect();
+        loop {
+            for plan in &mut plans {
+                self.catch_up(plan).await?;
+            }
+            let place = self.seat.reserve().await?;
+            let members: Vec<_> = entries.iter().map(|entry| entry.members()).collect();
+            let looks = plans.iter_mut().zip(&members);
+            let steps: Vec<Step> = looks.map(|(plan, members)| plan.step(members.ring())).collect();
+            if steps.iter().all(|step| matches!(step, Step::Join(_))) {
+                return Ok(self.join(place, (&plans, steps, &members), ack));
+            }
+        }
+    }
+
+    /// Under the locks of all these channels: nothing is handed over meanwhile.
+    fn join<A>(
+        &mut self,
+        place: JoinPlace<'_>,
+        (plans, steps, members): (&[Plan], Vec<Step>, &[MutexGuard<'_, Members>]),
+        ack: A,
+    ) -> Applied
+    where
+        A: FnOnce(&[(Channel, Cursor)]) -> Option<Bytes>,
+    {
+        let form = self.form();
+        let mut then = std::mem::take(&mut self.notices);
+        let mut cursors = Vec::with_capacity(plans.len());
+        for ((plan, step), members) in plans.iter().zip(steps).zip(members) {
+            let channel = &plan.entry.channel;
+            let position = members.ring().position();
+            if let Step::Join(rest) = step {
+                self.metrics.replayed.inc_by(rest.len() as u64);
+                rest.iter().for_each(|kept| then.extend_from_slice(&frame(channel, kept, form)));
+            }
+            if let Some(reason) = plan.lost().filter(|_| form != Form::Quiet) {
+                let reset = Reply::Reset { channel: channel.as_str(), reason, id: position };
+                then.extend_from_slice(&text_frame(&reset.encode()));
+            }
+            if plan.resumes {
+                self.metrics.count_resume(plan.lost());
+            }
+            cursors.extend(position.map(|cursor| (channel.clone(), cursor)));
+        }
+        if form == Form::Tracked {
+            let notices = cursors.iter().map(|(channel, cursor)| cursor_frame(channel, *cursor));
+            notices.for_each(|notice| then.extend_from_slice(&notice));
+        }
+        then.extend(ack(&cursors).into_iter().flatten());
+        let keys = std::mem::take(&mut self.keys);
+        place.join(keys, (!then.is_empty()).then(|| then.freeze()))
+    }
+
+    /// Sends what the client missed, until it is as far as the channel.
+    async fn catch_up(&self, plan: &mut Plan) -> Result<(), JoinError> {
+        let entry = plan.entry.clone();
+        let mut until = Instant::now() + PATIENCE;
+        loop {
+            // Before the look: what moves after it is noticed.
+            let mut moved = pin!(entry.moved());
+            moved.as_mut().enable();
+            let step = plan.step(entry.members().ring());
+            let progress = match step {
+                Step::Join(_) => return Ok(()),
+                Step::Send(events) => {
+                    self.send(&pieces(&entry.channel, &events, self.form()), events.len()).await?;
+                    plan.sent(&events);
+                    true
+                }
+                Step::Read(what) => match self.read(plan, what).await? {
+                    true => true,
+                    false => {
+                        sleep(PAUSE).await;
+                        false
+                    }
+                },
+                Step::Wait => {
+                    let pause = until.min(Instant::now() + PAUSE);
+                    let has_moved = timeout_at(pause, moved).await.is_ok();
+                    if !has_moved {
+                        plan.ask_again();
+                    }
+                    has_moved
+                }
+            };
+            let now = Instant::now();
+            if progress {
+                until = now + PATIENCE;
+            } else if now >= until {
+                self.give_up(plan)?;
+            }
+        }
+    }
+
+    /// Reads Redis and sends what it has. Answers whether that was of use.
+    async fn read(&self, plan: &mut Plan, what: What) -> Result<bool, JoinError> {
+        match self.reader.read(&plan.entry.channel, what).await {
+            Ok(replay) => {
+                let events = plan.share(&replay);
+                let whole = events.len() == replay.events.len();
+                if whole {
+                    self.send(replay.pieces(self.form()), events.len()).await?;
+                } else {
+                    let pieces = pieces(&plan.entry.channel, events, self.form());
+                    self.send(&pieces, events.len()).await?;
+                }
+                Ok(plan.read(&replay))
+            }
+            Err(HistoryError::Reset(reason)) => {
+                plan.lose(reason);
+                Ok(true)
+            }
+            Err(HistoryError::Unavailable(_)) => Ok(false),
+            Err(HistoryError::Refused(reason)) => {
+                let channel = plan.entry.channel.clone();
+                Err(SubscribeError { channel, reason }.into())
+            }
+        }
+    }
+
+    /// Sends events of the past no faster than the client takes them.
+    async fn send(&self, pieces: &[Bytes], events: usize) -> Result<(), JoinError> {
+        let connection = self.seat.connection();
+        for piece in pieces {
+            connection.send(piece);
+            connection.drained().await;
+            if connection.closing().is_some() {
+                return Err(HubClosed.into());
+            }
+            // Commands and pongs are not read meanwhile; a client that takes what it is sent
+            // lives.
+            connection.mark_alive();
+            tokio::task::consume_budget().await;
+        }
+        self.metrics.replayed.inc_by(events as u64);
+        Ok(())
+    }
+
+    fn give_up(&self, plan: &mut Plan) -> Result<(), JoinError> {
+        let channel = &plan.entry.channel.clone();
+        let is_live = self.reader.is_live(channel);
+        let entry = plan.entry.clone();
+        if plan.give_up(entry.members().ring(), is_live) {
+            return Ok(());
+        }
+        if plan.resumes {
+            self.metrics.unavailable.inc();
+        }
+        Err(JoinError::Unavailable(channel.clone()))
+    }
+
+    fn form(&self) -> Form {
+        self.seat.connection().encoding().form
+    }
+}
