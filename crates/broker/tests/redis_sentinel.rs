@@ -12,14 +12,142 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redcast_broker::{PublishError, RedisConfig, Subscribed};
+use redcast_broker::{Delivery, Position, PublishError, RedisConfig, Source, Sources, Subscribed};
 use redcast_e2e::SentinelSet;
-use redcast_protocol::{Channel, GapReason};
+use redcast_protocol::{Channel, GapReason, Pattern};
 use support::{LIMIT, Rig, channel, produce, unix_ms, until};
 use tokio::time::{Instant, sleep};
 
 fn config(set: &SentinelSet) -> RedisConfig {
     RedisConfig { url: set.url(), prefix: "test:".to_owned(), ..RedisConfig::default() }
+}
+
+fn stream_config(set: &SentinelSet) -> RedisConfig {
+    let rule = (Pattern::parse("*").unwrap(), Source::Stream);
+    RedisConfig { sources: Sources::new([rule]), ..config(set) }
+}
+
+/// Adds an entry as a producer that asks the sentinels each time; answers whether the primary
+/// acknowledged it.
+async fn add(set: &SentinelSet, channel: &Channel, number: usize) -> bool {
+    let port = set.primary_port().await;
+    let Ok(mut producer) = set.server(port).client().get_multiplexed_async_connection().await
+    else {
+        return false;
+    };
+    let mut add = redis::cmd("XADD");
+    add.arg(format!("test:{channel}")).arg("*").arg("data").arg(number);
+    add.query_async::<String>(&mut producer).await.is_ok()
+}
+
+/// What the primary holds of the channel.
+async fn kept(set: &SentinelSet, channel: &Channel) -> Vec<usize> {
+    let mut primary = set.server(set.primary_port().await).connection().await;
+    let mut range = redis::cmd("XRANGE");
+    range.arg(format!("test:{channel}")).arg("-").arg("+");
+    let entries: Vec<(String, Vec<(String, usize)>)> =
+        range.query_async(&mut primary).await.unwrap();
+    entries.into_iter().map(|(_, fields)| fields[0].1).collect()
+}
+
+/// What was told of a stream: its events since the last reset, and how many resets.
+#[derive(Default)]
+struct Told {
+    numbers: Vec<usize>,
+    resets: usize,
+}
+
+impl Told {
+    /// Reads until `last` is told.
+    async fn until(&mut self, rig: &mut Rig, last: usize) {
+        while self.numbers.last() != Some(&last) {
+            match rig.inbox.next().await {
+                Delivery::Event(event) => {
+                    self.numbers
+                        .push(std::str::from_utf8(&event.payload).unwrap().parse().unwrap());
+                }
+                Delivery::Position(Position { reset: Some(_), .. }) => {
+                    self.numbers.clear();
+                    self.resets += 1;
+                }
+                Delivery::Position(_) => assert!(self.numbers.is_empty(), "it began already"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+/// Under traffic a primary is replaced in the way of `replace`. What was told since the last
+/// reset must be the end of what is kept, in order, once.
+async fn a_stream_survives(replace: impl AsyncFn(&mut SentinelSet)) {
+    let mut set = SentinelSet::start().await;
+    let mut rig = Rig::redis(stream_config(&set)).await;
+    let channel = channel("a");
+    assert_eq!(rig.broker.subscribe(&channel).await, Ok(Subscribed::Live));
+    let mut told = Told::default();
+    let mut number = 0;
+    let mut acknowledged = Vec::new();
+    for phase in 0..2 {
+        let begun = Instant::now();
+        let enough = acknowledged.len() + 50;
+        while acknowledged.len() < enough {
+            if add(&set, &channel, number).await {
+                acknowledged.push(number);
+            }
+            number += 1;
+            assert!(begun.elapsed() < LIMIT, "nothing is acknowledged any more");
+            sleep(Duration::from_millis(5)).await;
+        }
+        if phase == 0 {
+            told.until(&mut rig, *acknowledged.last().unwrap()).await;
+            assert_eq!(told.numbers, acknowledged);
+            replace(&mut set).await;
+        }
+    }
+    told.until(&mut rig, *acknowledged.last().unwrap()).await;
+    let kept = kept(&set, &channel).await;
+    println!("{} resets; {} acknowledged, {} kept", told.resets, acknowledged.len(), kept.len());
+    assert!(kept.ends_with(&told.numbers), "kept {kept:?}, told {:?}", told.numbers);
+    if told.resets == 0 {
+        assert_eq!(told.numbers, kept, "all of it, as nobody was told of a break");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_survives_a_failover() {
+    a_stream_survives(async |set| {
+        set.failover().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_survives_a_dead_primary() {
+    a_stream_survives(async |set| {
+        set.kill_primary().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_went_on_at_an_old_primary_is_reset() {
+    let mut set = SentinelSet::start().await;
+    let mut rig = Rig::redis(stream_config(&set)).await;
+    let channel = channel("a");
+    assert_eq!(rig.broker.subscribe(&channel).await, Ok(Subscribed::Live));
+    let mut told = Told::default();
+    assert!(add(&set, &channel, 1).await);
+    told.until(&mut rig, 1).await;
+    // The old primary alone gets this one, and it is told, before the other is elected.
+    let old = set.primary_port().await;
+    set.isolate(old).await;
+    assert!(add(&set, &channel, 2).await);
+    told.until(&mut rig, 2).await;
+    set.until_replaced(old).await;
+    assert!(add(&set, &channel, 3).await);
+    told.until(&mut rig, 3).await;
+    assert_eq!(told.resets, 1, "2 was told, and the new primary does not know it");
+    assert_eq!(kept(&set, &channel).await, [1, 3]);
 }
 
 /// Publishes as a producer does to whoever is the primary, until it is heard; answers when
@@ -83,15 +211,16 @@ async fn a_dead_primary_is_replaced_and_publishes_never_hang() {
     until(LIMIT, || rig.broker.health().is_ready()).await.expect("it is ready again");
     until_heard(&mut set, &channel, b"after").await;
     let before = rig.inbox.until_event(&channel, b"after").await;
-    let gaps =
-        before.iter().filter(|news| matches!(news, redcast_broker::Delivery::Gap(_))).count();
+    let gaps = before.iter().filter(|news| matches!(news, Delivery::Gap(_))).count();
     assert_eq!(gaps, 1, "{before:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_primary_that_goes_on_alone_is_left() {
     let mut set = SentinelSet::start().await;
-    let mut rig = Rig::redis(config(&set)).await;
+    // The canary would notice, too, but later: here nothing but the sentinels can.
+    let mut rig = Rig::redis_unconnected(RedisConfig { canary: false, ..config(&set) });
+    until(LIMIT, || rig.broker.health().connected).await.unwrap();
     let channel = channel("a");
     assert_eq!(rig.broker.subscribe(&channel).await, Ok(Subscribed::Live));
     let (old, new) = set.split_brain().await;

@@ -95,6 +95,12 @@ impl SentinelSet {
         self.sentinels[0].names().await.expect("a sentinel names the primary")
     }
 
+    /// The server that listens on `port`, to look at.
+    pub fn server(&self, port: u16) -> &RedisServer {
+        let server = self.servers.iter().find(|server| server.port() == port);
+        server.expect("one of the set listens there")
+    }
+
     /// The server that listens on `port`.
     pub fn server_at(&mut self, port: u16) -> &mut RedisServer {
         let server = self.servers.iter_mut().find(|server| server.port() == port);

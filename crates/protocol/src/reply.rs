@@ -215,8 +215,13 @@ impl Reply<'_> {
 
     /// An event as one line of a record: as in envelope mode, with the time it was
     /// received in Unix milliseconds. JSON that came in several lines is joined to one.
-    pub fn encode_event_line(channel: &Channel, payload: &[u8], received_at: u64) -> Vec<u8> {
-        let event = EventEnvelope::new(channel, None, payload);
+    pub fn encode_event_line(
+        channel: &Channel,
+        id: Option<Cursor>,
+        payload: &[u8],
+        received_at: u64,
+    ) -> Vec<u8> {
+        let event = EventEnvelope::new(channel, id, payload);
         let mut line = json(&EventEnvelope { received_at: Some(received_at), ..event });
         // Inside of strings they are escaped, so these stand between two tokens.
         for byte in line.iter_mut().filter(|byte| matches!(byte, b'\r' | b'\n')) {
@@ -345,7 +350,7 @@ mod tests {
     fn an_event_on_a_line_says_when_it_came_and_stays_on_its_line() {
         let channel = Channel::parse("a").unwrap();
         let line = |payload: &[u8]| {
-            String::from_utf8(Reply::encode_event_line(&channel, payload, 1_700)).unwrap()
+            String::from_utf8(Reply::encode_event_line(&channel, None, payload, 1_700)).unwrap()
         };
         assert_eq!(
             line(b"{\r\n  \"text\": \"a\\nb\"\n}"),

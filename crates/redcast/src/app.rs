@@ -34,7 +34,7 @@ const OTHER_DESCRIPTORS: usize = 24;
 /// Handshakes that there is room for when all connections are taken, if only to refuse
 /// them.
 const SPARE_HANDSHAKES: usize = 48;
-/// Descriptors that no client's socket may take.
+/// Descriptors that no client's socket may take, with one Redis at a fixed address.
 const INTERNAL_DESCRIPTORS: usize = ADMIN_SOCKETS
     + 2 * LINGERING_DESCRIPTORS
     + FORWARD_AUTH_DESCRIPTORS
@@ -169,7 +169,8 @@ impl App {
         let unsent_limit =
             u32::try_from(self.settings.http.unsent_limit.as_u64()).unwrap_or(u32::MAX);
         let descriptors = usize::try_from(self.descriptors).unwrap_or(usize::MAX);
-        let sockets = self.edge.socket_limits(descriptors.saturating_sub(INTERNAL_DESCRIPTORS));
+        let internal = INTERNAL_DESCRIPTORS + self.settings.more_descriptors();
+        let sockets = self.edge.socket_limits(descriptors.saturating_sub(internal));
         let config = ListenerConfig { head_timeout, unsent_limit, sockets };
         let mut routes = public_router(&self.edge);
         if let Some(demo) = &self.demo {

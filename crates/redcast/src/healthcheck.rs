@@ -19,7 +19,7 @@ use crate::terminal::print;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The most that is repeated of an answer, characters: what /readyz says of a gateway
 /// that isn't fits.
-const LONGEST: usize = 200;
+const LONGEST: usize = 800;
 
 /// Flags of `healthcheck`.
 #[derive(Debug, Clone, Args)]

@@ -5,9 +5,10 @@ use std::io::{ErrorKind, IsTerminal, stdout};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use redcast_broker::{Deliveries, Delivery, Event, Gap, SubscribeError};
+use redcast_broker::{Deliveries, Delivery, Event, Gap, Position, SubscribeError};
 use redcast_protocol::Reply;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::time::sleep;
 
@@ -84,16 +85,16 @@ impl Printer {
                 }
                 Delivery::Gap(gap) => self.write_gap(&gap, text),
                 Delivery::Refused(error) => return Some(Stop::Refused(error)),
-                Delivery::Position(_) => {}
+                Delivery::Position(position) => self.write_reset(&position, text),
             }
         }
         None
     }
 
     fn write_event(&self, event: &Event, text: &mut Vec<u8>) {
-        let Event { channel, payload, received, .. } = event;
+        let Event { channel, payload, received, cursor } = event;
         if self.json {
-            let line = Reply::encode_event_line(channel, payload, unix_ms_of(*received));
+            let line = Reply::encode_event_line(channel, *cursor, payload, unix_ms_of(*received));
             return text.extend(self.shown(&line));
         }
         if self.named {
@@ -108,6 +109,21 @@ impl Printer {
             true => escaped(String::from_utf8_lossy(payload)).into_bytes(),
             false => payload.to_vec(),
         }
+    }
+
+    /// Where a stream begins is no news; that it broke is.
+    fn write_reset(&self, position: &Position, text: &mut Vec<u8>) {
+        let Position { channel, cursor, reset: Some(reason) } = position else { return };
+        let reason = reason.label();
+        if self.json {
+            let id = cursor.to_string();
+            let reset = json!({
+                "type": "reset", "channel": channel.as_str(), "reason": reason, "id": id,
+            });
+            text.extend(reset.to_string().bytes());
+            return text.push(b'\n');
+        }
+        say(format_args!("{channel}: events may be missing here ({reason})"));
     }
 
     fn write_gap(&self, gap: &Gap, text: &mut Vec<u8>) {
@@ -148,7 +164,7 @@ fn unix_ms_of(past: Instant) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use redcast_protocol::Channel;
+    use redcast_protocol::{Channel, Cursor, ResetReason};
 
     fn events(payloads: &[&'static [u8]]) -> Vec<Delivery> {
         let channel = Channel::parse("a").unwrap();
@@ -176,6 +192,32 @@ mod tests {
         assert_eq!(text, b"\x1b[2J\xff\n");
         let (text, _) = printed(printer(true, true, None), &[payload]);
         assert_eq!(String::from_utf8(text).unwrap(), "a\t\\u{1b}[2J\u{fffd}\n");
+    }
+
+    #[test]
+    fn a_stream_s_events_have_ids_and_its_breaks_are_lines_of_their_own() {
+        let mut json = Printer { json: true, ..printer(false, false, None) };
+        let mut deliveries = events(&[b"1"]);
+        let channel = deliveries[0].channel().clone();
+        let cursor = Cursor::of(7, 1, b"1");
+        if let Delivery::Event(event) = &mut deliveries[0] {
+            event.cursor = Some(cursor);
+        }
+        for reset in [None, Some(ResetReason::Trimmed)] {
+            let channel = channel.clone();
+            deliveries.push(Delivery::Position(Position { channel, cursor, reset }));
+        }
+        let mut text = Vec::new();
+        json.write_all(deliveries.into_iter(), &mut text);
+        let lines: Vec<serde_json::Value> = text
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect();
+        let id = cursor.to_string();
+        assert_eq!(lines[0]["id"], id);
+        let reset = json!({"type": "reset", "channel": "a", "reason": "trimmed", "id": id});
+        assert_eq!(lines[1..], [reset]);
     }
 
     #[test]

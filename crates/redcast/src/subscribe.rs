@@ -38,8 +38,8 @@ const NAMED_CHANNELS: usize = 5;
     Each event is a line: its payload as it came, with several channels behind the\n\
     channel and a tab. On a terminal control characters are shown escaped. --json prints\n\
     objects: {\"type\":\"event\",\"channel\":...,\"data\":...,\"received_at\":MILLISECONDS},\n\
-    with \"encoding\":\"base64\" where the payload is not UTF-8, and {\"type\":\"gap\",...}\n\
-    where events may be missing because Redis was away.\n\n\
+    with \"encoding\":\"base64\" where the payload is not UTF-8 and \"id\" in a stream, and\n\
+    {\"type\":\"gap\",...} or {\"type\":\"reset\",...} where events may be missing.\n\n\
     Exit codes: 0 stopped (Ctrl-C, --count, closed pipe), 1 failed or refused by Redis,\n\
     2 wrong usage, 78 wrong configuration.")]
 pub(crate) struct SubscribeFlags {

@@ -19,7 +19,7 @@ const POOL_SIZE: usize = 16;
 pub(super) const SNAPSHOT_POOL_SIZE: usize = 3;
 /// Connections that read what lies further back in streams: each is busy with one page of
 /// one client at a time, and a storm of them may wait.
-pub(super) const HISTORY_POOL_SIZE: usize = 4;
+pub(super) const HISTORY_POOL_SIZE: usize = 3;
 /// The most descriptors that Redis takes with the default pool: those, the snapshots', the
 /// streams', the connection that listens, and its successor while that is being made.
 pub const REDIS_DESCRIPTORS: usize =
@@ -186,6 +186,14 @@ impl RedisConfig {
         Names::new(&self.prefix).channel(channel)
     }
 
+    /// The most descriptors that it takes beyond [`REDIS_DESCRIPTORS`]: for more nodes than
+    /// one, and for the sentinels of each.
+    pub fn more_descriptors(&self) -> usize {
+        let nodes = self.addresses().unwrap_or_default();
+        let sentinels = nodes.iter().map(Address::more_descriptors).sum::<usize>();
+        nodes.len().saturating_sub(1) * REDIS_DESCRIPTORS + sentinels
+    }
+
     /// The URLs of all nodes, of which there is one at least.
     pub(super) fn urls(&self) -> Vec<&str> {
         match self.nodes.is_empty() {
@@ -208,7 +216,7 @@ impl RedisConfig {
         let has_brace = self.prefix.contains(['{', '}']);
         check(!(is_cluster && has_brace), "prefix", "has a brace, which would choose the slot")?;
         let uses_tls = addresses.iter().any(Address::is_tls);
-        let why = "needs a redis.url that begins with rediss";
+        let why = "needs a redis.url that begins with rediss://";
         check(uses_tls || self.tls.is_default(), "tls", why)?;
         Ok(addresses)
     }

@@ -74,6 +74,16 @@ impl Address {
         })
     }
 
+    /// The most descriptors that it takes to know where the Redis is: a connection to each
+    /// sentinel, its successor or that of another question, and the one that asks for the
+    /// role.
+    pub(super) fn more_descriptors(&self) -> usize {
+        match self {
+            Self::One(_) => 0,
+            Self::Sentinel(address) => 2 * address.sentinels.len() + 1,
+        }
+    }
+
     /// Whether it is reached by TLS.
     pub(super) fn is_tls(&self) -> bool {
         let info = match self {

@@ -83,7 +83,7 @@ pub(super) async fn storm(scale: &Scale, findings: &mut Findings) {
     let redis = RedisServer::start_with(&DURABLE);
     let mut options = scale.fleet(vec![redis.url()], Store::Single(redis.url()));
     // One event a second and channel is 40,000 deliveries a second.
-    options.load = Load { rate: options.feed.len(), size: 200 };
+    options.load = Load { rate: options.feed.len(), size: 200, is_sharded: false };
     options.crowd = CrowdOptions {
         clients: STORM,
         jitter: Duration::from_secs(1),

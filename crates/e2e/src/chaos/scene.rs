@@ -87,7 +87,7 @@ impl Scale {
             door: None,
             first_doors: 3,
             feed: Feed::new(self.streams, self.pubsubs),
-            load: Load { rate: self.rate, size: 200 },
+            load: Load { rate: self.rate, size: 200, is_sharded: false },
             crowd: CrowdOptions {
                 clients: self.clients,
                 jitter: Duration::from_millis(500),

@@ -30,6 +30,8 @@ pub struct Load {
     pub rate: usize,
     /// Bytes of a payload.
     pub size: usize,
+    /// Whether pub/sub channels are those of a cluster's shards (SPUBLISH).
+    pub is_sharded: bool,
 }
 
 /// A running producer; it stops when dropped.
@@ -149,7 +151,8 @@ impl Work {
             command.arg(payload);
             command
         } else {
-            let mut command = redis::cmd("PUBLISH");
+            let publish = if self.load.is_sharded { "SPUBLISH" } else { "PUBLISH" };
+            let mut command = redis::cmd(publish);
             command.arg(name).arg(payload);
             command
         }

@@ -8,6 +8,7 @@ use redis::{Cmd, RedisError, Value};
 
 use crate::checker::{StreamId, Truth, stream_id};
 use crate::fleet::feed::Payload;
+use crate::fleet::place;
 
 /// A producer that waits longer for an answer calls its event lost in transit.
 const ANSWER: Duration = Duration::from_millis(1500);
@@ -22,6 +23,10 @@ const PAGE: usize = 2000;
 pub enum Store {
     /// One server, by URL (`redis://`, `unix://`).
     Single(String),
+    /// The primary that sentinels name, by their URL.
+    Sentinel(String),
+    /// The node that has the key's slot; any nodes as `HOST:PORT`.
+    Cluster(Vec<String>),
 }
 
 /// Why a command has no answer.
@@ -36,6 +41,10 @@ pub enum Failure {
 /// Open connections to a [`Store`].
 pub struct Links {
     store: Store,
+    /// The primary that sentinels named, until it fails.
+    primary: Option<String>,
+    /// Who has which slots of a cluster, until somebody says otherwise.
+    slots: Vec<(u16, u16, String)>,
     open: HashMap<String, MultiplexedConnection>,
     /// Servers that could not be reached, and when that was.
     failed: HashMap<String, Instant>,
@@ -44,7 +53,8 @@ pub struct Links {
 impl Links {
     /// No connection yet.
     pub fn new(store: Store) -> Self {
-        Self { store, open: HashMap::new(), failed: HashMap::new() }
+        let (open, failed) = (HashMap::new(), HashMap::new());
+        Self { store, primary: None, slots: Vec::new(), open, failed }
     }
 
     /// A connection to the server that has a key, or none at this moment.
@@ -63,23 +73,46 @@ impl Links {
             .set_response_timeout(Some(ANSWER));
         let Ok(link) = client.get_multiplexed_async_connection_with_config(&patience).await else {
             self.failed.insert(place, Instant::now());
+            self.forget_places();
             return None;
         };
         self.open.insert(place.clone(), link.clone());
         Some((place, link))
     }
 
-    async fn place(&mut self, _key: &str) -> Option<String> {
+    async fn place(&mut self, key: &str) -> Option<String> {
         match &self.store {
             Store::Single(url) => Some(url.clone()),
+            Store::Sentinel(url) => {
+                if self.primary.is_none() {
+                    self.primary = place::primary(url).await;
+                }
+                self.primary.clone()
+            }
+            Store::Cluster(nodes) => {
+                if self.slots.is_empty() {
+                    self.slots = place::slots(nodes).await?;
+                }
+                let slot = place::slot(key);
+                let mut ranges = self.slots.iter();
+                let (.., node) = ranges.find(|(from, to, _)| (*from..=*to).contains(&slot))?;
+                Some(format!("redis://{node}"))
+            }
         }
     }
 
-    /// Takes what a failed command says about the way to the server.
+    /// Takes what a failed command says about the way to the server. Whoever refuses may
+    /// no longer be the one to ask.
     pub fn learn(&mut self, place: &str, failure: &Failure) {
         if let Failure::Unknown(_) = failure {
             self.open.remove(place);
         }
+        self.forget_places();
+    }
+
+    fn forget_places(&mut self) {
+        self.primary = None;
+        self.slots.clear();
     }
 
     /// Runs a command where the key is.

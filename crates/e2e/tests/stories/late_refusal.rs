@@ -22,7 +22,8 @@ subscribe = ["*"]
 notices = false
 "#;
 /// The gateway's user, as a server's command line wants it: one kind of channel alone.
-const USER: [&str; 6] = ["--user", "gateway", "on", ">secret", "+@all", "&open:*"];
+const USER: [&str; 7] =
+    ["--user", "gateway", "on", ">secret", "+@all", "&redcast:canary:*", "&open:*"];
 /// What is refused is asked for again each second.
 const TOLD_WITHIN: Duration = Duration::from_secs(3);
 /// A refusal that had to wait for the next round would take up to a second.
@@ -39,7 +40,7 @@ fn options(redis: &RedisServer) -> GatewayOptions {
 /// Lets the gateway's user see these channels and no others.
 async fn allow(operator: &mut MultiplexedConnection, patterns: &[&str]) {
     let mut set = redis::cmd("ACL");
-    set.arg("SETUSER").arg("gateway").arg("resetchannels").arg(patterns);
+    set.arg("SETUSER").arg("gateway").arg("resetchannels").arg("&redcast:canary:*").arg(patterns);
     set.query_async::<()>(operator).await.unwrap();
 }
 

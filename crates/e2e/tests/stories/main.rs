@@ -10,6 +10,10 @@
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
 mod api_docs;
+mod chaos_failover;
+mod chaos_gateways;
+mod chaos_redis;
+mod chaos_streams;
 mod cli;
 mod cli_subscribe;
 mod coalesce;
@@ -43,7 +47,11 @@ mod panics;
 mod protocol_doc;
 mod publish_api;
 mod raw_and_envelope;
+mod readiness;
 mod redis_outage;
+mod resume;
+mod redis_tls;
+mod redis_user;
 mod security_doc;
 mod sentinel;
 mod settings;

@@ -5,7 +5,7 @@
 //! event.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use redcast_protocol::{Channel, CloseCode, Cursor};
@@ -132,7 +132,7 @@ impl Translator {
     /// The places from which live events follow. Nobody asked for the acknowledgement
     /// itself: the joins are those of the request.
     fn acknowledged(&mut self, said: &Said<'_>, blocks: &mut Blocks) {
-        let places: HashMap<&str, &str> = read(said.cursors).unwrap_or_default();
+        let places: BTreeMap<&str, &str> = read(said.cursors).unwrap_or_default();
         let mut told = false;
         for (channel, cursor) in places {
             if let (Ok(channel), Ok(cursor)) = (Channel::parse(channel), cursor.parse()) {

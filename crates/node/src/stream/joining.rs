@@ -14,7 +14,7 @@ use redcast_broker::{HistoryError, SubscribeError};
 use redcast_hub::{Applied, ChannelKey, Form, HubClosed, JoinPlace, Seat, Socket};
 use redcast_protocol::{Channel, Cursor, Reply};
 use redcast_wire::text_frame;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::metrics::StreamMetrics;
 use super::plan::{Plan, Step};
@@ -38,6 +38,15 @@ pub(crate) struct Joining<'a, S: Socket> {
     pub(crate) keys: Vec<ChannelKey>,
     /// What the client is told before anything else.
     pub(crate) notices: BytesMut,
+}
+
+/// What a step has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Progress,
+    Nothing,
+    /// Redis did not answer.
+    Away,
 }
 
 impl<S: Socket> Joining<'_, S> {
@@ -112,62 +121,57 @@ impl<S: Socket> Joining<'_, S> {
             let mut moved = pin!(entry.moved());
             moved.as_mut().enable();
             let step = plan.step(entry.members().ring());
-            let progress = match step {
+            let outcome = match step {
                 Step::Join(_) => return Ok(()),
                 Step::Send(events) => {
                     self.send(&pieces(&entry.channel, &events, self.form()), events.len()).await?;
                     plan.sent(&events);
-                    true
+                    Outcome::Progress
                 }
-                Step::Read(what) => match self.read(plan, what).await? {
-                    true => true,
-                    false => {
-                        sleep(PAUSE).await;
-                        false
+                Step::Read(what) => self.read(plan, what).await?,
+                Step::Wait => match timeout(PAUSE, moved).await {
+                    Ok(()) => Outcome::Progress,
+                    Err(_) => {
+                        plan.ask_again();
+                        Outcome::Nothing
                     }
                 },
-                Step::Wait => {
-                    let pause = until.min(Instant::now() + PAUSE);
-                    let has_moved = timeout_at(pause, moved).await.is_ok();
-                    if !has_moved {
-                        plan.ask_again();
-                    }
-                    has_moved
-                }
             };
-            let now = Instant::now();
-            if progress {
-                until = now + PATIENCE;
-            } else if now >= until {
-                self.give_up(plan)?;
+            match outcome {
+                Outcome::Progress => until = Instant::now() + PATIENCE,
+                Outcome::Nothing | Outcome::Away if Instant::now() < until => {}
+                Outcome::Nothing => self.give_up(plan)?,
+                Outcome::Away => return Err(self.unavailable(plan)),
             }
         }
     }
 
-    /// Reads Redis and sends what it has. Answers whether that was of use.
-    async fn read(&self, plan: &mut Plan, what: What) -> Result<bool, JoinError> {
-        match self.reader.read(&plan.entry.channel, what).await {
+    /// Reads Redis and sends what it has.
+    async fn read(&self, plan: &mut Plan, what: What) -> Result<Outcome, JoinError> {
+        let channel = &plan.entry.channel;
+        let outcome = match self.reader.read(channel, what).await {
             Ok(replay) => {
                 let events = plan.share(&replay);
-                let whole = events.len() == replay.events.len();
-                if whole {
+                if events.len() == replay.events.len() {
                     self.send(replay.pieces(self.form()), events.len()).await?;
                 } else {
-                    let pieces = pieces(&plan.entry.channel, events, self.form());
-                    self.send(&pieces, events.len()).await?;
+                    self.send(&pieces(channel, events, self.form()), events.len()).await?;
                 }
-                Ok(plan.read(&replay))
+                if plan.read(&replay) { Outcome::Progress } else { Outcome::Nothing }
             }
             Err(HistoryError::Reset(reason)) => {
                 plan.lose(reason);
-                Ok(true)
+                Outcome::Progress
             }
-            Err(HistoryError::Unavailable(_)) => Ok(false),
+            Err(HistoryError::Unavailable(_)) => Outcome::Away,
             Err(HistoryError::Refused(reason)) => {
-                let channel = plan.entry.channel.clone();
-                Err(SubscribeError { channel, reason }.into())
+                return Err(SubscribeError { channel: channel.clone(), reason }.into());
             }
+        };
+        if outcome != Outcome::Progress {
+            sleep(PAUSE).await;
         }
+        Ok(outcome)
     }
 
     /// Sends events of the past no faster than the client takes them.
@@ -189,16 +193,17 @@ impl<S: Socket> Joining<'_, S> {
     }
 
     fn give_up(&self, plan: &mut Plan) -> Result<(), JoinError> {
-        let channel = &plan.entry.channel.clone();
-        let is_live = self.reader.is_live(channel);
         let entry = plan.entry.clone();
-        if plan.give_up(entry.members().ring(), is_live) {
-            return Ok(());
-        }
+        let is_live = self.reader.is_live(&entry.channel);
+        let can_join = plan.give_up(entry.members().ring(), is_live);
+        if can_join { Ok(()) } else { Err(self.unavailable(plan)) }
+    }
+
+    fn unavailable(&self, plan: &Plan) -> JoinError {
         if plan.resumes {
             self.metrics.unavailable.inc();
         }
-        Err(JoinError::Unavailable(channel.clone()))
+        JoinError::Unavailable(plan.entry.channel.clone())
     }
 
     fn form(&self) -> Form {

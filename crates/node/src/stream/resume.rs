@@ -46,6 +46,8 @@ pub(crate) struct Resume {
     /// The last entry that was read for it. Behind `seen` stand only entries that are no
     /// events.
     read: Cursor,
+    /// Whether Redis has `read`, as far as we know.
+    verified: bool,
     /// Where the channel was when it was last decided to read Redis.
     asked_at: Option<Cursor>,
     /// Where it was when Redis had nothing newer than `read`.
@@ -72,7 +74,14 @@ pub(crate) enum Next {
 impl Resume {
     /// A client that has seen `since`.
     pub(crate) fn new(since: Cursor, rules: Rules) -> Self {
-        Self { seen: since, read: since, asked_at: None, at_end: None, left: rules }
+        Self {
+            seen: since,
+            read: since,
+            verified: false,
+            asked_at: None,
+            at_end: None,
+            left: rules,
+        }
     }
 
     /// How far the client has come: its last event, and the last entry read for it.
@@ -96,7 +105,8 @@ impl Resume {
         }
         // Redis was read further than the channel has come, or holds nothing newer while
         // the channel has come elsewhere: reading again would tell nothing new.
-        if self.read.id() > position.id() || self.at_end == Some(position) {
+        let is_ahead = self.verified && self.read.id() > position.id();
+        if is_ahead || self.at_end == Some(position) {
             return Next::Wait;
         }
         if exhausted {
@@ -113,6 +123,7 @@ impl Resume {
         let Some(last) = events.last() else { return };
         self.seen = last.cursor;
         self.read = last.cursor;
+        self.verified = true;
         self.left.events = self.left.events.saturating_sub(events.len());
         let bytes: usize = events.iter().map(|kept| kept.payload.len()).sum();
         self.left.bytes = self.left.bytes.saturating_sub(bytes);
@@ -122,11 +133,13 @@ impl Resume {
     /// Redis was read up to this entry, and what it had was sent.
     pub(crate) fn read_to(&mut self, entry: Cursor, is_last: bool) {
         self.read = entry;
+        self.verified = true;
         self.at_end = self.asked_at.filter(|_| is_last);
     }
 
     /// Enough was waited: Redis may be asked again.
     pub(crate) fn ask_again(&mut self) {
+        self.verified = false;
         self.at_end = None;
     }
 

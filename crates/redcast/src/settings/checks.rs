@@ -9,7 +9,6 @@ use std::time::Duration;
 use redcast_broker::{MAX_NODES, QueueLimits};
 use redcast_edge::{ConfigError, EdgeConfig};
 
-use super::rooms::RESERVED_DESCRIPTORS;
 use super::{
     EndpointSettings, Parsed, RedisUrl, Settings, SlowConsumerSetting, SourceSetting, Written,
     quoted,
@@ -75,7 +74,7 @@ impl Settings {
     /// What works, but not as it says. `descriptors` is the most this process may open.
     pub(crate) fn warnings(&self, descriptors: u64) -> Vec<Finding> {
         let (wanted, spare) =
-            (self.limits.max_connections, descriptors.saturating_sub(RESERVED_DESCRIPTORS));
+            (self.limits.max_connections, descriptors.saturating_sub(self.reserved_descriptors()));
         let message = format!(
             "{wanted} connections need more descriptors than the {descriptors} that this process \
              may open; about {spare} will fit (raise the limit with ulimit -n)"
@@ -242,8 +241,9 @@ impl Settings {
             ("redis.tls.key_file", &tls.key_file),
         ];
         let (key, _) = files.into_iter().find(|(_, file)| file.is_some())?;
-        let is_plain = self.redis.url.as_ref().is_some_and(|url| !url.is_tls());
-        let message = "redis.url does not ask for TLS: write rediss:// in it, or leave this out";
+        let mut urls = self.redis.nodes.iter().flatten().chain(&self.redis.url).peekable();
+        let is_plain = urls.peek().is_some() && urls.all(|url| !url.is_tls());
+        let message = "no URL of Redis asks for TLS: write rediss:// in one, or leave this out";
         is_plain.then(|| Finding::at(key, message))
     }
 

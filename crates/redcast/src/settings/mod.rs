@@ -156,6 +156,8 @@ struct Interest {
 #[serde(deny_unknown_fields)]
 struct Streams {
     #[schemars(range(min = 1))]
+    max_len: u32,
+    #[schemars(range(min = 1))]
     replay_events: u32,
     replay_bytes: Parsed<ByteSize>,
 }

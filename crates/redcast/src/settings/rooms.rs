@@ -20,8 +20,8 @@ use super::{
 use crate::banner::{Shown, is_plain};
 use crate::cli::ServeFlags;
 
-/// Descriptors that the limit of connections leaves free: for Redis, metrics and logs, and
-/// for handshakes.
+/// Descriptors that the limit of connections leaves free: for one Redis, metrics and logs,
+/// and for handshakes.
 pub(crate) const RESERVED_DESCRIPTORS: u64 = 256;
 
 /// Which broker, with its settings.
@@ -52,6 +52,7 @@ impl Settings {
                 prefix: self.redis.prefix.clone(),
                 sharded: self.redis.sharded,
                 sources: self.sources(),
+                stream_max_len: count(self.streams.max_len),
                 max_event_size,
                 ..RedisConfig::default()
             })),
@@ -70,6 +71,19 @@ impl Settings {
             (Some(url), _) => Some((text(url), Vec::new())),
             (None, Some(nodes)) => Some((String::new(), nodes.iter().map(text).collect())),
             (None, None) => None,
+        }
+    }
+
+    /// Descriptors that the limit of connections leaves free.
+    pub(super) fn reserved_descriptors(&self) -> u64 {
+        RESERVED_DESCRIPTORS + self.more_descriptors() as u64
+    }
+
+    /// Descriptors for Redis beyond those of one at a fixed address.
+    pub(crate) fn more_descriptors(&self) -> usize {
+        match self.broker() {
+            BrokerSettings::Redis(config) => config.more_descriptors(),
+            BrokerSettings::Memory(_) => 0,
         }
     }
 
@@ -119,7 +133,7 @@ impl Settings {
     /// What the node gets. `descriptors` is the process's limit, `instance` the name by
     /// which other instances know this one.
     pub(crate) fn node(&self, descriptors: u64, instance: &str) -> NodeConfig {
-        let spare = descriptors.saturating_sub(RESERVED_DESCRIPTORS);
+        let spare = descriptors.saturating_sub(self.reserved_descriptors());
         let max_connections = match self.limits.max_connections {
             0 => usize::try_from(spare).unwrap_or(usize::MAX),
             limit => count(limit),

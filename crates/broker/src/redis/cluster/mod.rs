@@ -5,6 +5,7 @@ mod map;
 mod placer;
 mod pools;
 mod routed;
+mod scatter;
 mod seeds;
 mod shards;
 mod slot;
@@ -23,6 +24,7 @@ use super::subscriber::Subscriber;
 
 pub(super) use self::pools::Pools;
 pub(super) use self::routed::Routed;
+pub(super) use self::scatter::Scatter;
 pub(super) use self::shards::Shards;
 pub(super) use self::slot::slot_of;
 pub(super) use self::topology::{Shard, Topology};

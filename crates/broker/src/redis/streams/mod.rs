@@ -6,6 +6,8 @@ mod appetite;
 mod entry;
 mod followed;
 mod history;
+mod judge;
+mod link;
 mod outlet;
 mod reader;
 mod seats;
@@ -24,7 +26,9 @@ pub(super) use self::history::History;
 pub(super) use self::outlet::Outlet;
 pub(super) use self::reader::Reader;
 
+use self::reader::Waiting;
 use self::seats::Seats;
+use super::cluster::slot_of;
 use super::config::RedisConfig;
 use super::locator::Locator;
 use super::names::Names;
@@ -32,11 +36,14 @@ use super::server::Server;
 use super::wish::Tally;
 use super::wishes::Wishes;
 
+/// How often a cluster's streams are read: a command that waits would hold up those behind
+/// it, and each slot has one of its own.
+const POLL: Duration = Duration::from_millis(30);
 /// Streams of one reader: with more, each read takes Redis noticeably longer.
 const STREAMS_EACH: usize = 500;
 /// Readers, and so connections, of one Redis; over that many times [`STREAMS_EACH`], they
 /// share what is more.
-pub(super) const READERS: usize = 8;
+pub(super) const READERS: usize = 6;
 
 /// The streams of one Redis, as the broker sees them.
 pub(super) struct Streams {
@@ -57,6 +64,10 @@ impl Streams {
         let last_error = Arc::new(LastError::default());
         let reader = |number| Reader {
             number,
+            waiting: match locator.topology() {
+                None => Waiting::Block(config.stream_block),
+                Some(_) => Waiting::Poll { every: POLL.min(config.stream_block), slot_of },
+            },
             locator: locator.clone(),
             server: server.clone(),
             config: Arc::clone(config),

@@ -5,18 +5,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
-use redis::{ConnectionInfo, ErrorKind, RedisResult};
+use redis::{ErrorKind, RedisResult};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::LastError;
 use super::followed::Followed;
+use super::link::{Line, Link};
 use super::outlet::Outlet;
 use super::seats::Seats;
 use super::session::{Ended, Session};
 use crate::clock;
 use crate::redis::backoff::Backoff;
+use crate::redis::cluster::Scatter;
 use crate::redis::config::RedisConfig;
 use crate::redis::connect::open_reader;
 use crate::redis::locator::Locator;
@@ -26,11 +27,15 @@ use crate::redis::wishes::Wishes;
 
 /// A link that held this long was a good one: the next loss starts a new back-off.
 const GOOD_LINK: Duration = Duration::from_secs(1);
+/// The longest that an answer may take, however large it is.
+const MOST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// One reader. It holds a way into the queue of deliveries.
 pub(crate) struct Reader {
     /// Which one it is.
     pub(crate) number: usize,
+    /// How it waits for what is new.
+    pub(crate) waiting: Waiting,
     /// Where Redis is.
     pub(crate) locator: Locator,
     /// How messages name it.
@@ -49,82 +54,133 @@ pub(crate) struct Reader {
     pub(crate) outlet: Outlet,
 }
 
+/// How a reader waits for what is new.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Waiting {
+    /// One read of all its streams, whose answer Redis keeps back for so long.
+    Block(Duration),
+    /// Reads that are answered at once, one for each slot of a cluster, so often.
+    Poll {
+        /// The time from one round to the next, unless there is more to be read at once.
+        every: Duration,
+        /// The slot of a key.
+        slot_of: fn(&str) -> u16,
+    },
+}
+
 impl Reader {
     /// Runs until `cancel`.
     pub(crate) async fn run(self, cancel: CancellationToken) {
-        let _ = cancel.run_until_cancelled(self.follow_for_ever()).await;
+        let _ = cancel.run_until_cancelled(Life::new(&self).run()).await;
     }
 
-    async fn follow_for_ever(self) {
-        let mut followed = Followed::default();
-        let mut backoff = Backoff::new(self.config.backoff_first, self.config.backoff_cap);
-        // How long an answer may take: one that was too long in coming may just be large.
-        let mut patience = self.config.dead_after;
-        let mut outage_logged = false;
-        self.wishes.link_up();
-        // While nothing is wanted there is no connection, and none is missed: whoever wants
-        // something waits for it to be made.
-        let mut counts_as_up = true;
-        loop {
-            if self.wishes.is_empty() {
-                self.seats.sweep(self.number, |_| false);
-                if !std::mem::replace(&mut counts_as_up, true) {
-                    self.wishes.link_up();
-                }
-                self.wishes.changed().await;
-                continue;
-            }
-            let reason = match self.connect().await {
-                Ok((place, connection)) => {
-                    outage_logged = false;
-                    if !std::mem::replace(&mut counts_as_up, true) {
-                        self.wishes.link_up();
-                    }
-                    self.last_error.clear();
-                    let since = Instant::now();
-                    let session = Session::new(&self, (place, connection), &mut followed, patience);
-                    let Ended { heard, reason, was_late } = session.run().await;
-                    let Some(reason) = reason else { continue };
-                    if since.elapsed() >= GOOD_LINK {
-                        backoff.reset();
-                    }
-                    patience = match was_late {
-                        true => (patience * 2).min(Duration::from_secs(60)),
-                        false => self.config.dead_after,
-                    };
-                    let reason = self.server.away(&reason);
-                    tracing::warn!(reason, "lost a connection that follows streams");
-                    self.lose_link(heard, &reason, &mut counts_as_up);
-                    reason
-                }
-                Err(error) => {
-                    let reason = self.server.trouble(&error);
-                    // Several attempts a second: one line per outage is enough.
-                    if !std::mem::replace(&mut outage_logged, true) {
-                        tracing::warn!(reason, "no connection to follow streams, trying on");
-                    }
-                    self.lose_link(Instant::now(), &reason, &mut counts_as_up);
-                    reason
-                }
-            };
-            self.last_error.set(reason);
-            sleep(backoff.delay()).await;
+    async fn connect(&self) -> RedisResult<Line> {
+        if let Some(topology) = self.locator.topology() {
+            // Half of what a link may be silent for: one node must not use up what all have.
+            let scatter = Scatter::new(Arc::clone(topology), self.config.dead_after / 2);
+            return Ok(Line::Cluster(scatter));
         }
-    }
-
-    fn lose_link(&self, heard: Instant, reason: &str, counts_as_up: &mut bool) {
-        self.last_error.set(reason.to_owned());
-        if std::mem::replace(counts_as_up, false) {
-            self.wishes.link_lost(clock::unix_ms_of(heard));
-        }
-    }
-
-    async fn connect(&self) -> RedisResult<(ConnectionInfo, MultiplexedConnection)> {
         let dial = |info| async move { open_reader(&info, &self.config).await };
         // The connection itself knows no deadline, because it waits for what is to come.
         match timeout(self.config.connect_timeout * 2, self.locator.reach(dial)).await {
-            Ok(connected) => connected,
+            Ok(connected) => connected
+                .map(|(place, connection)| Line::One(self.locator.clone(), place, connection)),
             Err(_) => Err((ErrorKind::Io, "it did not answer in time").into()),
+        }
+    }
+}
+
+/// What lasts from one connection to the next.
+struct Life<'a> {
+    reader: &'a Reader,
+    followed: Followed,
+    backoff: Backoff,
+    /// How long an answer may take. One that was too long in coming may just be large, so
+    /// the next connection waits for longer.
+    patience: Duration,
+    /// Whether there is a connection, or none is missed: whoever wants something first
+    /// waits for it to be made.
+    is_up: bool,
+    outage_logged: bool,
+}
+
+impl<'a> Life<'a> {
+    fn new(reader: &'a Reader) -> Self {
+        let config = &reader.config;
+        Self {
+            reader,
+            followed: Followed::default(),
+            backoff: Backoff::new(config.backoff_first, config.backoff_cap),
+            patience: config.dead_after,
+            is_up: false,
+            outage_logged: false,
+        }
+    }
+
+    async fn run(mut self) {
+        loop {
+            if self.reader.wishes.is_empty() {
+                self.rest().await;
+                continue;
+            }
+            let lost = match self.reader.connect().await {
+                Ok(line) => self.serve(line).await,
+                Err(error) => {
+                    let reason = self.reader.server.trouble(&error);
+                    // Several attempts a second: one line per outage is enough.
+                    if !std::mem::replace(&mut self.outage_logged, true) {
+                        tracing::warn!(reason, "no connection to follow streams, trying on");
+                    }
+                    Some((Instant::now(), reason))
+                }
+            };
+            if let Some((heard, reason)) = lost {
+                self.go_down(heard, reason);
+                sleep(self.backoff.delay()).await;
+            }
+        }
+    }
+
+    /// Nothing is wanted, so there is no connection.
+    async fn rest(&mut self) {
+        self.reader.seats.sweep(self.reader.number, |_| false);
+        self.followed.retain(|_| false);
+        self.go_up();
+        self.reader.wishes.changed().await;
+    }
+
+    /// Uses a connection until it is of no more use; answers when it was heard last and
+    /// why, unless nothing is wanted any more.
+    async fn serve(&mut self, line: Line) -> Option<(Instant, String)> {
+        self.outage_logged = false;
+        self.go_up();
+        let since = Instant::now();
+        let link = Link::new(line, self.patience);
+        let session = Session::new(self.reader, link, &mut self.followed);
+        let Ended { heard, reason, was_late } = session.run().await;
+        if since.elapsed() >= GOOD_LINK {
+            self.backoff.reset();
+        }
+        self.patience = match was_late {
+            true => (self.patience * 2).min(MOST_PATIENCE),
+            false => self.reader.config.dead_after,
+        };
+        let reason = self.reader.server.away(&reason?);
+        tracing::warn!(reason, "lost a connection that follows streams");
+        Some((heard, reason))
+    }
+
+    fn go_up(&mut self) {
+        self.reader.last_error.clear();
+        if !std::mem::replace(&mut self.is_up, true) {
+            self.reader.wishes.link_up();
+        }
+    }
+
+    fn go_down(&mut self, heard: Instant, reason: String) {
+        self.reader.last_error.set(reason);
+        if std::mem::replace(&mut self.is_up, false) {
+            self.reader.wishes.link_lost(clock::unix_ms_of(heard));
         }
     }
 }

@@ -2,20 +2,19 @@
 //! other: take over what is newly wanted, look once a second at what does not tell of
 //! itself, read what is there or wait a moment for it, and judge it before it is told.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use redcast_protocol::{Channel, Cursor};
-use redis::aio::MultiplexedConnection;
-use redis::{
-    Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
-};
-use tokio::time::{sleep_until, timeout};
+use redis::{Pipeline, RedisError, Value};
+use tokio::time::sleep_until;
 
 use super::appetite::Appetite;
-use super::entry::{self, Entry, census, spell};
+use super::entry::{self, spell};
 use super::followed::Followed;
-use super::reader::Reader;
+use super::judge::{Read, tell, verify};
+use super::link::{Broken, Link, NoAnswer, ask_all, history, refusal};
+use super::reader::{Reader, Waiting};
 use super::tail::{Census, EntryId, Verdict};
 use crate::clock;
 use crate::redis::server::words;
@@ -28,8 +27,6 @@ const ASK_TOGETHER: usize = 64;
 const SHORT_BLOCK: Duration = Duration::from_millis(20);
 /// How long that is thought of.
 const EAGER_FOR: Duration = Duration::from_secs(1);
-/// A deadline that is met this much later says that we were paused, not Redis.
-const OWN_LAG: Duration = Duration::from_millis(500);
 
 /// How a session ended.
 #[derive(Debug)]
@@ -37,7 +34,7 @@ pub(crate) struct Ended {
     /// When anything was heard last.
     pub(crate) heard: Instant,
     /// Why the connection is of no more use; none if nothing is wanted any more.
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Broken>,
     /// Whether an answer was too long in coming.
     pub(crate) was_late: bool,
 }
@@ -45,43 +42,25 @@ pub(crate) struct Ended {
 /// One connection that follows streams.
 pub(crate) struct Session<'a> {
     reader: &'a Reader,
-    /// Where the connection leads.
-    place: ConnectionInfo,
-    connection: MultiplexedConnection,
+    link: Link,
     followed: &'a mut Followed,
     appetite: Appetite,
-    patience: Duration,
-    heard: Instant,
-    was_late: bool,
     next_look: Instant,
     eager_until: Instant,
     /// The history that the server continues (`master_replid`).
     history: Option<String>,
 }
 
-/// Why the connection is of no more use.
-type Broken = String;
-type Replies = std::vec::IntoIter<RedisResult<Value>>;
-
 impl<'a> Session<'a> {
-    /// Goes on with what was `followed` before, and gives an answer so much time.
-    pub(crate) fn new(
-        reader: &'a Reader,
-        (place, connection): (ConnectionInfo, MultiplexedConnection),
-        followed: &'a mut Followed,
-        patience: Duration,
-    ) -> Self {
+    /// Goes on with what was `followed` before.
+    pub(crate) fn new(reader: &'a Reader, link: Link, followed: &'a mut Followed) -> Self {
         let now = Instant::now();
         followed.connection_is_new();
         Self {
             reader,
-            place,
-            connection,
+            link,
             followed,
             appetite: Appetite::new(),
-            patience,
-            heard: now,
-            was_late: false,
             next_look: now,
             eager_until: now,
             history: None,
@@ -91,7 +70,7 @@ impl<'a> Session<'a> {
     /// Reads until the connection is of no more use, or nothing is wanted.
     pub(crate) async fn run(mut self) -> Ended {
         let reason = self.follow().await.err();
-        Ended { heard: self.heard, reason, was_late: self.was_late }
+        Ended { heard: self.link.heard, reason, was_late: self.link.was_late }
     }
 
     async fn follow(&mut self) -> Result<(), Broken> {
@@ -101,18 +80,27 @@ impl<'a> Session<'a> {
                 self.look_around().await?;
             }
             if self.followed.live().next().is_some() {
-                let read = self.read().await?;
-                self.judge_and_tell(read).await?;
+                let began = Instant::now();
+                let count = self.appetite.count(self.followed.live().count());
+                let read = self.read(count).await?;
+                let is_behind = read.iter().any(|(_, entries)| entries.len() >= count);
+                tell(read, &mut self.link, self.followed, &self.reader.outlet).await?;
+                if let (Waiting::Poll { every, .. }, false) = (self.reader.waiting, is_behind) {
+                    self.wait_until(began + every).await;
+                }
             } else if self.reader.wishes.is_empty() {
                 return Ok(());
             } else {
                 // What was refused waits for its turn.
-                let next_look = self.next_look.into();
-                tokio::select! {
-                    () = self.reader.wishes.changed() => {}
-                    () = sleep_until(next_look) => {}
-                }
+                self.wait_until(self.next_look).await;
             }
+        }
+    }
+
+    async fn wait_until(&self, moment: Instant) {
+        tokio::select! {
+            () = self.reader.wishes.changed() => {}
+            () = sleep_until(moment.into()) => {}
         }
     }
 
@@ -125,6 +113,9 @@ impl<'a> Session<'a> {
                 Some(cursor) if stream.is_live => outlet.position(&channel, cursor, None).await,
                 _ => stream.tail.forget(),
             }
+        }
+        for channel in self.followed.take_lost() {
+            wishes.ended(channel.as_str(), clock::unix_ms_of(self.link.heard));
         }
         let work = wishes.take_work(Instant::now());
         for channel in &work.unsubscribe {
@@ -141,18 +132,15 @@ impl<'a> Session<'a> {
 
     /// Begins to read streams, or goes on with them where they were lost.
     async fn take_over(&mut self, channels: &[Channel]) -> Result<(), Broken> {
-        let mut pipeline = redis::pipe();
+        let mut questions = redis::pipe();
         for channel in channels {
             let key = self.reader.names.channel(channel);
-            let place = self.followed.follow(&key, channel).tail.cursor().unwrap_or_default_id();
-            pipeline.cmd("XLEN").arg(&key);
-            // Asks for nothing but the right to read.
-            pipeline.cmd("XREAD").arg(&["COUNT", "1", "STREAMS", &key, "$"]);
-            pipeline.add_command(entry_before(&key, place)).add_command(ask_census(&key));
+            let place = self.followed.follow(&key, channel).tail.cursor();
+            ask_all(&mut questions, &key, place.unwrap_or(Cursor::BEGINNING).id());
         }
-        let mut replies = self.ask(&mut pipeline, Duration::ZERO).await?;
+        let mut answers = self.link.ask(questions, Duration::ZERO).await?;
         for channel in channels {
-            match readable(&mut replies)? {
+            match answers.all()? {
                 Ok((before, census)) => self.begin(channel, before, &census).await,
                 Err(error) => self.refused(channel, &error).await?,
             }
@@ -183,7 +171,11 @@ impl<'a> Session<'a> {
 
     async fn refused(&mut self, channel: &Channel, error: &RedisError) -> Result<(), Broken> {
         let Reader { server, wishes, last_error, outlet, .. } = self.reader;
-        let refusal = refusal(error).ok_or_else(|| words(error))?;
+        let refusal = match refusal(error) {
+            Some(refusal) => refusal,
+            None if self.link.is_of_many() => Refusal { is_final: false, reason: words(error) },
+            None => return Err(words(error)),
+        };
         last_error.set(server.refused(&format!("the subscription to {channel}"), &refusal.reason));
         let effect = wishes.refused(channel, &refusal);
         if effect != Effect::None {
@@ -198,25 +190,26 @@ impl<'a> Session<'a> {
     /// Looks at what no read tells: streams that are gone or went back, and a server that
     /// goes on with another history than it had.
     async fn look_around(&mut self) -> Result<(), Broken> {
-        let Reader { number, config, wishes, seats, .. } = self.reader;
+        let Reader { number, config, wishes, seats, outlet, .. } = self.reader;
         self.next_look = Instant::now() + config.ask_again_every;
         wishes.ask_again(Instant::now(), config.ask_again_every);
         seats.sweep(*number, |channel| wishes.knows(channel));
         self.followed.retain(|channel| wishes.knows(channel));
         let live: Vec<String> = self.followed.live().map(|(key, _)| key.to_owned()).collect();
-        let mut pipeline = redis::pipe();
-        pipeline.cmd("INFO").arg("replication");
+        let mut questions = redis::pipe();
+        questions.cmd("INFO").arg("replication");
         for key in &live {
-            pipeline.cmd("XLEN").arg(key);
+            questions.cmd("XLEN").arg(key);
         }
-        let mut replies = self.ask(&mut pipeline, Duration::ZERO).await?;
-        // Without the right to it, the once-a-minute look at each stream has to do.
-        let history = replies.next().and_then(Result::ok).and_then(history);
+        let mut answers = self.link.ask(questions, Duration::ZERO).await?;
+        // Without the right to it, the close look at each stream now and then has to do.
+        let history = answers.any()?.ok().and_then(history);
         let is_other = self.history.is_some() && history.is_some() && self.history != history;
         self.history = history.or(self.history.take());
         let mut doubtful = Vec::new();
         for key in live {
-            let length = entry::number(&next(&mut replies)?).map_err(|error| words(&error))?;
+            let Some(length) = self.followed.unless_lost(&key, answers.value())? else { continue };
+            let length = entry::number(&length).map_err(|error| words(&error))?;
             if let Some(stream) = self.followed.get_mut(&key)
                 && (stream.tail.look(length) || is_other)
             {
@@ -224,239 +217,81 @@ impl<'a> Session<'a> {
             }
         }
         for keys in doubtful.chunks(ASK_TOGETHER) {
-            self.verify(keys).await?;
-        }
-        Ok(())
-    }
-
-    /// Judges the places of these streams.
-    async fn verify(&mut self, keys: &[String]) -> Result<(), Broken> {
-        let mut pipeline = redis::pipe();
-        for key in keys {
-            let place = self.place_of(key);
-            pipeline.add_command(entry_before(key, place)).add_command(ask_census(key));
-        }
-        let mut replies = self.ask(&mut pipeline, Duration::ZERO).await?;
-        let outlet = &self.reader.outlet;
-        for key in keys {
-            let before = newest(next(&mut replies)?)?;
-            let census = census_in(&mut replies)?;
-            let Some(stream) = self.followed.get_mut(key) else { continue };
-            outlet.metrics().streams.verifications.inc();
-            let verdict = stream.tail.judge(&[], before, Some(&census));
-            if let (Verdict::Reset(reason), Some(cursor)) = (verdict, stream.tail.cursor()) {
-                outlet.position(&stream.channel, cursor, Some(reason)).await;
-            }
+            verify(keys, &mut self.link, self.followed, outlet).await?;
         }
         Ok(())
     }
 
     /// Reads what was added, or waits a moment for it.
-    async fn read(&mut self) -> Result<Vec<(String, Vec<Entry>)>, Broken> {
-        let is_eager = Instant::now() < self.eager_until;
-        let block = self.reader.config.stream_block;
-        let block = if is_eager { block.min(SHORT_BLOCK) } else { block };
-        let (keys, places): (Vec<&str>, Vec<String>) =
-            self.followed.live().map(|(key, place)| (key, spell(place.id()))).unzip();
-        let mut pipeline = redis::pipe();
-        pipeline
-            .cmd("XREAD")
-            .arg("COUNT")
-            .arg(self.appetite.count(keys.len()))
-            .arg("BLOCK")
-            .arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX).max(1))
-            .arg("STREAMS")
-            .arg(keys)
-            .arg(places);
-        let mut replies = self.ask(&mut pipeline, block).await?;
-        let read = entry::streams(next(&mut replies)?).map_err(|error| words(&error))?;
+    async fn read(&mut self, count: usize) -> Result<Read, Broken> {
+        let (questions, keys, block) = match self.reader.waiting {
+            Waiting::Block(block) => {
+                let is_eager = Instant::now() < self.eager_until;
+                let block = if is_eager { block.min(SHORT_BLOCK) } else { block };
+                let live = self.followed.live().map(|(key, place)| (key, place.id()));
+                let mut questions = redis::pipe();
+                ask_read(&mut questions, count, Some(block), live.unzip());
+                (questions, vec![Vec::new()], block)
+            }
+            Waiting::Poll { slot_of, .. } => {
+                let (questions, keys) = self.ask_each_slot(count, slot_of);
+                (questions, keys, Duration::ZERO)
+            }
+        };
+        let mut answers = self.link.ask(questions, block).await?;
+        let mut read = Read::new();
+        for keys in keys {
+            let answer = match (answers.value(), keys.is_empty()) {
+                (Err(NoAnswer::Stream), false) => {
+                    for key in keys {
+                        self.followed.unless_lost::<()>(&key, Err(NoAnswer::Stream))?;
+                    }
+                    continue;
+                }
+                (answer, _) => self.followed.unless_lost("", answer)?,
+            };
+            let streams = entry::streams(answer.unwrap_or(Value::Nil));
+            read.extend(streams.map_err(|error| words(&error))?);
+        }
         let entries = || read.iter().flat_map(|(_, entries)| entries);
         self.appetite.learn(entries().count(), entries().map(|entry| entry.size).sum());
         Ok(read)
     }
 
-    /// Tells what was read, once it is certain that nothing is missing before it.
-    async fn judge_and_tell(&mut self, read: Vec<(String, Vec<Entry>)>) -> Result<(), Broken> {
-        let received = Instant::now();
-        let verdicts = self.judge(&read).await?;
-        let outlet = &self.reader.outlet;
-        for ((key, entries), verdict) in read.into_iter().zip(verdicts) {
-            let Some(stream) = self.followed.get_mut(&key) else { continue };
-            match (verdict, entries.last().map(Entry::cursor)) {
-                (Verdict::Intact, Some(last)) => {
-                    outlet.metrics().streams.repaired.inc_by(stream.repaired(&entries));
-                    let count = entries.len() as u64;
-                    for entry in entries {
-                        outlet.entry(&stream.channel, entry, received).await;
-                    }
-                    stream.tail.advance(last, count);
-                }
-                (Verdict::Reset(reason), _) => {
-                    let cursor = stream.tail.cursor().unwrap_or(Cursor::BEGINNING);
-                    outlet.position(&stream.channel, cursor, Some(reason)).await;
-                }
-                // It is read again.
-                (Verdict::AskCensus, _) | (Verdict::Intact, None) => {}
-            }
+    /// In a cluster the streams of one command have to be of one slot; a command that waits
+    /// would hold up those behind it.
+    fn ask_each_slot(
+        &self,
+        count: usize,
+        slot_of: fn(&str) -> u16,
+    ) -> (Pipeline, Vec<Vec<String>>) {
+        let mut slots: BTreeMap<u16, (Vec<&str>, Vec<EntryId>)> = BTreeMap::new();
+        for (key, place) in self.followed.live() {
+            let (keys, places) = slots.entry(slot_of(key)).or_default();
+            keys.push(key);
+            places.push(place.id());
         }
-        Ok(())
-    }
-
-    async fn judge(&mut self, read: &[(String, Vec<Entry>)]) -> Result<Vec<Verdict>, Broken> {
-        let mut pipeline = redis::pipe();
-        let mut with_census = Vec::with_capacity(read.len());
-        for (key, _) in read {
-            let needs_census =
-                self.followed.get_mut(key).is_some_and(|stream| stream.tail.needs_census());
-            pipeline.add_command(entry_before(key, self.place_of(key)));
-            if needs_census {
-                pipeline.add_command(ask_census(key));
-            }
-            with_census.push(needs_census);
+        let mut questions = redis::pipe();
+        let mut asked = Vec::with_capacity(slots.len());
+        for (keys, places) in slots.into_values() {
+            asked.push(keys.iter().map(|&key| key.to_owned()).collect());
+            ask_read(&mut questions, count, None, (keys, places));
         }
-        let mut replies = match read.is_empty() {
-            true => return Ok(Vec::new()),
-            false => self.ask(&mut pipeline, Duration::ZERO).await?,
-        };
-        let mut verdicts = Vec::with_capacity(read.len());
-        let mut befores = HashMap::new();
-        let mut second = redis::pipe();
-        for (at, (key, entries)) in read.iter().enumerate() {
-            let before = newest(next(&mut replies)?)?;
-            let census = if with_census[at] { Some(census_in(&mut replies)?) } else { None };
-            let verdict = self.verdict(key, entries, before, census.as_ref());
-            if verdict == Verdict::AskCensus {
-                befores.insert(at, before);
-                second.add_command(ask_census(key));
-            }
-            verdicts.push(verdict);
-        }
-        if befores.is_empty() {
-            return Ok(verdicts);
-        }
-        let mut replies = self.ask(&mut second, Duration::ZERO).await?;
-        for (at, (key, entries)) in read.iter().enumerate() {
-            if let Some(before) = befores.get(&at) {
-                let census = census_in(&mut replies)?;
-                verdicts[at] = self.verdict(key, entries, *before, Some(&census));
-            }
-        }
-        Ok(verdicts)
-    }
-
-    fn verdict(
-        &mut self,
-        key: &str,
-        read: &[Entry],
-        before: Option<Cursor>,
-        census: Option<&Census>,
-    ) -> Verdict {
-        let ids: Vec<EntryId> = read.iter().map(|entry| entry.id).collect();
-        let stream = self.followed.get_mut(key);
-        stream.map_or(Verdict::AskCensus, |stream| stream.tail.judge(&ids, before, census))
-    }
-
-    fn place_of(&mut self, key: &str) -> EntryId {
-        let cursor = self.followed.get_mut(key).and_then(|stream| stream.tail.cursor());
-        cursor.unwrap_or_default_id()
-    }
-
-    /// Sends commands and waits for their answers; `block` is how long Redis was asked to
-    /// keep them back.
-    async fn ask(&mut self, pipeline: &mut Pipeline, block: Duration) -> Result<Replies, Broken> {
-        let deadline = Instant::now() + self.patience + block;
-        let mut connection = self.connection.clone();
-        let asking = pipeline.ignore_errors().query_async(&mut connection);
-        tokio::pin!(asking);
-        // Only here, where nothing is told in part: elsewhere there is another primary.
-        let mut answer = tokio::select! {
-            answer = timeout(self.patience + block, &mut asking) => answer,
-            reason = self.reader.locator.moved(&self.place) => return Err(reason),
-        };
-        if answer.is_err() && deadline.elapsed() > OWN_LAG {
-            // The answer may have arrived while we were away.
-            answer = timeout(OWN_LAG, &mut asking).await;
-        }
-        let replies: RedisResult<Vec<RedisResult<Value>>> = match answer {
-            Ok(replies) => replies,
-            Err(_) => {
-                self.was_late = true;
-                return Err("it did not answer in time".to_owned());
-            }
-        };
-        self.heard = Instant::now();
-        self.was_late = false;
-        replies.map(Vec::into_iter).map_err(|error| words(&error))
+        (questions, asked)
     }
 }
 
-trait OrDefault {
-    fn unwrap_or_default_id(self) -> EntryId;
-}
-
-impl OrDefault for Option<Cursor> {
-    fn unwrap_or_default_id(self) -> EntryId {
-        self.unwrap_or(Cursor::BEGINNING).id()
+fn ask_read(
+    questions: &mut Pipeline,
+    count: usize,
+    block: Option<Duration>,
+    (keys, places): (Vec<&str>, Vec<EntryId>),
+) {
+    questions.cmd("XREAD").arg("COUNT").arg(count);
+    if let Some(block) = block {
+        // 0 would be for ever.
+        questions.arg("BLOCK").arg(u64::try_from(block.as_millis()).unwrap_or(u64::MAX).max(1));
     }
-}
-
-fn entry_before(key: &str, place: EntryId) -> Cmd {
-    let mut command = redis::cmd("XREVRANGE");
-    command.arg(key).arg(spell(place)).arg("-").arg("COUNT").arg(1);
-    command
-}
-
-fn ask_census(key: &str) -> Cmd {
-    let mut command = redis::cmd("XINFO");
-    command.arg("STREAM").arg(key);
-    command
-}
-
-/// The answers about one stream that is taken over, or why it can't be read.
-fn readable(replies: &mut Replies) -> Result<Result<(Option<Cursor>, Census), RedisError>, Broken> {
-    let mut take = || replies.next().ok_or_else(too_few);
-    let (length, right, before, state) = (take()?, take()?, take()?, take()?);
-    if let Err(error) = length.and(right) {
-        return Ok(Err(error));
-    }
-    let before = match before.map(newest) {
-        Ok(before) => before?,
-        Err(error) => return Ok(Err(error)),
-    };
-    Ok(census(state).map(|census| (before, census)))
-}
-
-fn next(replies: &mut Replies) -> Result<Value, Broken> {
-    replies.next().ok_or_else(too_few)?.map_err(|error| words(&error))
-}
-
-fn census_in(replies: &mut Replies) -> Result<Census, Broken> {
-    census(replies.next().ok_or_else(too_few)?).map_err(|error| words(&error))
-}
-
-fn newest(value: Value) -> Result<Option<Cursor>, Broken> {
-    let entries = entry::entries(value).map_err(|error| words(&error))?;
-    Ok(entries.first().map(Entry::cursor))
-}
-
-fn too_few() -> Broken {
-    "it answered fewer commands than it was sent".to_owned()
-}
-
-/// What Redis said of one stream alone; none if it can't answer anything at this moment.
-fn refusal(error: &RedisError) -> Option<Refusal> {
-    let is_final = match error.kind() {
-        ErrorKind::Server(ServerErrorKind::NoPerm) => true,
-        ErrorKind::Server(ServerErrorKind::ResponseError) => false,
-        _ if error.code() == Some("WRONGTYPE") => true,
-        _ => return None,
-    };
-    Some(Refusal { is_final, reason: words(error) })
-}
-
-/// `master_replid` in the answer of `INFO replication`.
-fn history(info: Value) -> Option<String> {
-    let Value::BulkString(text) = info else { return None };
-    let text = String::from_utf8(text).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("master_replid:")).map(str::to_owned)
+    let places: Vec<String> = places.into_iter().map(spell).collect();
+    questions.arg("STREAMS").arg(keys).arg(places);
 }

@@ -1,0 +1,199 @@
+//! What streams are read over, one connection or those to the nodes of a cluster: questions
+//! in one write, answers in one read, under a deadline.
+
+use std::time::{Duration, Instant};
+
+use redcast_protocol::Cursor;
+use redis::aio::MultiplexedConnection;
+use redis::{
+    Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value,
+};
+use tokio::time::timeout;
+
+use super::entry::{self, Entry, census, spell};
+use super::tail::{Census, EntryId};
+use crate::redis::cluster::Scatter;
+use crate::redis::locator::Locator;
+use crate::redis::server::words;
+use crate::redis::wishes::Refusal;
+
+/// A deadline that is met this much later says that we were paused, not Redis.
+const OWN_LAG: Duration = Duration::from_millis(500);
+
+/// Why the connection is of no more use, in a few words.
+pub(crate) type Broken = String;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// There will be none to any question.
+    Link(Broken),
+    /// There is none about this stream at this moment.
+    Stream,
+}
+
+/// Whom to ask.
+pub(crate) enum Line {
+    /// One server, to which this connection leads.
+    One(Locator, ConnectionInfo, MultiplexedConnection),
+    /// Whoever has the stream.
+    Cluster(Scatter),
+}
+
+/// The way to streams, and how it fares.
+pub(crate) struct Link {
+    line: Line,
+    patience: Duration,
+    /// When anything was heard last.
+    pub(crate) heard: Instant,
+    /// Whether an answer was too long in coming.
+    pub(crate) was_late: bool,
+}
+
+impl Link {
+    /// A fresh one, on which an answer may take so long.
+    pub(crate) fn new(line: Line, patience: Duration) -> Self {
+        Self { line, patience, heard: Instant::now(), was_late: false }
+    }
+
+    /// Asks and waits for the answers; `block` is how long Redis was asked to keep one back.
+    pub(crate) async fn ask(
+        &mut self,
+        mut questions: Pipeline,
+        block: Duration,
+    ) -> Result<Answers, Broken> {
+        if questions.is_empty() {
+            return Ok(Answers { answers: Vec::new().into_iter(), of_one: false });
+        }
+        let (locator, place, connection) = match &mut self.line {
+            Line::One(locator, place, connection) => (locator, place, connection),
+            Line::Cluster(scatter) => {
+                let questions: Vec<&Cmd> = questions.cmd_iter().collect();
+                let answers = scatter.ask(&questions).await;
+                if answers.iter().any(Result::is_ok) {
+                    self.heard = Instant::now();
+                }
+                return Ok(Answers { answers: answers.into_iter(), of_one: false });
+            }
+        };
+        let deadline = Instant::now() + self.patience + block;
+        let asking = questions.ignore_errors().query_async(connection);
+        tokio::pin!(asking);
+        // Only here, where nothing is told in part: another primary may have taken over.
+        let mut answers = tokio::select! {
+            answers = timeout(self.patience + block, &mut asking) => answers,
+            reason = locator.moved(place) => return Err(reason),
+        };
+        if answers.is_err() && deadline.elapsed() > OWN_LAG {
+            // They may have arrived while we were away.
+            answers = timeout(OWN_LAG, &mut asking).await;
+        }
+        let Ok(answers): Result<RedisResult<Vec<_>>, _> = answers else {
+            self.was_late = true;
+            return Err("it did not answer in time".to_owned());
+        };
+        self.heard = Instant::now();
+        let answers: Vec<_> = answers.map_err(|error| words(&error))?;
+        Ok(Answers { answers: answers.into_iter(), of_one: true })
+    }
+
+    /// Whether an error is about its stream alone.
+    pub(crate) fn is_of_many(&self) -> bool {
+        matches!(self.line, Line::Cluster(_))
+    }
+}
+
+/// The answers to the questions of one write, in their order.
+pub(crate) struct Answers {
+    answers: std::vec::IntoIter<RedisResult<Value>>,
+    /// Whether one server gave them all, and an error says that it can't give any.
+    of_one: bool,
+}
+
+impl Answers {
+    /// The next one, whatever it is.
+    pub(crate) fn any(&mut self) -> Result<RedisResult<Value>, Broken> {
+        self.answers.next().ok_or_else(|| "it answered less than it was asked".to_owned())
+    }
+
+    /// The next one, which must not be an error.
+    pub(crate) fn value(&mut self) -> Result<Value, NoAnswer> {
+        self.read(Ok)
+    }
+
+    /// The answer to [`ask_census`].
+    pub(crate) fn census(&mut self) -> Result<Census, NoAnswer> {
+        let answer = self.any().map_err(NoAnswer::Link)?;
+        census(answer).map_err(|error| self.no_answer(&error))
+    }
+
+    /// The answer to [`ask_before`].
+    pub(crate) fn before(&mut self) -> Result<Option<Cursor>, NoAnswer> {
+        self.read(newest)
+    }
+
+    fn read<T>(&mut self, read: impl FnOnce(Value) -> RedisResult<T>) -> Result<T, NoAnswer> {
+        let answer = self.any().map_err(NoAnswer::Link)?;
+        answer.and_then(read).map_err(|error| self.no_answer(&error))
+    }
+
+    fn no_answer(&self, error: &RedisError) -> NoAnswer {
+        if self.of_one { NoAnswer::Link(words(error)) } else { NoAnswer::Stream }
+    }
+
+    /// The answers to [`ask_all`], or why this stream can't be read.
+    pub(crate) fn all(&mut self) -> Result<RedisResult<(Option<Cursor>, Census)>, Broken> {
+        let (length, right, before, state) = (self.any()?, self.any()?, self.any()?, self.any()?);
+        Ok(length
+            .and(right)
+            .and(before)
+            .and_then(newest)
+            .and_then(|before| Ok((before, census(state)?))))
+    }
+}
+
+/// Asks for the newest entry that is not after the place.
+pub(crate) fn ask_before(key: &str, place: EntryId) -> Cmd {
+    let mut command = redis::cmd("XREVRANGE");
+    command.arg(key).arg(spell(place)).arg("-").arg("COUNT").arg(1);
+    command
+}
+
+/// Asks for the state of the stream.
+pub(crate) fn ask_census(key: &str) -> Cmd {
+    let mut command = redis::cmd("XINFO");
+    command.arg("STREAM").arg(key);
+    command
+}
+
+/// Asks for all that is needed to follow a stream, the rights to it included: what Redis
+/// will refuse is refused for this stream alone, before it is read with others.
+pub(crate) fn ask_all(questions: &mut Pipeline, key: &str, place: EntryId) {
+    questions.cmd("XLEN").arg(key);
+    questions.cmd("XREAD").arg(&["COUNT", "1", "STREAMS", key, "$"]);
+    questions.add_command(ask_before(key, place)).add_command(ask_census(key));
+}
+
+/// What Redis said of one stream alone; none if it can't answer anything at this moment.
+pub(crate) fn refusal(error: &RedisError) -> Option<Refusal> {
+    let is_final = match error.kind() {
+        ErrorKind::Server(ServerErrorKind::NoPerm) => true,
+        ErrorKind::Server(ServerErrorKind::ResponseError) => false,
+        _ if error.code() == Some("WRONGTYPE") => true,
+        _ => return None,
+    };
+    Some(Refusal { is_final, reason: words(error) })
+}
+
+/// `master_replid` in the answer of `INFO replication`: which history the server goes on
+/// with. Of a cluster it is what its primaries go on with.
+pub(crate) fn history(info: Value) -> Option<String> {
+    let Value::BulkString(text) = info else { return None };
+    let text = String::from_utf8(text).ok()?;
+    let all: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("master_replid:")).collect();
+    (!all.is_empty()).then(|| all.join(","))
+}
+
+fn newest(value: Value) -> RedisResult<Option<Cursor>> {
+    Ok(entry::entries(value)?.first().map(Entry::cursor))
+}
