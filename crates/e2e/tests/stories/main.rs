@@ -10,6 +10,10 @@
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
 mod api_docs;
+mod chaos_failover;
+mod chaos_gateways;
+mod chaos_redis;
+mod chaos_streams;
 mod cli;
 mod cli_subscribe;
 mod coalesce;

@@ -172,6 +172,25 @@ async fn what_can_not_begin_is_refused_with_a_reason() {
 }
 
 #[tokio::test]
+async fn an_id_that_would_not_come_back_in_a_head_is_never_begun() {
+    let stage = Stage::new(
+        "[limits]\nmax_subscriptions = 500\n[[channels]]\npattern = \"analytics:*\"\n\
+         source = \"stream\"\n[[endpoints]]\npath = \"/ws/analytics\"\nsubscribe = [\"*\"]\n",
+    )
+    .await;
+    let path = |kind: &str, count| {
+        let channels: Vec<_> =
+            (0..count).map(|number| format!("channel={kind}:{number:030}")).collect();
+        format!("{PATH}?{}", channels.join("&"))
+    };
+    assert_eq!(stage.refused(&path("analytics", 100), &[]).await, 400);
+    // Pub/sub channels have no place in it.
+    for path in [path("analytics", 80), path("pubsub", 100)] {
+        assert!(SseClient::with(stage.gateway.public(), &path, &[]).await.is_ok(), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn pages_of_other_origins_may_read_what_they_may_connect_to() {
     let stage = Stage::new(
         r#"
