@@ -20,6 +20,7 @@ mod scene;
 mod taken;
 
 pub use findings::{Finding, Findings};
+pub use haproxy::HaProxy;
 pub use report::{Judged, json, markdown, table};
 pub use row::{ROWS, Row, Run, row};
 pub use scene::Scale;
