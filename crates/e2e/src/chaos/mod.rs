@@ -6,6 +6,7 @@
 //! machine with them.
 
 mod crowds;
+mod failover;
 mod findings;
 mod gateways;
 mod haproxy;
@@ -13,14 +14,16 @@ mod kicked;
 mod kill;
 mod link;
 mod poison;
+mod random;
 mod remote_redis;
 mod report;
 mod row;
 mod scene;
+mod simulation;
 mod taken;
 
 pub use findings::{Finding, Findings};
 pub use haproxy::HaProxy;
 pub use report::{Judged, json, markdown, table};
-pub use row::{ROWS, Row, Run, row};
+pub use row::{ROWS, Row, Run, row, story};
 pub use scene::Scale;

@@ -1,13 +1,16 @@
 //! Sentinels replace the primary: the gateway follows, clients stay, and what may have been
 //! missed is told.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use redcast_e2e::{
-    Client, Gateway, GatewayOptions, SentinelOptions, SentinelSet, post_with, unix_ms, within,
+    Client, Gateway, GatewayOptions, SentinelOptions, SentinelSet, post_with, redcast, unix_ms,
+    within,
 };
 use redis::aio::MultiplexedConnection;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::time::{Instant, sleep};
 
 /// The issue's bar is down-after and 3 s; stories have three times that.
@@ -16,7 +19,9 @@ const LIVE_WITHIN: Duration = Duration::from_secs(3 * (1 + 3));
 const ANSWERED_WITHIN: Duration = Duration::from_secs(3);
 
 async fn gateway(set: &SentinelSet) -> Gateway {
-    let config = "[[endpoints]]\npath = \"/ws/news\"\nchannels = [\"news\"]\n[api]\nkey = \"k\"\n";
+    let config = "[[endpoints]]\npath = \"/ws/news\"\nchannels = [\"news\"]\n\
+                  [[endpoints]]\npath = \"/ws/log\"\nchannels = [\"log\"]\n\
+                  [[channels]]\npattern = \"log\"\nsource = \"stream\"\n[api]\nkey = \"k\"\n";
     Gateway::ready(GatewayOptions {
         redis_url: Some(set.url()),
         config: config.to_owned(),
@@ -160,4 +165,110 @@ async fn a_new_primary_that_refuses_the_first_dials_is_dialled_on() {
     println!("ready {back:?} after dials are taken");
     until_heard(&mut set, "\"after\"").await;
     gap_before(&mut client, "after").await;
+}
+
+/// The numbers that the primary holds of the stream channel.
+async fn kept(set: &mut SentinelSet) -> Vec<u64> {
+    let mut range = redis::cmd("XRANGE");
+    range.arg(&["log", "-", "+"]);
+    let entries: Vec<(String, Vec<(String, u64)>)> =
+        range.query_async(&mut set.connection().await).await.unwrap();
+    entries.into_iter().map(|(_, fields)| fields[0].1).collect()
+}
+
+/// Reads to the event `last`; answers the numbers since the last reset, and whether there
+/// was one.
+async fn numbers(client: &mut Client, last: u64) -> (Vec<u64>, bool) {
+    let (mut numbers, mut was_reset) = (Vec::new(), false);
+    while numbers.last() != Some(&last) {
+        let said = client.json().await;
+        match said["type"].as_str() {
+            Some("event") => numbers.push(said["data"].as_u64().unwrap()),
+            Some("reset") => {
+                numbers.clear();
+                was_reset = true;
+            }
+            _ => panic!("unexpected: {said}"),
+        }
+    }
+    (numbers, was_reset)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_channel_survives_a_kill_and_a_failover_under_traffic() {
+    let mut set = SentinelSet::start().await;
+    let gateway = gateway(&set).await;
+    let mut client = gateway.connect_envelope("/ws/log").await;
+    client.settled().await;
+    let key = ("Authorization", "Bearer k");
+    let (mut number, mut acknowledged) = (0, Vec::new());
+    for phase in 0..3 {
+        match phase {
+            0 => {}
+            1 => {
+                set.kill_primary().await;
+            }
+            _ => {
+                let dead = set.until_replaced(0).await;
+                set.failover().await;
+                println!("from {dead} to {}", set.primary_port().await);
+            }
+        }
+        let enough = acknowledged.len() + 100;
+        let begun = Instant::now();
+        while acknowledged.len() < enough {
+            let body = number.to_string();
+            let answer = post_with(gateway.public(), "/api/publish/log", &[key], &body).await;
+            match answer.status {
+                200 => acknowledged.push(number),
+                503 => sleep(Duration::from_millis(10)).await,
+                _ => panic!("{answer:?}"),
+            }
+            number += 1;
+            assert!(begun.elapsed() < 2 * LIVE_WITHIN, "nothing is acknowledged any more");
+        }
+    }
+    let last = *acknowledged.last().unwrap();
+    let (told, was_reset) = numbers(&mut client, last).await;
+    let kept = kept(&mut set).await;
+    println!("reset: {was_reset}; {} acknowledged, {} kept", acknowledged.len(), kept.len());
+    match was_reset {
+        true => assert!(kept.ends_with(&told), "kept {kept:?}, told {told:?}"),
+        false => {
+            assert_eq!(told, kept, "all of it, in order, once");
+            let is_kept = |number: &u64| kept.binary_search(number).is_ok();
+            assert!(acknowledged.iter().all(is_kept), "what was acknowledged is lost");
+        }
+    }
+    assert_eq!(gateway.metrics().await.value("redcast_connections_opened_total"), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_commands_follow_the_primary() {
+    let mut set = SentinelSet::start().await;
+    let url = set.url();
+    let command = |name: &str, last: &[&str]| {
+        let mut command = redcast();
+        command.args([name, "news"]).args(last).env("REDCAST_REDIS__URL", &url);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.spawn().unwrap()
+    };
+    let mut subscriber = command("subscribe", &["--count", "4"]);
+    let mut publisher = command("publish", &[]);
+    let mut lines = publisher.stdin.take().unwrap();
+    let mut printed = BufReader::new(subscriber.stdout.take().unwrap()).lines();
+    for round in 0..2 {
+        // The one whose word comes first is the one that listens.
+        until_heard(&mut set, "\"anybody\"").await;
+        assert_eq!(printed.next_line().await.unwrap().unwrap(), "\"anybody\"");
+        let line = format!("\"line {round}\"");
+        lines.write_all(format!("{line}\n").as_bytes()).await.unwrap();
+        assert_eq!(printed.next_line().await.unwrap().unwrap(), line);
+        if round == 0 {
+            set.failover().await;
+        }
+    }
+    drop(lines);
+    assert!(publisher.wait().await.unwrap().success());
+    assert!(subscriber.wait().await.unwrap().success());
 }
