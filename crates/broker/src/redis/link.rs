@@ -2,7 +2,7 @@
 //! each push that arrives on it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use redcast_protocol::Channel;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
+use super::cluster::Shard;
 use super::names::Names;
 use super::proof::Proof;
 use super::wishes::Wishes;
@@ -31,6 +32,18 @@ pub(super) struct Link {
     /// Why the link is of no more use.
     broken: Mutex<Option<String>>,
     broke: Notify,
+    /// Commands whose answer has not been read.
+    unanswered: AtomicUsize,
+}
+
+/// A command that is on its way, from before it is sent until its answer was read.
+#[derive(Debug)]
+pub(super) struct OnItsWay(Arc<Link>);
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.0.unanswered.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Link {
@@ -43,7 +56,18 @@ impl Link {
             open: Mutex::new(true),
             broken: Mutex::default(),
             broke: Notify::new(),
+            unanswered: AtomicUsize::new(0),
         }
+    }
+
+    /// Counts a command that is about to be sent.
+    pub(super) fn sends(self: &Arc<Self>) -> OnItsWay {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        OnItsWay(Arc::clone(self))
+    }
+
+    fn awaits_answers(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) > 0
     }
 
     /// Something arrived at `now`.
@@ -118,6 +142,8 @@ pub(super) struct PushReader {
     pub(super) intake: Intake,
     /// How Redis channels are spelled.
     pub(super) names: Names,
+    /// The primary whose shard channels are read, if it is not for plain channels.
+    pub(super) shard: Option<Shard>,
 }
 
 impl PushReader {
@@ -131,9 +157,9 @@ impl PushReader {
         let now = Instant::now();
         match push.kind {
             PushKind::Disconnection => return self.link.break_off("it closed the connection"),
-            PushKind::Message => self.message(push.data, now),
-            PushKind::Subscribe => self.subscribed(&push.data),
-            PushKind::Unsubscribe => self.unsubscribed(&push.data),
+            PushKind::Message | PushKind::SMessage => self.message(push.data, now),
+            PushKind::Subscribe | PushKind::SSubscribe => self.subscribed(&push.data),
+            PushKind::Unsubscribe | PushKind::SUnsubscribe => self.unsubscribed(&push.data, now),
             // Nothing else was asked for, and whatever it is proves the link.
             _ => {}
         }
@@ -175,12 +201,24 @@ impl PushReader {
         }
     }
 
-    fn unsubscribed(&self, data: &[Value]) {
+    fn unsubscribed(&self, data: &[Value], now: Instant) {
         let Some(name) = self.name(data) else { return };
-        if self.is_canary(data) || !self.wishes.unsubscribed(name) {
-            // The client library has taken this push for the reply to some command, so
-            // every later reply is off by one.
-            self.link.break_off("it ended a subscription that was wanted");
+        if self.is_canary(data) {
+            self.proof.ended();
+        } else if self.wishes.unsubscribed(name) {
+            return;
+        }
+        let Some(shard) = self.shard.as_ref().filter(|_| !self.link.awaits_answers()) else {
+            // The client library takes this push for the reply to the oldest command, so
+            // every later reply is off by one. Where none is awaited, it takes it for none.
+            return self.link.break_off("it ended a subscription that was wanted");
+        };
+        // The slot has gone to somebody else, and this node knows to whom.
+        shard.suspect();
+        if !self.is_canary(data) {
+            // Before it heard of the move, the new node may have been published to.
+            let until = shard.right_until().map_or(now, |until| until.min(now));
+            self.wishes.ended(name, clock::unix_ms_of(until));
         }
     }
 

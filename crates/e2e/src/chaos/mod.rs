@@ -24,6 +24,7 @@ mod simulation;
 mod taken;
 
 pub use findings::{Finding, Findings};
+pub use haproxy::HaProxy;
 pub use report::{Judged, json, markdown, table};
 pub use row::{ROWS, Row, Run, row, story};
 pub use scene::Scale;
