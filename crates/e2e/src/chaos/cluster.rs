@@ -19,7 +19,8 @@ const LIVE: Duration = Duration::from_secs(5);
 const WARM_UP: Duration = Duration::from_secs(2);
 
 async fn fleet(scale: &Scale, set: &ClusterSet) -> Fleet {
-    let nodes = set.url().trim_start_matches("redis+cluster://").split(',').map(str::to_owned).collect();
+    let nodes =
+        set.url().trim_start_matches("redis+cluster://").split(',').map(str::to_owned).collect();
     let mut options = scale.fleet(vec![set.url()], Store::Cluster(nodes));
     options.config = "[redis]\nsharded = true\n".to_owned();
     options.load.is_sharded = true;
