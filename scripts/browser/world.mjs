@@ -43,7 +43,8 @@ export class World {
   // site: whose views the producer may count, or null for no producer. every: how often
   // the gateway reads the statistics. durable: whether a Redis that was killed has its keys
   // again when it is started.
-  static async open(binaries, folder, { site = null, every = "1s", durable = false } = {}) {
+  // more: further lines of its configuration.
+  static async open(binaries, folder, { site = null, every = "1s", durable = false, more = "" } = {}) {
     const world = new World();
     mkdirSync(folder, { recursive: true });
     const [redisPort, httpPort, adminPort, collectorPort] = await freePorts(4);
@@ -58,7 +59,7 @@ export class World {
     });
     const file = `${folder}/redcast.toml`;
     const collector = site === null ? "" : `[page]\ncollector = "${world.collectorUrl}"\n`;
-    writeFileSync(file, config(every) + collector);
+    writeFileSync(file, config(every) + collector + more);
     world.#serve(binaries, folder, ["--config", file], [httpPort, adminPort],
       { REDCAST_REDIS__URL: `redis://127.0.0.1:${redisPort}` });
     world.#producer = binaries.producer;

@@ -15,17 +15,18 @@ import { hostile } from "./attacked.mjs";
 import { load } from "./load.mjs";
 import { gatewayAway, gatewayDies, instances, noticeFlood, redisDies } from "./outages.mjs";
 import { demo, replay } from "./producers.mjs";
+import { streams } from "./streams.mjs";
 import { tracker } from "./tracker.mjs";
 
 const CHAPTERS = {
   empty, live, people, figures, keyboard, pause, filter, television, motion, hostile, load,
-  instances, gatewayAway, gatewayDies, redisDies, noticeFlood, tracker, demo, replay,
+  instances, gatewayAway, gatewayDies, redisDies, noticeFlood, streams, tracker, demo, replay,
 };
 // These hold the page to times, so that nothing else may run. The others mostly wait.
 const ALONE = [live, load];
 const AT_ONCE = 2;
 // There the browser itself complains, about connections that are refused.
-const OUTAGES = [gatewayAway, gatewayDies, redisDies];
+const OUTAGES = [gatewayAway, gatewayDies, redisDies, streams];
 
 const [gateway, producer, folder, ...names] = process.argv.slice(2);
 const unknown = names.filter((name) => !(name in CHAPTERS));

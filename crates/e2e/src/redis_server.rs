@@ -87,6 +87,11 @@ impl RedisServer {
         connection.expect("redis-server answers")
     }
 
+    /// Whether it has been started and not been killed.
+    pub fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// The process id, while it runs.
     pub fn pid(&self) -> u32 {
         self.child.as_ref().expect("redis-server runs").id()

@@ -8,27 +8,27 @@ use crate::error::Refusal;
 
 /// What a query asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wishes {
+pub(crate) struct Query {
     /// From where to go on, by channel.
     pub(crate) since: Vec<(Channel, Cursor)>,
     /// Whether to tell how far the connection has come.
     pub(crate) cursors: bool,
 }
 
-impl Wishes {
+impl Query {
     /// Reads the query of a handshake. Parameters we don't know are the application's, and
     /// so is a `cursor` that says anything else.
-    pub(crate) fn read(query: Option<&str>) -> Result<Self, Refusal> {
-        let mut wishes = Self::default();
-        let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+    pub(crate) fn read(text: Option<&str>) -> Result<Self, Refusal> {
+        let mut query = Self::default();
+        let pairs = text.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
         for (name, value) in pairs {
             match name {
-                "since" => wishes.since.push(resume_point(value)?),
-                "cursor" => wishes.cursors |= value == "1",
+                "since" => query.since.push(resume_point(value)?),
+                "cursor" => query.cursors |= value == "1",
                 _ => {}
             }
         }
-        Ok(wishes)
+        Ok(query)
     }
 }
 
@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn splits_at_the_last_colon() {
-        let read = |query| Wishes::read(query).map(|wishes| wishes.since);
+        let read = |query| Query::read(query).map(|query| query.since);
         let points = read(Some("x=1&since=a:b:5-1.0000000a&since=c%3A6-0.00000001")).unwrap();
         assert_eq!(points[0].0.as_str(), "a:b");
         assert_eq!(points[0].1.to_string(), "5-1.0000000a");
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn cursors_are_for_those_who_ask_for_them() {
-        let wants = |query| Wishes::read(Some(query)).unwrap().cursors;
+        let wants = |query| Query::read(Some(query)).unwrap().cursors;
         assert!(wants("cursor=1") && wants("a=b&cursor=1&since=a:5-1.0000000a"));
         for query in ["", "cursor", "cursor=", "cursor=0", "cursor=11", "xcursor=1"] {
             assert!(!wants(query), "{query}");

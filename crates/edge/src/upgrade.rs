@@ -20,7 +20,7 @@ use crate::granted::{Expiry, Granted};
 use crate::handshake::Handshake;
 use crate::life::Life;
 use crate::metrics::Rejected;
-use crate::query::Wishes;
+use crate::query::Query;
 use crate::router::Edge;
 use crate::session::{Beginning, Session};
 use crate::socket::ClientSocket;
@@ -51,20 +51,20 @@ async fn accept(edge: &Arc<Edge>, index: usize, request: Request) -> Result<Resp
     if endpoint.deflate {
         handshake.agree_on_deflate(&request.headers);
     }
-    let wishes = Wishes::read(request.uri.query())?;
+    let query = Query::read(request.uri.query())?;
     let Admitted { permit, grant } = admit(edge, endpoint, &request).await?;
     let upgrade = request.extensions.remove::<OnUpgrade>().ok_or_else(|| {
         Refusal::BadRequest("this connection can't be upgraded to WebSocket".to_owned())
     })?;
     let encoding =
-        Encoding { form: form(&handshake, endpoint, &wishes), window: handshake.window() };
-    let accepted = Accepted { endpoint: index, encoding, since: wishes.since, permit, grant };
+        Encoding { form: form(&handshake, endpoint, &query), window: handshake.window() };
+    let accepted = Accepted { endpoint: index, encoding, since: query.since, permit, grant };
     edge.sessions.spawn(begin(edge.clone(), upgrade, accepted));
     Ok(handshake.response())
 }
 
-fn form(handshake: &Handshake, endpoint: &Endpoint, wishes: &Wishes) -> Form {
-    match (handshake.envelope, endpoint.notices, wishes.cursors) {
+fn form(handshake: &Handshake, endpoint: &Endpoint, query: &Query) -> Form {
+    match (handshake.envelope, endpoint.notices, query.cursors) {
         (true, ..) => Form::Envelope,
         (false, true, false) => Form::Raw,
         (false, true, true) => Form::Tracked,

@@ -108,9 +108,6 @@ impl Fanout {
             received: None,
             cursor: is_tracked.then(|| cursor_frame(&channel, cursor)),
         };
-        if let Some(reason) = reset.filter(|_| members.count().1 > 0) {
-            self.interest.stream_metrics().count_reset(reason);
-        }
         places.send(&broadcast, |shard| members.in_shard(shard));
         drop(members);
         entry.move_on();

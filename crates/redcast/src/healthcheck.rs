@@ -17,9 +17,9 @@ use crate::terminal::print;
 
 /// A gateway that takes longer is not well.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The most that is repeated of an answer, characters: what /readyz says of a gateway
-/// that isn't fits.
-const LONGEST: usize = 800;
+/// The most that is repeated of an answer, characters: why a gateway is not ready, which
+/// /readyz says first, fits.
+const LONGEST: usize = 250;
 
 /// Flags of `healthcheck`.
 #[derive(Debug, Clone, Args)]

@@ -34,8 +34,13 @@ pub struct RedisConfig {
     /// `redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS, or
     /// `unix:///path?user=…&pass=…`; default `redis://127.0.0.1:6379`. Or
     /// `redis+sentinel://[user:password@]host[:port],…/MASTER[/db]` (`rediss+sentinel://` for
-    /// TLS), where the hosts are sentinels and user and password those of the primary.
+    /// TLS), where the hosts are sentinels and user and password those of the primary. Or
+    /// `redis+cluster://[user:password@]host[:port],…` (`rediss+cluster://` for TLS), where
+    /// the hosts are nodes of a cluster.
     pub url: String,
+    /// Whether the channels of a cluster are shard channels, which are published with
+    /// SPUBLISH and told by the nodes of their slot alone; default false.
+    pub sharded: bool,
     /// The URLs of several nodes among which channels and keys are spread, instead of `url`;
     /// none by default. Their order is part of where a channel is.
     pub nodes: Vec<String>,
@@ -100,6 +105,7 @@ impl Default for RedisConfig {
     fn default() -> Self {
         Self {
             url: "redis://127.0.0.1:6379".to_owned(),
+            sharded: false,
             nodes: Vec::new(),
             sentinel_password: None,
             tls: RedisTls::default(),
@@ -202,8 +208,15 @@ impl RedisConfig {
         let read = |url: &str| Address::read(url)?.with_tls(&self.tls);
         let addresses: Vec<_> = self.urls().into_iter().map(read).collect::<Result<_, _>>()?;
         check(addresses.len() <= MAX_NODES, "nodes", "must be 16 at most")?;
+        let is_cluster = addresses.iter().any(|address| matches!(address, Address::Cluster(_)));
+        check(is_cluster || !self.sharded, "sharded", "needs a redis+cluster:// URL")?;
+        check(!is_cluster || self.nodes.is_empty(), "nodes", "must be single servers")?;
+        // What belongs to a channel is kept in its slot, under a name that has the channel's
+        // in braces; with others in front of them they would mean nothing.
+        let has_brace = self.prefix.contains(['{', '}']);
+        check(!(is_cluster && has_brace), "prefix", "has a brace, which would choose the slot")?;
         let uses_tls = addresses.iter().any(Address::is_tls);
-        let why = "needs a redis.url that begins with rediss";
+        let why = "needs a redis.url that begins with rediss://";
         check(uses_tls || self.tls.is_default(), "tls", why)?;
         Ok(addresses)
     }
@@ -273,6 +286,7 @@ mod tests {
             "unix:///run/redis.sock",
             "redis+unix:///run/redis.sock?user=a&pass=b",
             "redis+sentinel://user:secret@a.example,b.example:26380/orders/3",
+            "redis+cluster://user:secret@a.example,b.example:7000",
         ] {
             assert!(read(url).is_ok(), "{url}: {:?}", read(url).err());
         }
@@ -280,7 +294,7 @@ mod tests {
 
     #[test]
     fn schemes_of_later_versions_are_refused_by_name() {
-        for scheme in ["redis+cluster", "rediss+cluster", "http"] {
+        for scheme in ["redis+tls", "rediss+unix", "http"] {
             let error = read(&format!("{scheme}://host:1")).unwrap_err();
             assert_eq!(error, BrokerConfigError::UnsupportedScheme(scheme.to_owned()));
             assert!(error.to_string().contains("unsupported scheme"), "{error}");
@@ -332,6 +346,26 @@ mod tests {
         let config = RedisConfig { queue, max_event_size: 101, ..RedisConfig::default() };
         let error = config.check().unwrap_err();
         assert_eq!(error.to_string(), "redis.queue.bytes: must hold an event of max_event_size");
+
+        let cluster =
+            || RedisConfig { url: "redis+cluster://a".to_owned(), ..RedisConfig::default() };
+        assert!(RedisConfig { sharded: true, ..cluster() }.check().is_ok());
+        for (config, sentence) in [
+            (
+                RedisConfig { sharded: true, ..RedisConfig::default() },
+                "redis.sharded: needs a redis+cluster:// URL",
+            ),
+            (
+                RedisConfig { prefix: "a}".to_owned(), ..cluster() },
+                "redis.prefix: has a brace, which would choose the slot",
+            ),
+            (
+                RedisConfig { nodes: vec!["redis+cluster://a".to_owned()], ..cluster() },
+                "redis.nodes: must be single servers",
+            ),
+        ] {
+            assert_eq!(config.check().unwrap_err().to_string(), sentence);
+        }
 
         let config = RedisConfig { dead_after: Duration::ZERO, ..RedisConfig::default() };
         assert!(config.check().is_err());

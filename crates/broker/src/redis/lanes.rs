@@ -53,7 +53,8 @@ impl Lanes {
     }
 }
 
-fn together(nodes: impl Iterator<Item = Health>) -> Health {
+/// How several are together: as well as the one that is worst.
+pub(super) fn together(nodes: impl Iterator<Item = Health>) -> Health {
     let all: Vec<Health> = nodes.collect();
     // Who looks for what is wrong now is not helped by what was wrong elsewhere.
     let (ready, unwell): (Vec<&Health>, Vec<&Health>) =

@@ -2,7 +2,7 @@
 //! each push that arrives on it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use redcast_protocol::Channel;
 use redis::{PushInfo, PushKind, Value};
 use tokio::sync::Notify;
 
+use super::cluster::Shard;
 use super::names::Names;
 use super::proof::Proof;
 use super::wishes::Wishes;
@@ -23,12 +24,26 @@ pub(super) struct Link {
     opened: Instant,
     /// When anything was heard last, nanoseconds after `opened`.
     heard_ns: AtomicU64,
+    /// Up to when everything that Redis had for us has arrived, nanoseconds after `opened`.
+    proven_ns: AtomicU64,
     /// Whether pushes still count. Its lock spans the handling of each push, so that
     /// after `close` nothing of this link can overtake the next one.
     open: Mutex<bool>,
     /// Why the link is of no more use.
     broken: Mutex<Option<String>>,
     broke: Notify,
+    /// Commands whose answer has not been read.
+    unanswered: AtomicUsize,
+}
+
+/// A command that is on its way, from before it is sent until its answer was read.
+#[derive(Debug)]
+pub(super) struct OnItsWay(Arc<Link>);
+
+impl Drop for OnItsWay {
+    fn drop(&mut self) {
+        self.0.unanswered.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Link {
@@ -37,16 +52,44 @@ impl Link {
         Self {
             opened: Instant::now(),
             heard_ns: AtomicU64::new(0),
+            proven_ns: AtomicU64::new(0),
             open: Mutex::new(true),
             broken: Mutex::default(),
             broke: Notify::new(),
+            unanswered: AtomicUsize::new(0),
         }
+    }
+
+    /// Counts a command that is about to be sent.
+    pub(super) fn sends(self: &Arc<Self>) -> OnItsWay {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        OnItsWay(Arc::clone(self))
+    }
+
+    fn awaits_answers(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) > 0
     }
 
     /// Something arrived at `now`.
     pub(super) fn hear(&self, now: Instant) {
-        let ns = now.saturating_duration_since(self.opened).as_nanos();
-        self.heard_ns.fetch_max(u64::try_from(ns).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.heard_ns.fetch_max(self.ns(now), Ordering::Relaxed);
+    }
+
+    /// A PING that was sent at `asked` has been answered.
+    pub(super) fn prove(&self, asked: Instant) {
+        self.proven_ns.fetch_max(self.ns(asked), Ordering::Relaxed);
+    }
+
+    /// When the last PING that was answered was sent: what Redis published before that
+    /// stands in front of the answer. What arrived last proves less, as it may have been
+    /// on its way while something later was published that was lost behind it.
+    pub(super) fn proven(&self) -> Instant {
+        self.opened + Duration::from_nanos(self.proven_ns.load(Ordering::Relaxed))
+    }
+
+    fn ns(&self, at: Instant) -> u64 {
+        let ns = at.saturating_duration_since(self.opened).as_nanos();
+        u64::try_from(ns).unwrap_or(u64::MAX)
     }
 
     /// When anything arrived last.
@@ -99,6 +142,8 @@ pub(super) struct PushReader {
     pub(super) intake: Intake,
     /// How Redis channels are spelled.
     pub(super) names: Names,
+    /// The primary whose shard channels are read, if it is not for plain channels.
+    pub(super) shard: Option<Shard>,
 }
 
 impl PushReader {
@@ -112,9 +157,9 @@ impl PushReader {
         let now = Instant::now();
         match push.kind {
             PushKind::Disconnection => return self.link.break_off("it closed the connection"),
-            PushKind::Message => self.message(push.data, now),
-            PushKind::Subscribe => self.subscribed(&push.data),
-            PushKind::Unsubscribe => self.unsubscribed(&push.data),
+            PushKind::Message | PushKind::SMessage => self.message(push.data, now),
+            PushKind::Subscribe | PushKind::SSubscribe => self.subscribed(&push.data),
+            PushKind::Unsubscribe | PushKind::SUnsubscribe => self.unsubscribed(&push.data, now),
             // Nothing else was asked for, and whatever it is proves the link.
             _ => {}
         }
@@ -156,12 +201,24 @@ impl PushReader {
         }
     }
 
-    fn unsubscribed(&self, data: &[Value]) {
+    fn unsubscribed(&self, data: &[Value], now: Instant) {
         let Some(name) = self.name(data) else { return };
-        if self.is_canary(data) || !self.wishes.unsubscribed(name) {
-            // The client library has taken this push for the reply to some command, so
-            // every later reply is off by one.
-            self.link.break_off("it ended a subscription that was wanted");
+        if self.is_canary(data) {
+            self.proof.ended();
+        } else if self.wishes.unsubscribed(name) {
+            return;
+        }
+        let Some(shard) = self.shard.as_ref().filter(|_| !self.link.awaits_answers()) else {
+            // The client library takes this push for the reply to the oldest command, so
+            // every later reply is off by one. Where none is awaited, it takes it for none.
+            return self.link.break_off("it ended a subscription that was wanted");
+        };
+        // The slot has gone to somebody else, and this node knows to whom.
+        shard.suspect();
+        if !self.is_canary(data) {
+            // Before it heard of the move, the new node may have been published to.
+            let until = shard.right_until().map_or(now, |until| until.min(now));
+            self.wishes.ended(name, clock::unix_ms_of(until));
         }
     }
 

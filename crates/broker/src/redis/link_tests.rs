@@ -29,6 +29,7 @@ fn rig() -> Rig {
         proof: Arc::new(Proof::new(&config)),
         intake: Intake::new(sender, metrics.clone(), 100),
         names: Names::new("test:"),
+        shard: None,
     };
     Rig { reader, deliveries, metrics }
 }

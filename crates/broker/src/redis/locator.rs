@@ -8,6 +8,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{ConnectionInfo, ErrorKind, RedisError, RedisResult};
 use tokio::time::timeout;
 
+use super::cluster::{Shard, Topology};
 use super::config::{BrokerConfigError, RedisConfig};
 use super::connect::with_socket_options;
 use super::primary::{Primary, must_be_primary};
@@ -25,6 +26,10 @@ pub(super) enum Locator {
     Fixed(Box<ConnectionInfo>),
     /// It is where sentinels say.
     Sentinel(Arc<Primary>),
+    /// Any node of a cluster will do: plain channels are told by all.
+    Cluster(Arc<Topology>),
+    /// It is this primary of a cluster.
+    Shard(Shard),
 }
 
 impl Locator {
@@ -34,6 +39,7 @@ impl Locator {
             Address::One(info) => {
                 return Ok(Self::Fixed(Box::new(with_socket_options(info.as_ref().clone()))));
             }
+            Address::Cluster(nodes) => return Ok(Self::Cluster(Topology::new(nodes))),
             Address::Sentinel(address) => address,
         };
         let sentinels = address.sentinels.iter().map(|sentinel| {
@@ -55,6 +61,8 @@ impl Locator {
         match self {
             Self::Fixed(info) => Ok(info.as_ref().clone()),
             Self::Sentinel(primary) => primary.find().await,
+            Self::Cluster(topology) => Ok(topology.info(&topology.any().await)),
+            Self::Shard(shard) => Ok(shard.info()),
         }
     }
 
@@ -64,13 +72,15 @@ impl Locator {
         match self {
             Self::Fixed(info) => Ok(info.as_ref().clone()),
             Self::Sentinel(primary) => primary.last_found().await,
+            Self::Cluster(_) | Self::Shard(_) => self.find().await,
         }
     }
 
     /// Whether what was found is what it was said to be, asked of itself.
     pub(super) async fn check(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         match self {
-            Self::Fixed(_) => Ok(()),
+            // A node that has not got the slot of something says so when it is asked for it.
+            Self::Fixed(_) | Self::Cluster(_) | Self::Shard(_) => Ok(()),
             Self::Sentinel(_) => must_be_primary(connection, ROLE_WITHIN).await,
         }
     }
@@ -100,11 +110,12 @@ impl Locator {
     }
 
     /// Waits until whoever connected to `info` must leave, and says why. What is always
-    /// there is never left.
+    /// there is never left, and a primary of a cluster by whoever ends what listens to it.
     pub(super) async fn moved(&self, info: &ConnectionInfo) -> String {
         match self {
-            Self::Fixed(_) => std::future::pending().await,
+            Self::Fixed(_) | Self::Shard(_) => std::future::pending().await,
             Self::Sentinel(primary) => primary.moved(info).await,
+            Self::Cluster(topology) => topology.lost(info).await,
         }
     }
 
@@ -114,13 +125,18 @@ impl Locator {
         match self {
             Self::Fixed(_) => None,
             Self::Sentinel(primary) => primary.right_until(info),
+            Self::Cluster(topology) => topology.right_until(info),
+            Self::Shard(shard) => shard.right_until(),
         }
     }
 
     /// A command failed in a way that a failover explains: whoever can look, should.
     pub(super) fn doubt(&self) {
-        if let Self::Sentinel(primary) = self {
-            primary.doubt();
+        match self {
+            Self::Fixed(_) => {}
+            Self::Sentinel(primary) => primary.doubt(),
+            Self::Cluster(topology) => topology.doubt(None),
+            Self::Shard(shard) => shard.doubt(),
         }
     }
 
@@ -138,8 +154,24 @@ impl Locator {
     /// What keeps looking, if anything must: one task for all clones.
     pub(super) fn watched(&self) -> Option<Arc<Primary>> {
         match self {
-            Self::Fixed(_) => None,
+            Self::Fixed(_) | Self::Cluster(_) | Self::Shard(_) => None,
             Self::Sentinel(primary) => Some(Arc::clone(primary)),
+        }
+    }
+
+    /// The cluster, if it is one.
+    pub(super) fn topology(&self) -> Option<&Arc<Topology>> {
+        match self {
+            Self::Fixed(_) | Self::Sentinel(_) | Self::Shard(_) => None,
+            Self::Cluster(topology) => Some(topology),
+        }
+    }
+
+    /// The primary whose shard channels are listened to, if they are.
+    pub(super) fn shard(&self) -> Option<&Shard> {
+        match self {
+            Self::Fixed(_) | Self::Sentinel(_) | Self::Cluster(_) => None,
+            Self::Shard(shard) => Some(shard),
         }
     }
 }

@@ -3,9 +3,11 @@
 
 mod backoff;
 mod batch;
+mod cluster;
 mod commands;
 mod config;
 mod connect;
+mod connection;
 mod heartbeat;
 mod lane;
 mod lanes;

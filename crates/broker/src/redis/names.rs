@@ -42,6 +42,12 @@ impl Names {
         format!("{}redcast:published:{}", self.prefix, key.as_str())
     }
 
+    /// The same in the slot of `channel`, for where one call must reach both.
+    pub(super) fn published_beside(&self, channel: &Channel, key: &OnceKey) -> String {
+        let channel = self.channel(channel);
+        format!("{}redcast:published:{{{channel}}}:{}", self.prefix, key.as_str())
+    }
+
     /// The channel's name in the name of a Redis channel, not yet checked; `None`
     /// for a name outside the prefix or one that is not UTF-8.
     pub(super) fn channel_name<'a>(&self, redis_channel: &'a [u8]) -> Option<&'a str> {

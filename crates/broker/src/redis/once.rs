@@ -5,16 +5,15 @@ use bytes::Bytes;
 use redcast_protocol::Channel;
 use redis::Cmd;
 
-use super::names::Names;
 use crate::once::{KEPT_FOR, fingerprint};
-use crate::{OnceKey, PublishError, Published};
+use crate::{PublishError, Published};
 
 /// Nothing else runs in Redis meanwhile, so the key and the events stand or fall together.
 /// The key goes first: a Redis that may not write says so before an event is out.
 ///
 /// KEYS: the key, or none, and a stream's own. ARGV: the channel or stream, the fingerprint,
-/// the seconds to keep it, how many entries the stream keeps (empty for a channel), and the
-/// events.
+/// the seconds to keep it, how many entries the stream keeps or which command publishes to
+/// the channel, and the events.
 const SCRIPT: &str = "
 local once = ARGV[2] ~= '' and KEYS[1]
 local kept = once and redis.call('GET', once)
@@ -22,10 +21,10 @@ if kept then return kept == ARGV[2] and 1 or 2 end
 if once then redis.call('SET', once, ARGV[2], 'EX', ARGV[3]) end
 for at = 5, #ARGV do
   local sent
-  if ARGV[4] == '' then
-    sent = redis.pcall('PUBLISH', ARGV[1], ARGV[at])
-  else
+  if tonumber(ARGV[4]) then
     sent = redis.pcall('XADD', ARGV[1], 'MAXLEN', '~', ARGV[4], '*', 'data', ARGV[at])
+  else
+    sent = redis.pcall(ARGV[4], ARGV[1], ARGV[at])
   end
   if type(sent) == 'table' then
     if once then redis.call('DEL', once) end
@@ -38,28 +37,36 @@ return 0";
 const BEFORE: i64 = 1;
 const KEY_TAKEN: i64 = 2;
 
-/// The call; with `max_len` the channel is a stream that keeps so many. Its text goes along each time: that is less than one event, and saves a
-/// second round trip to a Redis that has forgotten it.
+/// How a channel is published to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum How {
+    /// With this command.
+    Told(&'static str),
+    /// By adding to a stream that keeps so many entries.
+    Kept(usize),
+}
+
+/// The call, which publishes to what is called `name` in Redis and remembers it under
+/// `key`. Its text goes along each time: that is less than one event, and saves a second
+/// round trip to a Redis that has forgotten it.
 pub(super) fn command(
-    names: &Names,
+    (how, name): (How, &str),
     channel: &Channel,
-    max_len: Option<usize>,
     payloads: &[Bytes],
-    key: Option<&OnceKey>,
+    key: Option<&str>,
 ) -> Cmd {
     let mut command = redis::cmd("EVAL");
-    let name = names.channel(channel);
-    let stream = max_len.map(|_| name.clone());
-    let keys: Vec<String> = key.map(|key| names.published(key)).into_iter().chain(stream).collect();
+    let stream = matches!(how, How::Kept(_)).then_some(name);
+    let keys: Vec<&str> = key.into_iter().chain(stream).collect();
     command.arg(SCRIPT).arg(keys.len()).arg(keys).arg(name);
     match key {
         Some(_) => command.arg(&fingerprint(channel, payloads)),
         None => command.arg(""),
     };
     command.arg(KEPT_FOR.as_secs());
-    match max_len {
-        Some(max_len) => command.arg(max_len),
-        None => command.arg(""),
+    match how {
+        How::Told(publish) => command.arg(publish),
+        How::Kept(max_len) => command.arg(max_len),
     };
     for payload in payloads {
         command.arg(payload.as_ref());

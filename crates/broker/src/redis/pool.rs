@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{
-    Connection, Hook, HookError, Manager, PoolError, Runtime, TimeoutType, Timeouts,
+    Hook, HookError, Manager, PoolBuilder, PoolError, Runtime, TimeoutType, Timeouts,
 };
 use parking_lot::Mutex;
 use redis::{
@@ -12,7 +12,9 @@ use redis::{
 };
 use tokio::time::timeout;
 
+use super::cluster::{Pools, slot_of};
 use super::config::RedisConfig;
+use super::connection::Connection;
 use super::locator::Locator;
 use super::server::{Server, is_not_let_in, words};
 use crate::{PublishError, SnapshotError};
@@ -25,6 +27,8 @@ const NOT_NOW: [&str; 4] = ["OOM", "MISCONF", "NOREPLICAS", "BUSY"];
 #[derive(Clone)]
 pub(super) struct Pool {
     locator: Locator,
+    /// Those to each node, if it is a cluster.
+    cluster: Option<Pools>,
     /// Those to where Redis was last. When it moves, all of them are dropped at once.
     made: Arc<Mutex<Option<Made>>>,
     size: usize,
@@ -71,17 +75,43 @@ impl Pool {
     /// Makes the pool; connects to nothing yet.
     pub(super) fn new(locator: Locator, server: Server, config: &RedisConfig) -> Self {
         let (size, deadline) = (config.pool_size, config.publish_timeout);
-        Self { locator, made: Arc::default(), size, server, deadline, deposed: Arc::default() }
+        let topology = locator.topology().map(Arc::clone);
+        let cluster = topology.map(|topology| Pools::new(topology, size, deadline));
+        let (made, deposed) = Default::default();
+        Self { locator, cluster, made, size, server, deadline, deposed }
     }
 
     /// Another one of `size` connections to the same Redis: who uses it never waits for
     /// those who use this one.
     pub(super) fn beside(&self, size: usize) -> Self {
-        Self { made: Arc::default(), size, ..self.clone() }
+        let cluster = self.cluster.as_ref().map(|pools| pools.beside(size));
+        Self { made: Arc::default(), cluster, size, ..self.clone() }
     }
 
-    /// A connection that answered a PING just now, or is new.
-    pub(super) async fn get(&self) -> Result<Connection, Trouble> {
+    /// A connection for commands about `key`. To one server it answered a PING just now, or
+    /// is new; to a cluster it is made as commands are sent.
+    pub(super) async fn get_for(&self, key: &str) -> Result<Connection, Trouble> {
+        match &self.cluster {
+            Some(pools) => Ok(Connection::Routed(pools.to(slot_of(key), false))),
+            None => self.get().await.map(Connection::One),
+        }
+    }
+
+    /// A connection for commands that every node of a cluster takes: to the same for the
+    /// same `name` as long as it is there, so that they keep their order.
+    pub(super) async fn get_near(&self, name: &str) -> Result<Connection, Trouble> {
+        match &self.cluster {
+            Some(pools) => Ok(Connection::Routed(pools.to(slot_of(name), true))),
+            None => self.get().await.map(Connection::One),
+        }
+    }
+
+    /// Whether it leads to a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
+    async fn get(&self) -> Result<deadpool_redis::Connection, Trouble> {
         let found = timeout(self.deadline, self.locator.last_found()).await;
         let found = found.map_err(|_| self.no_connection(PoolError::Timeout(TimeoutType::Create)));
         let info = found?.map_err(|error| self.no_connection(PoolError::Backend(error)))?;
@@ -107,22 +137,7 @@ impl Pool {
 
     /// Connections that are made as they are needed.
     fn connect_to(&self, info: &ConnectionInfo) -> Result<deadpool_redis::Pool, String> {
-        let deadline = self.deadline;
-        let settings = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(deadline))
-            .set_response_timeout(Some(deadline));
-        let manager =
-            Manager::new_with_config(info.clone(), settings).map_err(|error| words(&error))?;
-        // A pool without time-outs parks every caller behind a hung Redis.
-        let timeouts = Timeouts {
-            wait: Some(deadline / 2),
-            create: Some(deadline),
-            recycle: Some(deadline / 3),
-        };
-        deadpool_redis::Pool::builder(manager)
-            .max_size(self.size)
-            .timeouts(timeouts)
-            .runtime(Runtime::Tokio1)
+        connections(info, self.size, self.deadline)?
             .pre_recycle(made_before(&self.deposed))
             .post_create(is_what_it_should_be(&self.locator))
             .build()
@@ -176,6 +191,24 @@ impl Pool {
             other => self.server.away(&other.to_string()),
         })
     }
+}
+
+/// Connections to one place, `size` at most.
+pub(super) fn connections(
+    info: &ConnectionInfo,
+    size: usize,
+    deadline: Duration,
+) -> Result<PoolBuilder, String> {
+    let settings = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(deadline))
+        .set_response_timeout(Some(deadline));
+    let manager =
+        Manager::new_with_config(info.clone(), settings).map_err(|error| words(&error))?;
+    // A pool without time-outs parks every caller behind a hung Redis.
+    let timeouts =
+        Timeouts { wait: Some(deadline / 2), create: Some(deadline), recycle: Some(deadline / 3) };
+    let builder = deadpool_redis::Pool::builder(manager).max_size(size).timeouts(timeouts);
+    Ok(builder.runtime(Runtime::Tokio1))
 }
 
 /// A primary that became a replica still answers PING, so that its connections would be

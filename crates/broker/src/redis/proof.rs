@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -25,11 +25,17 @@ const EVERY_WHEN_UNREADY: Duration = Duration::from_millis(250);
 /// deaf and is built anew. Longer than a proof lives: under a flood they come late.
 const DEAF_AFTER: Duration = Duration::from_secs(5);
 
+/// How many names are tried for one that belongs to a shard; of a thousand shards each has
+/// every thousandth.
+const MOST_NAMES: u32 = 16_384;
+
 /// What one instance knows of its canaries. Its methods never wait for each other long.
 #[derive(Debug)]
 pub(super) struct Proof {
     /// The Redis channel of the canary.
-    channel: String,
+    channel: RwLock<String>,
+    /// What its name begins with.
+    stem: String,
     /// Whether there is to be one.
     is_wanted: bool,
     /// What no other publisher to the channel would write.
@@ -81,8 +87,10 @@ impl Proof {
             judge: Judge::new(config.dead_after),
             verdict: Readiness::Unready,
         };
+        let channel = Names::new(&config.prefix).canary(&config.instance);
         Self {
-            channel: Names::new(&config.prefix).canary(&config.instance),
+            stem: channel.clone(),
+            channel: RwLock::new(channel),
             is_wanted: config.canary,
             nonce: format!("{:016x}", fastrand::u64(..)),
             epoch: Instant::now(),
@@ -93,13 +101,25 @@ impl Proof {
     }
 
     /// The Redis channel of the canary.
-    pub(super) fn channel(&self) -> &str {
-        &self.channel
+    pub(super) fn channel(&self) -> String {
+        self.channel.read().clone()
+    }
+
+    /// Gives the canary a channel that is `right`, unless it has one: a shard's must be in
+    /// one of the shard's slots.
+    pub(super) fn move_to(&self, right: impl Fn(&str) -> bool) {
+        if right(&self.channel.read()) {
+            return;
+        }
+        let names = (0..MOST_NAMES).map(|number| format!("{}:{number}", self.stem));
+        if let Some(name) = names.into_iter().find(|name| right(name)) {
+            *self.channel.write() = name;
+        }
     }
 
     /// Whether a Redis channel is the canary's.
     pub(super) fn is_canary(&self, redis_channel: &[u8]) -> bool {
-        self.channel.as_bytes() == redis_channel
+        self.channel.read().as_bytes() == redis_channel
     }
 
     /// Whether the present link has to be asked for the canary.
@@ -121,6 +141,11 @@ impl Proof {
     pub(super) fn refused(&self, why: String) -> bool {
         let mut inner = self.inner.lock();
         inner.trouble.replace(why) != inner.trouble
+    }
+
+    /// Redis ended the canary's subscription.
+    pub(super) fn ended(&self) {
+        self.link_lost();
     }
 
     /// The link is gone, and with it the subscription.

@@ -18,6 +18,8 @@ pub(super) struct Prover {
     pub(super) proof: Arc<Proof>,
     /// What the link says of itself.
     pub(super) status: Arc<Status>,
+    /// Whether the link is for a shard's channels.
+    pub(super) sharded: bool,
 }
 
 impl Prover {
@@ -42,11 +44,15 @@ impl Prover {
     }
 
     async fn publish(&self, payload: &str) -> Result<(), Trouble> {
-        let mut connection = self.pool.get().await?;
-        let mut publish = redis::cmd("PUBLISH");
-        publish.arg(self.proof.channel()).arg(payload);
+        let channel = self.proof.channel();
+        let (command, mut connection) = match self.sharded {
+            true => ("SPUBLISH", self.pool.get_for(&channel).await?),
+            false => ("PUBLISH", self.pool.get_near(&channel).await?),
+        };
+        let mut publish = redis::cmd(command);
+        publish.arg(&channel).arg(payload);
         let published = publish.query_async::<i64>(&mut connection).await;
-        let what = format!("a PUBLISH to the canary's channel {}", self.proof.channel());
+        let what = format!("a {command} to the canary's channel {channel}");
         published.map(|_| ()).map_err(|error| self.pool.failed(&what, &error))
     }
 }

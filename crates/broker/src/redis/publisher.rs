@@ -8,8 +8,9 @@ use redis::{Cmd, RedisError, Value};
 
 use super::batch::BatchError;
 use super::config::RedisConfig;
+use super::connection::Connection;
 use super::names::Names;
-use super::once;
+use super::once::{self, How};
 use super::pool::{Pool, Trouble};
 use super::streams::DATA;
 use crate::{OnceKey, PublishError, Published, Source, Sources};
@@ -22,6 +23,8 @@ pub(super) struct Publisher {
     pool: Pool,
     names: Names,
     sources: Sources,
+    /// Whether plain channels are shard channels.
+    sharded: bool,
     stream_max_len: usize,
     max_event_size: usize,
 }
@@ -33,6 +36,7 @@ impl Publisher {
             pool,
             names: Names::new(&config.prefix),
             sources: config.sources.clone(),
+            sharded: config.sharded,
             stream_max_len: config.stream_max_len,
             max_event_size: config.max_event_size,
         }
@@ -75,9 +79,21 @@ impl Publisher {
         key: Option<&OnceKey>,
     ) -> Result<Published, PublishError> {
         payloads.iter().try_for_each(|payload| self.check_size(payload))?;
-        let command = once::command(&self.names, channel, self.max_len(channel), payloads, key);
+        let (how, name) = (self.how(channel), self.names.channel(channel));
+        // One call must reach both. A cluster's plain channels are reached from everywhere,
+        // its streams and shard channels only from where their slot is.
+        let key = key.map(|key| match how {
+            How::Told("PUBLISH") => self.names.published(key),
+            _ if !self.pool.is_cluster() => self.names.published(key),
+            _ => self.names.published_beside(channel, key),
+        });
+        let key = key.as_deref();
+        let command = once::command((how, &name), channel, payloads, key);
         let sending = async {
-            let mut connection = self.pool.get().await?;
+            let mut connection = match key {
+                Some(key) => self.pool.get_for(key).await?,
+                None => self.connection(how, &name).await?,
+            };
             let answer = command.query_async::<i64>(&mut connection).await;
             once::read(answer.map_err(|error| self.failed(&error))?)
         };
@@ -90,7 +106,8 @@ impl Publisher {
     }
 
     async fn send(&self, channel: &Channel, payload: &Bytes) -> Result<(), PublishError> {
-        let mut connection = self.pool.get().await?;
+        let name = self.names.channel(channel);
+        let mut connection = self.connection(self.how(channel), &name).await?;
         let sent = self.command(channel, payload).query_async::<Value>(&mut connection).await;
         sent.map_err(|error| self.failed(&error))?;
         Ok(())
@@ -100,12 +117,12 @@ impl Publisher {
     fn command(&self, channel: &Channel, payload: &Bytes) -> Cmd {
         let name = self.names.channel(channel);
         let mut command;
-        match self.max_len(channel) {
-            None => {
-                command = redis::cmd("PUBLISH");
+        match self.how(channel) {
+            How::Told(publish) => {
+                command = redis::cmd(publish);
                 command.arg(name);
             }
-            Some(max_len) => {
+            How::Kept(max_len) => {
                 command = redis::cmd("XADD");
                 command.arg(name).arg("MAXLEN").arg("~").arg(max_len).arg("*").arg(DATA);
             }
@@ -114,11 +131,18 @@ impl Publisher {
         command
     }
 
-    /// How many entries a stream keeps; none for a pub/sub channel.
-    fn max_len(&self, channel: &Channel) -> Option<usize> {
+    fn how(&self, channel: &Channel) -> How {
         match self.sources.of(channel) {
-            Source::PubSub => None,
-            Source::Stream => Some(self.stream_max_len),
+            Source::PubSub if self.sharded => How::Told("SPUBLISH"),
+            Source::PubSub => How::Told("PUBLISH"),
+            Source::Stream => How::Kept(self.stream_max_len),
+        }
+    }
+
+    async fn connection(&self, how: How, name: &str) -> Result<Connection, Trouble> {
+        match how {
+            How::Told("PUBLISH") => self.pool.get_near(name).await,
+            How::Told(_) | How::Kept(_) => self.pool.get_for(name).await,
         }
     }
 
@@ -126,7 +150,8 @@ impl Publisher {
         if payloads.is_empty() {
             return Ok(());
         }
-        let mut connection = self.pool.get().await?;
+        let name = self.names.channel(channel);
+        let mut connection = self.connection(self.how(channel), &name).await?;
         let mut pipeline = redis::pipe();
         for payload in payloads {
             pipeline.add_command(self.command(channel, payload)).ignore();

@@ -26,6 +26,10 @@ impl Server {
             Address::Sentinel(address) => {
                 return Self { place: format!("{} (by Sentinel)", address.master) };
             }
+            Address::Cluster(nodes) => {
+                let places: Vec<_> = nodes.iter().map(|node| node.addr().to_string()).collect();
+                return Self { place: format!("{} (a cluster)", places.join(",")) };
+            }
         };
         // A password with one of these signs in it ends the host and port too early, and
         // part of it is then taken for them.

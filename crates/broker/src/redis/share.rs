@@ -68,8 +68,9 @@ impl Shares {
     ) -> Result<u64, SnapshotError> {
         let lifetime = u64::try_from(self.lifetime.as_millis()).unwrap_or(u64::MAX);
         let telling = async {
-            let mut connection = self.pool.get().await?;
-            let mut call = self.script.key(self.names.shares(name));
+            let key = self.names.shares(name);
+            let mut connection = self.pool.get_for(&key).await?;
+            let mut call = self.script.key(key);
             call.arg(instance).arg(count).arg(lifetime);
             let sum = call.invoke_async(&mut connection).await;
             sum.map_err(|error| self.pool.failed("to add up the instances' counts", &error).into())

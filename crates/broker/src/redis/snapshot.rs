@@ -1,10 +1,10 @@
 //! Reads snapshots: one string or hash each, never more of it than is permitted.
 
 use bytes::Bytes;
-use deadpool_redis::Connection;
 use redis::{Cmd, FromRedisValue, cmd, pipe};
 
 use super::config::RedisConfig;
+use super::connection::Connection;
 use super::names::Names;
 use super::pool::{Pool, Trouble};
 use crate::snapshot::{check_fields, check_size};
@@ -26,8 +26,8 @@ impl Snapshots {
     /// Reads what is stored under `key`, or says within the deadline why not.
     pub(super) async fn read(&self, key: &str) -> Result<Option<Stored>, SnapshotError> {
         let reading = async {
-            let connection = self.pool.get().await?;
             let key = self.names.key(key);
+            let connection = self.pool.get_for(&key).await?;
             Reading { pool: &self.pool, connection, key, limit: self.max_size }.stored().await
         };
         self.pool.in_time("it did not answer in time", reading).await

@@ -12,15 +12,30 @@ use crate::BrokerMetrics;
 /// How many of the links that there should be are up: the gauge has one value for all.
 #[derive(Debug)]
 pub(super) struct Links {
-    wanted: usize,
-    up: Mutex<usize>,
+    count: Mutex<Count>,
     metrics: BrokerMetrics,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    wanted: usize,
+    up: usize,
 }
 
 impl Links {
     /// None of `wanted` links is up yet.
     pub(super) fn new(wanted: usize, metrics: BrokerMetrics) -> Arc<Self> {
-        Arc::new(Self { wanted, up: Mutex::default(), metrics })
+        Arc::new(Self { count: Mutex::new(Count { wanted, up: 0 }), metrics })
+    }
+
+    /// There should be one more.
+    pub(super) fn one_more(&self) {
+        self.change(|count| count.wanted += 1);
+    }
+
+    /// There should be one less.
+    pub(super) fn one_less(&self) {
+        self.change(|count| count.wanted -= 1);
     }
 
     /// What the links' lanes count.
@@ -28,10 +43,10 @@ impl Links {
         &self.metrics
     }
 
-    fn count(&self, change: impl FnOnce(&mut usize)) {
-        let mut up = self.up.lock();
-        change(&mut up);
-        self.metrics.up.set(i64::from(*up == self.wanted));
+    fn change(&self, change: impl FnOnce(&mut Count)) {
+        let mut count = self.count.lock();
+        change(&mut count);
+        self.metrics.up.set(i64::from(count.up == count.wanted));
     }
 }
 
@@ -63,7 +78,7 @@ impl Status {
     pub(super) fn link_up(&self, link: &Arc<Link>) {
         let mut inner = self.inner.lock();
         if inner.link.replace(Arc::clone(link)).is_none() {
-            self.links.count(|up| *up += 1);
+            self.links.change(|count| count.up += 1);
         }
         if std::mem::replace(&mut inner.was_up, true) {
             self.links.metrics.reconnects.inc();
@@ -76,7 +91,7 @@ impl Status {
         let mut inner = self.inner.lock();
         let heard = inner.link.take().map(|link| link.heard());
         if heard.is_some() {
-            self.links.count(|up| *up -= 1);
+            self.links.change(|count| count.up -= 1);
         }
         inner.heard_before = inner.heard_before.max(heard);
         inner.answering = None;

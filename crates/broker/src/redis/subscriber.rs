@@ -16,7 +16,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::commands::{Commands, Done};
+use super::commands::{Commands, Done, Kind};
 use super::config::RedisConfig;
 use super::connect::open_subscription;
 use super::heartbeat::Heartbeat;
@@ -89,6 +89,7 @@ impl Subscriber {
                     }
                 }
             }
+            self.locator.doubt();
             if cancel.run_until_cancelled(sleep(backoff.delay())).await.is_none() {
                 break;
             }
@@ -104,6 +105,7 @@ impl Subscriber {
             proof: Arc::clone(&self.proof),
             intake: self.intake.clone(),
             names: self.names.clone(),
+            shard: self.locator.shard().cloned(),
         };
         let dial = |info| async move {
             open_subscription(&info, &self.config, move |push| reader.read(push)).await
@@ -139,31 +141,37 @@ impl Subscriber {
             None => self.status.link_down("shutting down"),
         }
         // A link to the wrong Redis is heard to its end, and brings nothing.
-        let right_until = self.locator.right_until(place).unwrap_or_else(|| link.heard());
-        self.wishes.link_lost(clock::unix_ms_of(link.heard().min(right_until)));
+        let right_until = self.locator.right_until(place).unwrap_or_else(|| link.proven());
+        self.wishes.link_lost(clock::unix_ms_of(link.proven().min(right_until)));
     }
 }
 
 /// The watch over one link. Dropping it ends its commands and closes the socket.
 struct Watch<'a> {
     subscriber: &'a Subscriber,
-    link: &'a Link,
+    link: &'a Arc<Link>,
     place: &'a ConnectionInfo,
     commands: Commands,
     running: JoinSet<Done>,
     heartbeat: Heartbeat,
-    pinging: bool,
+    /// When the PING was sent that is not answered yet.
+    pinging: Option<Instant>,
     asking_for_canary: bool,
 }
 
 impl<'a> Watch<'a> {
     fn new(
         subscriber: &'a Subscriber,
-        (link, place): (&'a Link, &'a ConnectionInfo),
+        (link, place): (&'a Arc<Link>, &'a ConnectionInfo),
         connection: MultiplexedConnection,
     ) -> Self {
         let config = &subscriber.config;
+        let kind = match subscriber.locator.shard() {
+            Some(_) => Kind::Shard,
+            None => Kind::Plain,
+        };
         let commands = Commands {
+            kind,
             connection,
             names: subscriber.names.clone(),
             deadline: config.response_timeout,
@@ -177,7 +185,7 @@ impl<'a> Watch<'a> {
             commands,
             running,
             heartbeat,
-            pinging: false,
+            pinging: None,
             asking_for_canary: false,
         }
     }
@@ -218,20 +226,29 @@ impl<'a> Watch<'a> {
 
     /// Sends the commands that are due, without waiting for any of them.
     fn send_work(&mut self) {
-        if self.running.len() - usize::from(self.pinging) >= COMMANDS_IN_FLIGHT {
+        if self.running.len() - usize::from(self.pinging.is_some()) >= COMMANDS_IN_FLIGHT {
             return;
         }
         let work = self.subscriber.wishes.take_work(Instant::now());
         let batch = self.subscriber.config.subscribe_batch;
         for channels in work.subscribe.chunks(batch) {
-            self.running.spawn(self.commands.clone().subscribe(channels.to_vec()));
+            self.send(self.commands.clone().subscribe(channels.to_vec()));
         }
         for channels in work.subscribe_singly.chunks(batch) {
-            self.running.spawn(self.commands.clone().subscribe_singly(channels.to_vec()));
+            self.send(self.commands.clone().subscribe_singly(channels.to_vec()));
         }
         for channels in work.unsubscribe.chunks(batch) {
-            self.running.spawn(self.commands.clone().unsubscribe(channels.to_vec()));
+            self.send(self.commands.clone().unsubscribe(channels.to_vec()));
         }
+    }
+
+    fn send(&mut self, command: impl Future<Output = Done> + Send + 'static) {
+        let on_its_way = self.link.sends();
+        self.running.spawn(async move {
+            let done = command.await;
+            drop(on_its_way);
+            done
+        });
     }
 
     /// Behind the first wishes, so that its first proof has them behind it.
@@ -239,23 +256,25 @@ impl<'a> Watch<'a> {
         let proof = &self.subscriber.proof;
         if proof.needs_subscription() && !self.asking_for_canary {
             self.asking_for_canary = true;
-            let name = proof.channel().to_owned();
-            self.running.spawn(self.commands.clone().subscribe_canary(name));
+            if let Some(shard) = self.subscriber.locator.shard() {
+                proof.move_to(|name| shard.has(name));
+            }
+            self.send(self.commands.clone().subscribe_canary(proof.channel()));
         }
     }
 
     /// One unanswered PING says all that many would.
     fn ping(&mut self) {
-        if !self.pinging {
-            self.pinging = true;
-            self.running.spawn(self.commands.clone().ping());
+        if self.pinging.is_none() {
+            self.pinging = Some(Instant::now());
+            self.send(self.commands.clone().ping());
         }
     }
 
     fn settle(&mut self, done: Result<Done, JoinError>) -> Result<(), String> {
         match done {
             Ok(Done::Pong) => {
-                self.pinging = false;
+                self.pinging.take().into_iter().for_each(|asked| self.link.prove(asked));
                 self.link.hear(Instant::now());
             }
             Ok(Done::Canary(refusal)) => {
@@ -270,7 +289,11 @@ impl<'a> Watch<'a> {
     }
 
     fn canary_refused(&self, why: &str) {
-        let Subscriber { server, status, proof, .. } = self.subscriber;
+        let Subscriber { server, status, proof, locator, .. } = self.subscriber;
+        if locator.shard().is_some_and(|shard| shard.has_moved(why)) {
+            // It will have another name.
+            return;
+        }
         let what = format!("the subscription to the canary's channel {}", proof.channel());
         let sentence = server.refused(&what, why);
         status.error(&sentence);
@@ -280,8 +303,13 @@ impl<'a> Watch<'a> {
     }
 
     fn refused(&self, refusals: &[(Channel, Refusal)]) {
-        let Subscriber { server, status, wishes, intake, .. } = self.subscriber;
+        let Subscriber { server, status, wishes, intake, locator, .. } = self.subscriber;
         for (channel, refusal) in refusals {
+            if locator.shard().is_some_and(|shard| shard.has_moved(&refusal.reason)) {
+                // It will be asked for at the right place, and nobody needs to know.
+                wishes.refused(channel, refusal);
+                continue;
+            }
             let what = format!("the subscription to {channel}");
             status.error(&server.refused(&what, &refusal.reason));
             self.link.between_pushes(|| match wishes.refused(channel, refusal) {

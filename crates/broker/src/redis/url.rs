@@ -1,4 +1,5 @@
-//! What the URL of a Redis says: one server, or the sentinels that know which one.
+//! What the URL of a Redis says: one server, the sentinels that know which one, or nodes of
+//! a cluster.
 //!
 //! The client library reads the URLs of single servers. It refuses those with several
 //! hosts, so these are cut into URLs that it does read: it alone decodes users and
@@ -8,10 +9,18 @@
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use super::config::BrokerConfigError;
+use super::streams::READERS;
 use super::tls::RedisTls;
 
 /// Where sentinels listen unless a URL says otherwise (redis.io, Sentinel).
 const SENTINEL_PORT: u16 = 26379;
+
+/// What each node of a cluster takes of descriptors: its share of the pools' connections, a
+/// link for its shard channels, one for the question who has what, and those that read
+/// streams.
+const PER_NODE: usize = 12 + READERS;
+/// How many nodes a cluster is thought to have at least: three primaries and their replicas.
+const FEWEST_NODES: usize = 6;
 
 /// What a URL leads to.
 #[derive(Debug, Clone)]
@@ -20,6 +29,8 @@ pub(super) enum Address {
     One(Box<ConnectionInfo>),
     /// The primary that sentinels name.
     Sentinel(Box<SentinelAddress>),
+    /// Nodes of a cluster, of which there is one at least, as one connects to them.
+    Cluster(Vec<ConnectionInfo>),
 }
 
 /// `redis+sentinel://[user:password@]host[:port],…/MASTER[/db]`.
@@ -48,6 +59,8 @@ impl Address {
             Some(("rediss+sentinel", rest)) => {
                 sentinel("rediss", rest).map(Box::new).map(Self::Sentinel)
             }
+            Some(("redis+cluster", rest)) => cluster("redis", rest).map(Self::Cluster),
+            Some(("rediss+cluster", rest)) => cluster("rediss", rest).map(Self::Cluster),
             Some((scheme, _)) => Err(BrokerConfigError::UnsupportedScheme(scheme.to_owned())),
         }
     }
@@ -63,16 +76,21 @@ impl Address {
                 let primary = apply(primary)?;
                 Self::Sentinel(Box::new(SentinelAddress { sentinels, master, primary }))
             }
+            Self::Cluster(nodes) => {
+                Self::Cluster(nodes.into_iter().map(apply).collect::<Result<_, _>>()?)
+            }
         })
     }
 
     /// The most descriptors that it takes to know where the Redis is: a connection to each
     /// sentinel, its successor or that of another question, and the one that asks for the
-    /// role.
+    /// role. Of a cluster, what its nodes take that one server would not.
     pub(super) fn more_descriptors(&self) -> usize {
         match self {
             Self::One(_) => 0,
             Self::Sentinel(address) => 2 * address.sentinels.len() + 1,
+            // What there is beyond those that are named is not known before one has answered.
+            Self::Cluster(nodes) => PER_NODE * nodes.len().max(FEWEST_NODES),
         }
     }
 
@@ -81,6 +99,8 @@ impl Address {
         let info = match self {
             Self::One(info) => info.as_ref(),
             Self::Sentinel(address) => &address.primary,
+            // All are alike.
+            Self::Cluster(nodes) => &nodes[0],
         };
         matches!(info.addr(), ConnectionAddr::TcpTls { .. })
     }
@@ -138,6 +158,14 @@ fn sentinel(scheme: &str, rest: &str) -> Result<SentinelAddress, BrokerConfigErr
     let sentinels: Vec<ConnectionInfo> = sentinels.collect::<Result<_, _>>()?;
     let primary = one(&format!("{scheme}://{userinfo}{}/{db}", hosts[0]))?;
     Ok(SentinelAddress { sentinels, master: master.to_owned(), primary })
+}
+
+fn cluster(scheme: &str, rest: &str) -> Result<Vec<ConnectionInfo>, BrokerConfigError> {
+    let Hosts { userinfo, hosts, path } = Hosts::cut(rest)?;
+    if !path.is_empty() {
+        return Err(wrong("a cluster has one database, which has no number"));
+    }
+    hosts.iter().map(|host| one(&format!("{scheme}://{userinfo}{host}"))).collect()
 }
 
 fn one_sentinel(scheme: &str, host: &str) -> Result<ConnectionInfo, BrokerConfigError> {
@@ -212,6 +240,35 @@ mod tests {
             "redis+sentinel://:hunter2/x@a/orders",
             "redis+sentinel://:x@a/orders?hunter2",
             "redis+sentinel://:x@a/orders#hunter2",
+        ] {
+            let error = Address::read(url).unwrap_err();
+            assert!(matches!(error, BrokerConfigError::InvalidUrl(_)), "{url}: {error}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_node_of_a_cluster_is_reached_as_the_same_user() {
+        let url = "redis+cluster://gateway:s%40cret@a:7000,b,[::1]:7002/";
+        let Ok(Address::Cluster(nodes)) = Address::read(url) else { panic!("{url}") };
+        let places: Vec<_> = nodes.iter().map(|node| node.addr().to_string()).collect();
+        assert_eq!(places, ["a:7000", "b:6379", "::1:7002"]);
+        for node in nodes {
+            let settings = node.redis_settings();
+            assert_eq!(settings.username().zip(settings.password()), Some(("gateway", "s@cret")));
+        }
+        let url = "rediss+cluster://a:7000,b";
+        assert!(Address::read(url).is_ok_and(|address| address.is_tls()));
+    }
+
+    #[test]
+    fn what_a_cluster_does_not_have_is_refused_without_telling_its_password() {
+        for url in [
+            "redis+cluster://:hunter2@a:1,b:2/3",
+            "redis+cluster://:hunter2@a:1?db=3",
+            "redis+cluster://:hunter2@a:port",
+            "redis+cluster://:hunter2@a:1,,b:2",
+            "redis+cluster://:hunter2@",
         ] {
             let error = Address::read(url).unwrap_err();
             assert!(matches!(error, BrokerConfigError::InvalidUrl(_)), "{url}: {error}");

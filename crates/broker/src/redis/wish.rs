@@ -176,12 +176,55 @@ impl Wish {
             self.blind_from.get_or_insert(heard_ms);
         }
         self.stage = Stage::Off;
+        self.hand_out_pending();
+    }
+
+    fn hand_out_pending(&mut self) {
         if !self.waiters.is_empty() {
             self.postpone(self.asked_ms);
         }
         for waiter in self.waiters.drain(..) {
             // A caller that went away needs no answer.
             let _ = waiter.send(Ok(Subscribed::Pending));
+        }
+    }
+
+    /// Redis ended the subscription by itself; its events may be missing from `from_ms` on.
+    /// It waits for its turn, because who has the channel now must be found out first.
+    pub(super) fn be_ended(&mut self, from_ms: u64) {
+        if self.is_confirmed() {
+            self.blind_from.get_or_insert(from_ms);
+        }
+        self.stage = Stage::Off;
+        self.refused = true;
+    }
+
+    /// Goes on elsewhere, with everybody who waits for it; what is left here is only what
+    /// Redis must be told. If it was live, its events may be missing from `from_ms` on.
+    pub(super) fn leave(&mut self, from_ms: u64) -> Self {
+        let left = Self { stage: self.stage, ..Self::default() };
+        let mut going = std::mem::replace(self, left);
+        if going.is_confirmed() {
+            going.blind_from.get_or_insert(from_ms);
+        }
+        going.stage = Stage::Off;
+        going.refused = false;
+        going
+    }
+
+    /// Goes on with a wish that comes from elsewhere.
+    pub(super) fn arrive(&mut self, coming: Self, link_up: bool) {
+        // What Redis holds of an earlier time is asked for once more: whatever came since
+        // then was dropped, so only a new confirmation may tell that it is live.
+        let stage = match self.stage {
+            Stage::Off | Stage::On => Stage::Off,
+            on_its_way => on_its_way,
+        };
+        *self = Self { stage, ..coming };
+        if link_up {
+            self.find_link();
+        } else {
+            self.hand_out_pending();
         }
     }
 

@@ -166,6 +166,33 @@ impl Wishes {
         was_on != Some(true)
     }
 
+    /// Redis ended a subscription that is wanted; its events may be missing from `from_ms`.
+    pub(super) fn ended(&self, name: &str, from_ms: u64) {
+        self.locked(|inner| inner.change(name, |wish| wish.be_ended(from_ms)));
+    }
+
+    /// The channels that are wanted.
+    pub(super) fn wanted(&self) -> Vec<Channel> {
+        let inner = self.inner.lock();
+        let wanted = inner.wishes.iter().filter(|(_, wish)| wish.wanted);
+        wanted.map(|(channel, _)| channel.clone()).collect()
+    }
+
+    /// Gives the wish for `channel` away; Redis is told to end what it has of it. If it was
+    /// live, its events may be missing from `from_ms` on.
+    pub(super) fn release(&self, channel: &Channel, from_ms: u64) -> Option<Wish> {
+        self.locked(|inner| inner.change(channel.as_str(), |wish| wish.leave(from_ms)))
+    }
+
+    /// Goes on with a wish that others gave away.
+    pub(super) fn adopt(&self, channel: &Channel, wish: Wish) {
+        self.locked(|inner| {
+            let link_up = inner.link_up;
+            inner.wishes.entry(channel.clone()).or_default();
+            inner.change(channel.as_str(), |here| here.arrive(wish, link_up));
+        });
+    }
+
     /// Redis refused a subscription. Returns who must hear of it.
     pub(super) fn refused(&self, channel: &Channel, refusal: &Refusal) -> Effect {
         let error = refusal

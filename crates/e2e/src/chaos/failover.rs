@@ -10,8 +10,7 @@ use super::scene::{DURABLE, Scale, say, until_readyz};
 use crate::fleet::{Fleet, Store};
 use crate::sentinel_set::{SentinelOptions, SentinelSet};
 
-pub(super) const BAR: &str =
-    "S lost 0 or `reset`; live ≤ down-after + 3 s; 0 stuck";
+pub(super) const BAR: &str = "S lost 0 or `reset`; live ≤ down-after + 3 s; 0 stuck";
 pub(super) const BAR_SPLIT: &str = "0 silent holes; forked clients get `reset`";
 const DOWN_AFTER: Duration = Duration::from_secs(1);
 const LIVE: Duration = Duration::from_secs(4);
@@ -37,34 +36,38 @@ pub(super) async fn failovers(scale: &Scale, findings: &mut Findings) {
     let mut set = sentinels().await;
     let mut fleet = fleet(scale, &set).await;
     let count = if scale.is_full { 20 } else { 1 };
-    let (mut slowest, mut stuck) = (0, 0);
+    let (mut slowest, mut stuck) = (Duration::ZERO, 0);
     for number in 0..count {
         set.until_complete().await;
         set.shut_replicas().await;
         let is_killed = number % 2 == 0;
-        say(&format!("failover {} of {count}{}", number + 1, if is_killed { ", killed" } else { "" }));
-        let mark = fleet.crowd.mark();
+        say(&format!(
+            "failover {} of {count}{}",
+            number + 1,
+            if is_killed { ", killed" } else { "" }
+        ));
+        let began = Instant::now();
         let killed = if is_killed { Some(set.kill_primary().await) } else { None };
         match killed {
             Some(old) => set.until_replaced(old).await,
             None => set.failover().await,
         };
+        // What was published before this moment may have come from the old primary.
+        let (replaced, mark) = (began.elapsed(), fleet.crowd.mark());
         sleep(REFUSING).await;
         set.open_replicas().await;
         let again = fleet.live_again(mark, scale.patience(LIVE)).await;
         let last = again.channels.last().copied().unwrap_or(0);
-        say(&format!("live {last} ms after it"));
-        slowest = slowest.max(last);
+        let live = replaced + Duration::from_millis(last);
+        say(&format!("replaced after {replaced:.1?}, live after {live:.1?}"));
+        slowest = slowest.max(live);
         stuck += again.deaf;
         if let Some(old) = killed {
             set.server_at(old).restart();
         }
-        // The mark was set before the fault: events on their way then say nothing.
-        let again = fleet.live_again(fleet.crowd.mark(), scale.patience(LIVE)).await;
-        stuck += again.deaf;
     }
     findings.note("failovers", count);
-    findings.within("slowest to be live again", Duration::from_millis(slowest), LIVE);
+    findings.within("slowest to be live again", slowest, LIVE);
     findings.exactly("stuck", stuck, 0);
     until_readyz(fleet.running(), 200, scale.patience(LIVE)).await;
     findings.lossless(&fleet.finish(true, scale.patience(LIVE)).await);
@@ -88,5 +91,6 @@ pub(super) async fn split_brain(scale: &Scale, findings: &mut Findings) {
     let outcome = fleet.finish(true, scale.patience(LIVE)).await;
     findings.at_least("acknowledged by the old primary and lost", outcome.taken, 1);
     findings.at_least("resets", outcome.tally.streams.resets, 1);
-    findings.lossless(&outcome);
+    // What is published where no gateway looks, nobody can know of.
+    findings.streams(&outcome);
 }

@@ -88,6 +88,7 @@ impl Findings {
     /// word.
     pub fn lossless(&mut self, outcome: &Outcome) {
         let Outcome { tally, deaf, taken, .. } = outcome;
+        outcome.complaints().iter().for_each(|complaint| println!("    {complaint}"));
         self.streams(outcome);
         self.exactly("E missing without a word", tally.pubsubs.silent, 0);
         self.exactly("E duplicated", tally.pubsubs.duplicated, 0);
@@ -105,7 +106,12 @@ impl Findings {
         self.exactly("S duplicated", streams.duplicated, 0);
         self.exactly("S reordered", streams.reordered, 0);
         self.exactly("S forked without a word", streams.forked, 0);
-        self.note("S resets", streams.resets);
+        // Who has lost nothing must not be told that something may be lost.
+        if outcome.is_whole && outcome.taken == 0 {
+            self.exactly("S resets", streams.resets, 0);
+        } else {
+            self.note("S resets", streams.resets);
+        }
         self.note("S received", streams.received);
     }
 

@@ -15,7 +15,7 @@ pub(super) const BAR_DRAIN: &str = "100 % close frames 1012; S lost 0";
 pub(super) const BAR_ROLLING: &str = "100 % close frames 1012; S lost 0; failed handshakes ≤ 0.1 %";
 const RESUMED: Duration = Duration::from_secs(3);
 const WARM_UP: Duration = Duration::from_secs(2);
-/// How long a load balancer needs to see that a gateway is not ready.
+/// How long a load balancer needs to see that a gateway is not ready, or gone.
 const BALANCED: Duration = Duration::from_millis(500);
 
 fn many(scale: &Scale, redis: &RedisServer) -> FleetOptions {
@@ -39,6 +39,8 @@ pub(super) async fn killed(scale: &Scale, findings: &mut Findings) {
     say("a gateway is killed");
     let mark = fleet.crowd.mark();
     fleet.kill_gateway(0);
+    sleep(BALANCED).await;
+    fleet.close_door(0);
     let again = fleet.live_again(mark, scale.patience(RESUMED)).await;
     let lost = fleet.crowd.counts().closes().get(&1006).copied().unwrap_or(0) - before;
     findings.note("clients that lost their gateway", lost);

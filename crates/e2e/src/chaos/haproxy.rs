@@ -16,18 +16,20 @@ use crate::redis_server::free_port;
 const HEAD: &str = "
 global
     maxconn 12000
+    no strict-limits
 defaults
     mode http
     timeout connect 1s
     timeout client 60s
     timeout server 60s
     timeout tunnel 1h
+    option http-no-delay
     retries 3
     option redispatch 1
 ";
 
 /// A running HAProxy; it is stopped by pid when dropped.
-pub(super) struct HaProxy {
+pub struct HaProxy {
     port: u16,
     _child: Child,
     _config: NamedTempFile,
@@ -35,7 +37,7 @@ pub(super) struct HaProxy {
 
 impl HaProxy {
     /// Starts it before gateways on these ports, public and admin.
-    pub(super) async fn before(gateways: &[(u16, u16)]) -> Self {
+    pub async fn before(gateways: &[(u16, u16)]) -> Self {
         let port = free_port();
         let (config, path) = config_file(text(port, gateways));
         let child = Command::new("haproxy")
@@ -55,7 +57,7 @@ impl HaProxy {
     }
 
     /// Where clients connect.
-    pub(super) fn address(&self) -> String {
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 }

@@ -14,9 +14,12 @@ use crate::namespace::Namespace;
 use crate::redis_server::RedisServer;
 
 pub(super) const BAR: &str = "noticed ≤ 5 s; S lost 0; live ≤ 2 s after it is mended";
+pub(super) const BAR_ONE_WAY: &str = "noticed ≤ 5 s; S lost 0; live ≤ 3 s after it is mended";
 pub(super) const BAR_CUT: &str = "S lost 0, duplicated 0; live ≤ 2 s after";
 const NOTICED: Duration = Duration::from_secs(5);
 const LIVE: Duration = Duration::from_secs(2);
+/// Who dials into the fault waits for an answer that will never come, and tries again.
+const LIVE_ONE_WAY: Duration = Duration::from_secs(3);
 const WARM_UP: Duration = Duration::from_secs(2);
 
 /// All packets between gateways and Redis are lost for a minute, while the producer,
@@ -34,7 +37,7 @@ pub(super) async fn black_hole(scale: &Scale, findings: &mut Findings) {
     findings.within("noticed", noticed, NOTICED);
     sleep(length.saturating_sub(noticed)).await;
     namespace.mend();
-    mended(scale, findings, &mut fleet, "both ways").await;
+    mended(scale, findings, &mut fleet, ("both ways", LIVE)).await;
     findings.lossless(&fleet.finish(true, scale.patience(LIVE)).await);
 }
 
@@ -52,7 +55,7 @@ pub(super) async fn one_way(scale: &Scale, findings: &mut Findings) {
         findings.within(&format!("{name}: noticed"), noticed, NOTICED);
         sleep(Duration::from_secs(20).saturating_sub(noticed)).await;
         proxy.mend();
-        mended(scale, findings, &mut fleet, name).await;
+        mended(scale, findings, &mut fleet, (name, LIVE_ONE_WAY)).await;
     }
     findings.lossless(&fleet.finish(true, scale.patience(LIVE)).await);
 }
@@ -70,12 +73,17 @@ pub(super) async fn mid_frame(scale: &Scale, findings: &mut Findings) {
         proxy.mend();
         sleep(Duration::from_millis(500)).await;
     }
-    mended(scale, findings, &mut fleet, "after ten cuts").await;
+    mended(scale, findings, &mut fleet, ("after ten cuts", LIVE)).await;
     findings.lossless(&fleet.finish(true, scale.patience(LIVE)).await);
 }
 
-async fn mended(scale: &Scale, findings: &mut Findings, fleet: &mut Fleet, name: &str) {
-    let again = fleet.live_again(fleet.crowd.mark(), scale.patience(LIVE)).await;
-    findings.live(&format!("{name}: live again"), &again, LIVE);
-    until_readyz(fleet.running(), 200, scale.patience(LIVE)).await;
+async fn mended(
+    scale: &Scale,
+    findings: &mut Findings,
+    fleet: &mut Fleet,
+    (name, bar): (&str, Duration),
+) {
+    let again = fleet.live_again(fleet.crowd.mark(), scale.patience(bar)).await;
+    findings.live(&format!("{name}: live again"), &again, bar);
+    until_readyz(fleet.running(), 200, scale.patience(bar)).await;
 }

@@ -5,7 +5,9 @@
 //! them smaller, with deadlines three times as long, because other tests share the
 //! machine with them.
 
+mod cluster;
 mod crowds;
+mod failover;
 mod findings;
 mod gateways;
 mod haproxy;
@@ -13,13 +15,16 @@ mod kicked;
 mod kill;
 mod link;
 mod poison;
+mod random;
 mod remote_redis;
 mod report;
 mod row;
 mod scene;
+mod simulation;
 mod taken;
 
 pub use findings::{Finding, Findings};
+pub use haproxy::HaProxy;
 pub use report::{Judged, json, markdown, table};
-pub use row::{ROWS, Row, Run, row};
+pub use row::{ROWS, Row, Run, row, story};
 pub use scene::Scale;

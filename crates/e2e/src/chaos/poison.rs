@@ -42,7 +42,7 @@ pub(super) async fn poison(scale: &Scale, findings: &mut Findings) {
     each(&fleet, &mut link, |channel| xadd(channel, "other", b"x")).await;
     live(scale, findings, &mut fleet, "missing field").await;
     let streams = fleet.feed.streams().len() as f64;
-    findings.exactly("missing field: counted", dropped(&fleet, "malformed").await, 3.0 * streams);
+    findings.exactly("missing field: counted", dropped(&fleet, "no_data").await, 3.0 * streams);
     say("20 MB");
     let large = vec![b'x'; LARGE];
     for channel in [fleet.feed.streams().start, fleet.feed.pubsubs().start] {

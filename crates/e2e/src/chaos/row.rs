@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::findings::Findings;
 use super::scene::Scale;
-use super::{crowds, gateways, kicked, kill, link, poison, taken};
+use super::{crowds, failover, gateways, kicked, kill, link, poison, random, simulation, taken};
 
 /// What a row does; it writes down what it finds.
 pub type Run = for<'a> fn(&'a Scale, &'a mut Findings) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -70,7 +70,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "one-way",
         fault: "the link black-holed for 20 s, one way each",
-        bar: link::BAR,
+        bar: link::BAR_ONE_WAY,
         limit: minutes(4),
         run: |scale, findings| Box::pin(link::one_way(scale, findings)),
     },
@@ -80,6 +80,34 @@ pub const ROWS: &[Row] = &[
         bar: link::BAR_CUT,
         limit: minutes(3),
         run: |scale, findings| Box::pin(link::mid_frame(scale, findings)),
+    },
+    Row {
+        name: "sentinel",
+        fault: "Sentinel failover, 20 in a row, first dials refused",
+        bar: failover::BAR,
+        limit: minutes(15),
+        run: |scale, findings| Box::pin(failover::failovers(scale, findings)),
+    },
+    Row {
+        name: "split-brain",
+        fault: "split brain: the old primary keeps taking writes",
+        bar: failover::BAR_SPLIT,
+        limit: minutes(4),
+        run: |scale, findings| Box::pin(failover::split_brain(scale, findings)),
+    },
+    Row {
+        name: "cluster-move",
+        fault: "Cluster: slots migrate under load",
+        bar: cluster::BAR_MOVE,
+        limit: minutes(5),
+        run: |scale, findings| Box::pin(cluster::moved(scale, findings)),
+    },
+    Row {
+        name: "cluster-kill",
+        fault: "Cluster: primary SIGKILL",
+        bar: cluster::BAR_KILL,
+        limit: minutes(5),
+        run: |scale, findings| Box::pin(cluster::killed(scale, findings)),
     },
     Row {
         name: "overflow",
@@ -151,9 +179,34 @@ pub const ROWS: &[Row] = &[
         limit: minutes(3),
         run: |scale, findings| Box::pin(poison::poison(scale, findings)),
     },
+    Row {
+        name: "simulation",
+        fault: "seeded simulation of sequencer, resume and failover",
+        bar: simulation::BAR,
+        limit: minutes(60),
+        run: |scale, findings| Box::pin(simulation::simulation(scale, findings)),
+    },
+    Row {
+        name: "random",
+        fault: "these at random for 30 minutes (MINUTES), seeded",
+        bar: random::BAR,
+        limit: minutes(240),
+        run: |scale, findings| Box::pin(random::random(scale, findings)),
+    },
 ];
 
 /// The row with this name.
 pub fn row(name: &str) -> Option<&'static Row> {
     ROWS.iter().find(|row| row.name == name)
+}
+
+/// Runs a row as a story: smaller, with longer deadlines, and a miss is a panic.
+pub async fn story(name: &str) {
+    let row = row(name).expect("a row of this name");
+    let scale = Scale::story();
+    let mut findings = Findings::new(scale.stretch);
+    let running = tokio::time::timeout(row.limit, (row.run)(&scale, &mut findings));
+    running.await.unwrap_or_else(|_| panic!("{name}: not within {:?}", row.limit));
+    let missed: Vec<_> = findings.all().iter().filter(|finding| !finding.is_met).collect();
+    assert!(missed.is_empty(), "{name}: {missed:#?}");
 }

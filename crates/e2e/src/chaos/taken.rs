@@ -20,6 +20,9 @@ const TOLD: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_millis(500);
 /// What flows between two faults.
 const FLOW: Duration = Duration::from_secs(1);
+/// Large entries, more of them than an instance keeps by itself: else it would still know
+/// what Redis has given up, and nobody would have to be told.
+const FILLERS: (usize, usize) = (48, 8 << 10);
 /// How many clients are away while a stream is trimmed.
 const AWAY: usize = 20;
 
@@ -113,9 +116,13 @@ async fn away(scale: &Scale, findings: &mut Findings, fleet: &Fleet, redis: &Red
     sleep(FLOW).await;
     let mut admin = redis.connection().await;
     for channel in fleet.feed.streams() {
-        let mut command = redis::cmd("XTRIM");
-        command.arg(fleet.feed.name(channel)).arg("MAXLEN").arg(1);
-        command.exec_async(&mut admin).await.expect("Redis trims");
+        let mut commands = redis::pipe();
+        let name = fleet.feed.name(channel);
+        for _ in 0..FILLERS.0 {
+            commands.cmd("XADD").arg(name).arg("*").arg("data").arg("x".repeat(FILLERS.1));
+        }
+        commands.cmd("XTRIM").arg(name).arg("MAXLEN").arg(1);
+        commands.exec_async(&mut admin).await.expect("Redis trims");
     }
     let began = unix_ms();
     crowd.order(Order::Read);
@@ -154,11 +161,7 @@ fn told_since(crowd: &Crowd, began: u64, is_affected: &dyn Fn(usize) -> bool) ->
 fn judge(findings: &mut Findings, what: &str, reason: &str, told: &Told, began: u64) {
     findings.note(&format!("{what}: affected"), told.pages);
     findings.exactly(&format!("{what}: not told"), told.untold, 0);
-    findings.exactly(
-        &format!("{what}: told more than once"),
-        told.resets.len() + told.untold,
-        told.pages,
-    );
+    findings.exactly(&format!("{what}: told in all"), told.resets.len(), told.pages);
     let slowest = told.resets.iter().map(|reset| reset.at - began).max().unwrap_or(0);
     findings.within(&format!("{what}: slowest"), Duration::from_millis(slowest), TOLD);
     let reasons: BTreeSet<&str> = told.resets.iter().map(|reset| reset.reason.as_str()).collect();

@@ -117,13 +117,7 @@ impl PubSubRecord {
             gaps: self.gaps.len(),
             ..PubSubVerdict::default()
         };
-        let Some(joined_at) = self.joined_at else { return verdict };
-        for (number, entry) in ledger.all(channel) {
-            let Fate::Acknowledged(acknowledged) = entry.fate else { continue };
-            if entry.sent < joined_at || self.seen.contains(number) {
-                continue;
-            }
-            let published = Span { from: entry.sent, to: acknowledged };
+        for (_, published) in self.missing(ledger, channel) {
             if self.gaps.iter().any(|gap| gap.span.meets(&published)) {
                 verdict.told += 1;
             } else if self.was_away(&published) {
@@ -133,6 +127,30 @@ impl PubSubRecord {
             }
         }
         verdict
+    }
+
+    /// The events that are missing without a word: number, and when each was published.
+    pub fn silent(&self, ledger: &Ledger, channel: usize) -> Vec<(u64, Span)> {
+        let mut missing = self.missing(ledger, channel);
+        let is_told = |span: &Span| self.gaps.iter().any(|gap| gap.span.meets(span));
+        missing.retain(|(_, published)| !is_told(published) && !self.was_away(published));
+        missing
+    }
+
+    fn missing(&self, ledger: &Ledger, channel: usize) -> Vec<(u64, Span)> {
+        let Some(joined_at) = self.joined_at else { return Vec::new() };
+        let due = ledger.all(channel).into_iter().filter_map(|(number, entry)| {
+            let Fate::Acknowledged(to) = entry.fate else { return None };
+            // Within one millisecond nobody knows which came first.
+            let is_due = entry.sent > joined_at && !self.seen.contains(number);
+            is_due.then_some((number, Span { from: entry.sent, to }))
+        });
+        due.collect()
+    }
+
+    /// All times that the client was away.
+    pub fn absences(&self) -> &[Span] {
+        &self.away
     }
 
     fn was_away(&self, published: &Span) -> bool {

@@ -138,6 +138,11 @@ impl StreamRecord {
         self.seen.contains(number)
     }
 
+    /// Where it began, and the place it has reached.
+    pub fn places(&self) -> (Option<StreamId>, Option<StreamId>) {
+        (self.began, self.reached)
+    }
+
     /// All resets so far.
     pub fn resets(&self) -> &[ToldReset] {
         &self.resets

@@ -204,7 +204,7 @@ impl Fleet {
         let tally = crowd.judge(&truths, &ledger);
         let taken = redis_lost(&feed, &ledger, &truths);
         drop(gateways);
-        Outcome { tally, deaf: again.deaf, taken, crowd, ledger, truths }
+        Outcome { tally, deaf: again.deaf, taken, is_whole, crowd, ledger, truths }
     }
 }
 
@@ -216,12 +216,47 @@ pub struct Outcome {
     pub deaf: usize,
     /// Entries that Redis acknowledged and no longer holds.
     pub taken: usize,
+    /// Whether nothing was taken away on purpose.
+    pub is_whole: bool,
     /// The clients, for a closer look.
     pub crowd: Crowd,
     /// What the producer knows.
     pub ledger: Arc<Ledger>,
     /// What Redis held at the end.
     pub truths: Vec<Truth>,
+}
+
+impl Outcome {
+    /// The first of what went wrong, in words, for whoever has to find out why.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        self.crowd.each(|client, channel, page| match page {
+            Page::Stream { record, .. } => {
+                let verdict = record.judge(&self.truths[channel]);
+                if verdict.lost + verdict.duplicated + verdict.reordered + verdict.forked > 0 {
+                    let missing: Vec<u64> = record.missing(&self.truths[channel]).take(5).collect();
+                    let (places, resets) = (record.places(), record.resets());
+                    complaints.push(format!(
+                        "client {client}, stream {channel}: {verdict:?}, missing {missing:?}, \
+                         began and reached {places:?}, {resets:?}"
+                    ));
+                }
+            }
+            Page::PubSub { record, .. } => {
+                let silent = record.silent(&self.ledger, channel);
+                let verdict = record.judge(&self.ledger, channel);
+                if verdict.silent + verdict.duplicated + verdict.reordered > 0 {
+                    let (gaps, away) = (record.gaps(), record.absences());
+                    complaints.push(format!(
+                        "client {client}, pub/sub {channel}: {verdict:?}, silent {silent:?}, \
+                         {gaps:?}, away {away:?}"
+                    ));
+                }
+            }
+        });
+        complaints.truncate(5);
+        complaints
+    }
 }
 
 fn redis_lost(feed: &Feed, ledger: &Ledger, truths: &[Truth]) -> usize {

@@ -235,6 +235,41 @@ async fn every_frame_is_as_described() {
     assert_eq!(api.heard(), ["ack", "error", "event", "gap", "pong", "reset", "welcome"]);
 }
 
+#[tokio::test]
+async fn every_frame_about_a_stream_is_as_described() {
+    const STREAM: &str = "[[endpoints]]\npath = \"/ws/orders\"\nchannels = [\"orders\"]\n\
+        subscribe = [\"orders:*\"]\n[[channels]]\npattern = \"orders*\"\nsource = \"stream\"\n";
+    let redis = RedisServer::start();
+    let gateway = gateway(&redis, STREAM).await;
+    let api = AsyncApi::new(document(&gateway, "/asyncapi.json").await);
+    let mut producer = redis.connection().await;
+    let mut add = async |channel: &str, id: &str| {
+        let mut add = redis::cmd("XADD");
+        add.arg(channel).arg(id).arg("data").arg("{}");
+        add.query_async::<String>(&mut producer).await.unwrap();
+    };
+    let mut client = Client::connect(&gateway.ws("/ws/orders"), Some("redcast.v1")).await;
+    assert_eq!(hear(&mut client, &api).await, "welcome");
+    add("orders:1", "5-0").await;
+    let subscribe = json!({"type": "subscribe", "channel": "orders:1", "recent": 1, "id": 1});
+    assert_eq!(say(&mut client, &api, "Subscribe", subscribe).await, "event");
+    let ack = client.json().await;
+    api.judge_reply(&ack);
+    let place = ack["cursors"]["orders:1"].as_str().expect("a cursor");
+    let lost = format!("4{}", &place[1..]);
+    let wanted =
+        json!({"type": "subscribe", "channels": ["orders:1"], "since": {"orders:1": lost}});
+    let mut other = Client::connect(&gateway.ws("/ws/orders"), Some("redcast.v1")).await;
+    assert_eq!(hear(&mut other, &api).await, "welcome");
+    assert_eq!(say(&mut other, &api, "SubscribeMany", wanted).await, "reset");
+    let mut raw = gateway.connect("/ws/orders?cursor=1").await;
+    assert_eq!(hear(&mut raw, &api).await, "cursor");
+    add("orders", "6-0").await;
+    assert_eq!(raw.json().await, json!({}));
+    assert_eq!(hear(&mut raw, &api).await, "cursor");
+    assert_eq!(api.heard(), ["ack", "cursor", "event", "reset", "welcome"]);
+}
+
 /// Snapshots have whatever `type` an operator gives them, and so one description.
 #[tokio::test]
 async fn every_frame_of_a_snapshot_is_as_described() {

@@ -10,6 +10,10 @@
 #![allow(clippy::disallowed_methods, reason = "a test's tasks end with the test")]
 
 mod api_docs;
+mod chaos_failover;
+mod chaos_gateways;
+mod chaos_redis;
+mod chaos_streams;
 mod cli;
 mod cli_subscribe;
 mod coalesce;
@@ -47,6 +51,7 @@ mod readiness;
 mod redis_outage;
 mod redis_tls;
 mod redis_user;
+mod resume;
 mod security_doc;
 mod sentinel;
 mod settings;

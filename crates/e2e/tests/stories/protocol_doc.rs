@@ -12,7 +12,7 @@ use self::stage::play;
 use self::transcript::{Step, Transcript, read_page};
 
 /// What the page must show, by the titles of its transcripts.
-const FEATURES: [&str; 42] = [
+const FEATURES: [&str; 47] = [
     "a refused handshake: path",
     "a refused handshake: origin",
     "a refused handshake: version",
@@ -35,6 +35,11 @@ const FEATURES: [&str; 42] = [
     "error: not_supported",
     "gap: the link to Redis was lost",
     "gap: an event was too large",
+    "stream: resume",
+    "stream: recent events",
+    "stream: raw mode",
+    "stream: a reset in answer to a resume",
+    "stream: a reset for every member",
     "reset",
     "reset on connect",
     "an endpoint without notices",

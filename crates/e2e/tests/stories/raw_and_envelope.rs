@@ -238,10 +238,10 @@ async fn a_place_in_a_pubsub_channel_can_only_be_reset() {
     for (mut client, envelope) in stage.both("/ws").await.into_iter().zip([false, true]) {
         for (command, channel, id) in [(&one, "chat:1", 1), (&many, "chat:3", 2)] {
             client.send(command).await;
+            assert_eq!(client.json().await, reset(channel));
             if envelope {
                 assert_eq!(client.json().await, json!({"type": "ack", "id": id}));
             }
-            assert_eq!(client.json().await, reset(channel));
         }
         client.settled().await;
     }

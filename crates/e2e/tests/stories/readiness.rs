@@ -84,9 +84,9 @@ async fn with_fail_static_an_outage_that_all_share_empties_nothing() {
     let _client = gateway.connect("/ws").await;
     for kill in [false, true] {
         if kill {
-            redis.kill()
+            redis.kill();
         } else {
-            redis.freeze()
+            redis.freeze();
         }
         until_proven(&gateway, false, UNPROVEN_WITHIN).await;
         // Whoever starts meanwhile has never been ready: no client was sent there.
@@ -102,9 +102,9 @@ async fn with_fail_static_an_outage_that_all_share_empties_nothing() {
         assert_eq!((&ill["ready"], ill.get("reason")), (&json!(true), None), "{ill}");
         assert!(ill["checks"]["complaint"].is_string(), "{ill}");
         if kill {
-            redis.restart()
+            redis.restart();
         } else {
-            redis.thaw()
+            redis.thaw();
         }
         until_proven(&gateway, true, BACK_WITHIN).await;
         until_status(&late, 200, BACK_WITHIN).await;

@@ -90,7 +90,7 @@ async fn a_file_that_can_t_be_used_is_told_with_its_key() {
         ),
         ("ca = \"x\"\n".to_owned(), "redis.tls.ca: there is no such key; known here: ca_file"),
     ] {
-        let (_kept, file) = config_file(&format!("{url}{tls}"));
+        let (_kept, file) = config_file(format!("{url}{tls}"));
         let output = run(&["serve", "--config", &file], &[]).await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(78), "{tls}: {said}");
@@ -111,5 +111,5 @@ async fn a_file_that_can_t_be_used_is_told_with_its_key() {
     let output = run(&["serve"], &variables).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{said}");
-    assert!(said.contains("redis.url does not ask for TLS"), "{said}");
+    assert!(said.contains("no URL of Redis asks for TLS"), "{said}");
 }

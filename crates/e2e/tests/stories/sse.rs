@@ -9,11 +9,9 @@ mod stage;
 
 use std::time::Duration;
 
-use redcast_e2e::{Gateway, SseBlock, SseClient, request, within};
+use redcast_e2e::chaos::HaProxy;
+use redcast_e2e::{SseBlock, SseClient, request, within};
 use serde_json::{Value, json};
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::stage::{PATH, Stage};
@@ -99,31 +97,13 @@ async fn snapshots_greet_and_beat() {
     }
 }
 
-/// A plain TCP proxy to the gateway; it ends with its task.
-async fn proxy(gateway: &Gateway, tasks: &mut JoinSet<()>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let behind = gateway.public().to_owned();
-    tasks.spawn(async move {
-        let mut pairs = JoinSet::new();
-        loop {
-            let (mut client, _) = listener.accept().await.unwrap();
-            let behind = behind.clone();
-            pairs.spawn(async move {
-                let mut server = TcpStream::connect(behind).await.unwrap();
-                // Whichever side ends first.
-                let _ = copy_bidirectional(&mut client, &mut server).await;
-            });
-        }
-    });
-    address
-}
-
 #[tokio::test]
 async fn the_first_byte_and_every_event_come_at_once_also_through_a_proxy() {
     let mut stage = Stage::new("").await;
-    let mut tasks = JoinSet::new();
-    let address = proxy(&stage.gateway, &mut tasks).await;
+    let port = |address: &str| address.rsplit_once(':').unwrap().1.parse().unwrap();
+    let ports = (port(stage.gateway.public()), port(stage.gateway.admin()));
+    let proxy = HaProxy::before(&[ports]).await;
+    let address = proxy.address();
     let begun = Instant::now();
     let mut client = SseClient::connect(&address, PATH).await;
     client.block().await.unwrap();
@@ -169,6 +149,25 @@ async fn what_can_not_begin_is_refused_with_a_reason() {
     })
     .await;
     assert_eq!(stage.gateway.metrics().await.value("redcast_connections_opened_total"), 0.0);
+}
+
+#[tokio::test]
+async fn an_id_that_would_not_come_back_in_a_head_is_never_begun() {
+    let stage = Stage::new(
+        "[limits]\nmax_subscriptions = 500\n[[channels]]\npattern = \"analytics:*\"\n\
+         source = \"stream\"\n[[endpoints]]\npath = \"/ws/analytics\"\nsubscribe = [\"*\"]\n",
+    )
+    .await;
+    let path = |kind: &str, count| {
+        let channels: Vec<_> =
+            (0..count).map(|number| format!("channel={kind}:{number:030}")).collect();
+        format!("{PATH}?{}", channels.join("&"))
+    };
+    assert_eq!(stage.refused(&path("analytics", 100), &[]).await, 400);
+    // Pub/sub channels have no place in it.
+    for path in [path("analytics", 80), path("pubsub", 100)] {
+        assert!(SseClient::with(stage.gateway.public(), &path, &[]).await.is_ok(), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The AsyncAPI document of the WebSocket frames and of the contract with Redis. What the
 //! code has a list of is filled into a template, which has the rest.
 
-use redcast_protocol::{CloseCode, ErrorCode, GapReason, MAX_CHANNEL_LEN, ResetReason};
+use redcast_protocol::{CloseCode, ErrorCode, GapReason, MAX_CHANNEL_LEN, MAX_RECENT, ResetReason};
 use serde_json::{Value, json};
 
 const TEMPLATE: &str = include_str!("asyncapi.json");
@@ -23,13 +23,14 @@ fn filled(version: &str, endpoints: &[&str]) -> Value {
 }
 
 /// What is filled in, and where (RFC 6901).
-fn filling(version: &str, endpoints: &[&str]) -> [(&'static str, Value); 8] {
+fn filling(version: &str, endpoints: &[&str]) -> [(&'static str, Value); 9] {
     [
         ("/info/version", json!(version)),
         ("/channels/endpoint/parameters/path/enum", json!(endpoints)),
         ("/channels/endpoint/parameters/path/default", json!(endpoints.first())),
         ("/channels/endpoint/x-close-codes", json!(close_codes())),
         ("/components/schemas/ChannelName/maxLength", json!(MAX_CHANNEL_LEN)),
+        ("/components/schemas/Recent/maximum", json!(MAX_RECENT)),
         ("/components/schemas/ErrorCode/enum", json!(ErrorCode::ALL.map(ErrorCode::label))),
         ("/components/schemas/GapReason/enum", json!(GapReason::ALL.map(GapReason::label))),
         ("/components/schemas/ResetReason/enum", json!(ResetReason::ALL.map(ResetReason::label))),
@@ -61,7 +62,9 @@ mod tests {
     fn every_reply_and_command_has_a_message() {
         let document = filled("1.2.3", &["/ws"]);
         let messages = document["components"]["messages"].as_object().unwrap();
-        for name in ["Welcome", "Event", "Ack", "Pong", "Error", "Gap", "Reset", "Snapshot"] {
+        for name in
+            ["Welcome", "Event", "Ack", "Pong", "Error", "Gap", "Reset", "Cursor", "Snapshot"]
+        {
             assert!(messages.contains_key(name), "{name}");
         }
         assert!(close_codes().len() > 10);

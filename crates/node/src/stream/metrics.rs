@@ -17,7 +17,6 @@ pub struct StreamMetrics {
     /// Reads that were spared because another client's was the same.
     pub reads_saved: IntCounter,
     resumes_reset: [(ResetReason, IntCounter); REASONS],
-    resets: [(ResetReason, IntCounter); REASONS],
 }
 
 const REASONS: usize = ResetReason::ALL.len();
@@ -25,19 +24,16 @@ const REASONS: usize = ResetReason::ALL.len();
 impl StreamMetrics {
     /// Makes the metrics and registers them.
     pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let resumes = labelled(
-            registry,
-            ("redcast_resumes_total", "outcome"),
-            "Clients that wanted to go on in a channel, by what became of it.",
+        let resumes = IntCounterVec::new(
+            Opts::new(
+                "redcast_resumes_total",
+                "Clients that wanted to go on in a channel, by what became of it.",
+            ),
+            &["outcome"],
         )?;
-        let resets = labelled(
-            registry,
-            ("redcast_stream_resets_total", "reason"),
-            "Resets told to all members of a stream channel, by reason.",
-        )?;
+        registry.register(Box::new(resumes.clone()))?;
         let outcome = |reason: ResetReason| format!("reset_{}", reason.label());
         let resumes_reset = |reason| (reason, resumes.with_label_values(&[&outcome(reason)]));
-        let told = |reason: ResetReason| (reason, resets.with_label_values(&[reason.label()]));
         Ok(Self {
             exact: resumes.with_label_values(&["exact"]),
             unavailable: resumes.with_label_values(&["unavailable"]),
@@ -57,7 +53,6 @@ impl StreamMetrics {
                 "Reads of streams that were spared because another client's was the same.",
             )?,
             resumes_reset: ResetReason::ALL.map(resumes_reset),
-            resets: ResetReason::ALL.map(told),
         })
     }
 
@@ -65,19 +60,11 @@ impl StreamMetrics {
     pub(crate) fn count_resume(&self, lost: Option<ResetReason>) {
         match lost {
             None => self.exact.inc(),
-            Some(reason) => count(&self.resumes_reset, reason),
+            Some(reason) => {
+                let found = self.resumes_reset.iter().find(|(known, _)| *known == reason);
+                found.inspect(|(_, counter)| counter.inc());
+            }
         }
-    }
-
-    /// The members of one channel were told this reset.
-    pub(crate) fn count_reset(&self, reason: ResetReason) {
-        count(&self.resets, reason);
-    }
-}
-
-fn count(counters: &[(ResetReason, IntCounter)], reason: ResetReason) {
-    if let Some((_, counter)) = counters.iter().find(|(known, _)| *known == reason) {
-        counter.inc();
     }
 }
 
@@ -85,14 +72,4 @@ fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, pr
     let counter = IntCounter::new(name, help)?;
     registry.register(Box::new(counter.clone()))?;
     Ok(counter)
-}
-
-fn labelled(
-    registry: &Registry,
-    (name, label): (&str, &str),
-    help: &str,
-) -> Result<IntCounterVec, prometheus::Error> {
-    let family = IntCounterVec::new(Opts::new(name, help), &[label])?;
-    registry.register(Box::new(family.clone()))?;
-    Ok(family)
 }

@@ -102,6 +102,7 @@ fn variables_and_flags_are_told_by_their_names() {
             "\"many\" is not a whole number from 0 to 4294967295",
         ),
         (("REDCAST_LIMITS__OUTBOX", "0B"), "must be more than 0"),
+        (("REDCAST_STREAMS__REPLAY_BYTES", "0B"), "must be more than 0"),
         (("REDCAST_HTTP__TRUSTED_PROXIES", "10.0.0.0/8,x"), "\"x\" is not an address or a network"),
         (("REDCAST_API__KEY_FILE", ""), "the path is empty; leave the key out"),
         (

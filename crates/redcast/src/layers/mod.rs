@@ -134,7 +134,8 @@ fn from_layers(
     let unread = secrets::read_files(&mut settings);
     let unread = unread.into_iter();
     let findings = unread.map(|(key, why)| Finding(vec![(key.into(), why)]));
-    let findings: Vec<_> = findings.chain(settings.check_use_of_tls()).collect();
+    let findings = findings.chain(settings.check_use_of_tls()).chain(settings.check_cluster());
+    let findings: Vec<_> = findings.collect();
     if !findings.is_empty() {
         return Err(Problems(findings.iter().map(|finding| blamed(finding, &values)).collect()));
     }

@@ -47,6 +47,9 @@ pub(crate) fn wrong_nodes(nodes: &[Parsed<RedisUrl>]) -> Option<String> {
         (count, _) if count > MAX_NODES => Some(format!(
             "{count} nodes are more than {MAX_NODES}; Redis Cluster has no such limit"
         )),
+        _ if nodes.iter().any(|node| node.is_cluster()) => {
+            Some("one is a cluster, which goes to redis.url alone".to_owned())
+        }
         (_, Some(at)) => Some(format!("node {at} (counted from 0) stands there twice")),
         (_, None) => None,
     }
@@ -87,6 +90,7 @@ impl Settings {
             ("http.unsent_limit", self.http.unsent_limit.as_u64() == 0),
             ("limits.max_event_size", self.limits.max_event_size.as_u64() == 0),
             ("limits.outbox", self.limits.outbox.as_u64() == 0),
+            ("streams.replay_bytes", self.streams.replay_bytes.as_u64() == 0),
             ("auth.forward_timeout", self.auth.forward_timeout.is_zero()),
             ("keepalive.ping_every", self.keepalive.ping_every.is_zero()),
         ];
@@ -249,6 +253,27 @@ impl Settings {
         findings.extend(nodes.filter_map(|nodes| {
             wrong_nodes(nodes).map(|message| Finding::at("redis.nodes", message))
         }));
+    }
+
+    /// What goes with a cluster alone, and what does not go with one. The URL may have come
+    /// from a file.
+    pub(crate) fn check_cluster(&self) -> Vec<Finding> {
+        let is_cluster = self.redis.url.as_ref().is_some_and(|url| url.is_cluster());
+        let has_brace = self.redis.prefix.contains(['{', '}']);
+        let wrong = [
+            (
+                self.redis.sharded && !is_cluster,
+                "redis.sharded",
+                "needs a redis.url that begins with redis+cluster:// or rediss+cluster://",
+            ),
+            (
+                is_cluster && has_brace,
+                "redis.prefix",
+                "has a brace; in a cluster that would choose the slot of everything",
+            ),
+        ];
+        let wrong = wrong.into_iter().filter(|(is_wrong, ..)| *is_wrong);
+        wrong.map(|(_, key, message)| Finding::at(key, message)).collect()
     }
 
     fn check_channels(&self, findings: &mut Vec<Finding>) {

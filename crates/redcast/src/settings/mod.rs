@@ -84,6 +84,7 @@ pub(crate) struct Redis {
     pub(crate) sentinel_password: Option<Parsed<Password>>,
     pub(crate) sentinel_password_file: Option<PathBuf>,
     prefix: String,
+    sharded: bool,
     pub(crate) tls: Tls,
 }
 

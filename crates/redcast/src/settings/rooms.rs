@@ -50,6 +50,7 @@ impl Settings {
                 sentinel_password: self.redis.sentinel_password(),
                 tls: self.redis.tls.read.clone(),
                 prefix: self.redis.prefix.clone(),
+                sharded: self.redis.sharded,
                 sources: self.sources(),
                 stream_max_len: count(self.streams.max_len),
                 max_event_size,

@@ -13,17 +13,8 @@ pub(crate) const HIDDEN: &str = "***";
 
 /// Schemes that somebody may want, and that are not offered. Of others a message tells
 /// nothing: a password with `://` in it looks like one.
-const KNOWN_SCHEMES: &[&str] = &[
-    "redis+tls",
-    "redis+cluster",
-    "rediss+cluster",
-    "valkey",
-    "valkeys",
-    "memcached",
-    "tcp",
-    "http",
-    "https",
-];
+const KNOWN_SCHEMES: &[&str] =
+    &["redis+tls", "valkey", "valkeys", "memcached", "tcp", "http", "https"];
 
 /// Text that no log and no message shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -71,7 +62,8 @@ impl Written for RedisUrl {
                 let known = KNOWN_SCHEMES.contains(&scheme.as_str());
                 let named = if known { format!("{scheme:?}") } else { "this scheme".to_owned() };
                 Err(format!(
-                    "{named} is not offered; redis://, rediss://, redis+sentinel:// and unix:// are"
+                    "{named} is not offered; redis://, rediss://, redis+sentinel://, \
+                     redis+cluster:// and unix:// are"
                 ))
             }
             Err(BrokerConfigError::InvalidUrl(why)) => Err(in_our_words(&why, text)),
@@ -163,6 +155,12 @@ impl RedisUrl {
         self.0.as_str().starts_with("rediss")
     }
 
+    /// Whether it leads to a cluster.
+    pub(super) fn is_cluster(&self) -> bool {
+        let scheme = self.0.as_str().split("://").next();
+        matches!(scheme, Some("redis+cluster" | "rediss+cluster"))
+    }
+
     /// The URL, if there is nothing in it to hide.
     pub(super) fn harmless(&self) -> Option<&str> {
         let url = self.0.as_str();
@@ -244,12 +242,12 @@ mod tests {
         for (url, why) in [
             (
                 "redis+tls://host",
-                "\"redis+tls\" is not offered; redis://, rediss://, redis+sentinel:// and unix:// \
+                "\"redis+tls\" is not offered; redis://, rediss://, redis+sentinel://, redis+cluster:// and unix:// \
                  are",
             ),
             (
                 "hunter2pass@word://x",
-                "this scheme is not offered; redis://, rediss://, redis+sentinel:// and unix:// \
+                "this scheme is not offered; redis://, rediss://, redis+sentinel://, redis+cluster:// and unix:// \
                  are",
             ),
             ("redis://host:port", "Redis URL did not parse"),

@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use redcast_protocol::{Channel, Cursor};
 
 use super::entry::Entry;
+use super::link::{Broken, NoAnswer};
 use super::tail::{Census, EntryId, Tail};
 
 /// The streams by their Redis keys.
 #[derive(Debug, Default)]
 pub(crate) struct Followed {
     streams: HashMap<String, Stream>,
+    /// Those that can't be read at this moment.
+    lost: Vec<Channel>,
     /// Grows with each stream, so that not all of them are looked at closely at once.
     turns: u32,
 }
@@ -42,6 +45,36 @@ impl Followed {
     /// The stream of this key.
     pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Stream> {
         self.streams.get_mut(key)
+    }
+
+    /// What was asked about the stream of this key; nothing, and then it is lost, if nobody
+    /// can answer that at this moment.
+    pub(crate) fn unless_lost<T>(
+        &mut self,
+        key: &str,
+        answer: Result<T, NoAnswer>,
+    ) -> Result<Option<T>, Broken> {
+        match answer {
+            Ok(answer) => return Ok(Some(answer)),
+            Err(NoAnswer::Link(broken)) => return Err(broken),
+            Err(NoAnswer::Stream) => {}
+        }
+        if let Some(stream) = self.streams.get_mut(key)
+            && std::mem::replace(&mut stream.is_live, false)
+        {
+            self.lost.push(stream.channel.clone());
+        }
+        Ok(None)
+    }
+
+    /// The streams that were lost since this was asked last.
+    pub(crate) fn take_lost(&mut self) -> Vec<Channel> {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Whether the stream of this key is read.
+    pub(crate) fn is_live(&self, key: &str) -> bool {
+        self.streams.get(key).is_some_and(|stream| stream.is_live)
     }
 
     /// Follows it no more.

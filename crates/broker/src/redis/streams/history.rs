@@ -112,7 +112,7 @@ impl History {
         count: usize,
     ) -> Result<(Vec<Entry>, Census), HistoryError> {
         let key = self.names.channel(channel);
-        let mut connection = self.pool.get().await?;
+        let mut connection = self.pool.get_for(&key).await?;
         let mut pipeline = redis::pipe();
         pipeline.cmd("XRANGE").arg(&key).arg(spell(since.id())).arg("+").arg("COUNT").arg(count);
         let asked: RedisResult<(Value,)> = pipeline.query_async(&mut connection).await;
@@ -135,9 +135,10 @@ impl History {
         before: &str,
         count: usize,
     ) -> Result<Vec<Entry>, HistoryError> {
-        let mut connection = self.pool.get().await?;
+        let key = self.names.channel(channel);
+        let mut connection = self.pool.get_for(&key).await?;
         let mut question = redis::cmd("XREVRANGE");
-        question.arg(self.names.channel(channel)).arg(before).arg("-").arg("COUNT").arg(count);
+        question.arg(key).arg(before).arg("-").arg("COUNT").arg(count);
         let read = question.query_async(&mut connection).await.and_then(entry::entries);
         read.map_err(|error| self.failed(channel, &error).into())
     }

@@ -58,7 +58,9 @@ pub(crate) async fn verify(
     }
     let mut answers = link.ask(questions, Duration::ZERO).await?;
     for key in keys {
-        let (before, census) = (answers.before()?, answers.census()?);
+        let before = followed.unless_lost(key, answers.before())?;
+        let census = followed.unless_lost(key, answers.census())?;
+        let (Some(before), Some(census)) = (before, census) else { continue };
         let Some(stream) = followed.get_mut(key) else { continue };
         outlet.metrics().streams.verifications.inc();
         let verdict = stream.tail.judge(&[], before, Some(&census));
@@ -88,21 +90,32 @@ async fn judge(
     let mut befores = Vec::with_capacity(read.len());
     let mut verdicts = Vec::with_capacity(read.len());
     for (one, with_census) in read.iter().zip(with_census) {
-        let before = answers.before()?;
-        let census = if with_census { Some(answers.census()?) } else { None };
-        befores.push(before);
-        verdicts.push(verdict(followed, one, before, census.as_ref()));
+        let before = followed.unless_lost(&one.0, answers.before())?;
+        let census = match with_census {
+            true => followed.unless_lost(&one.0, answers.census())?,
+            false => None,
+        };
+        befores.push(before.flatten());
+        verdicts.push(match before {
+            Some(before) => verdict(followed, one, before, census.as_ref()),
+            None => Verdict::AskCensus,
+        });
     }
+    // Of one that was lost nothing is said; it is judged when it is found again.
+    let is_asked = |followed: &Followed, key: &str, verdict| {
+        verdict == Verdict::AskCensus && followed.is_live(key)
+    };
     let mut questions = redis::pipe();
     for ((key, _), verdict) in read.iter().zip(&verdicts) {
-        if *verdict == Verdict::AskCensus {
+        if is_asked(followed, key, *verdict) {
             questions.add_command(ask_census(key));
         }
     }
     let mut answers = link.ask(questions, Duration::ZERO).await?;
     for (at, one) in read.iter().enumerate() {
-        if verdicts[at] == Verdict::AskCensus {
-            let census = answers.census()?;
+        if is_asked(followed, &one.0, verdicts[at])
+            && let Some(census) = followed.unless_lost(&one.0, answers.census())?
+        {
             verdicts[at] = verdict(followed, one, befores[at], Some(&census));
         }
     }

@@ -1,5 +1,5 @@
-//! One connection on which streams are read: questions in one write, answers in one read,
-//! under a deadline.
+//! What streams are read over, one connection or those to the nodes of a cluster: questions
+//! in one write, answers in one read, under a deadline.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::entry::{self, Entry, census, spell};
 use super::tail::{Census, EntryId};
+use crate::redis::cluster::Scatter;
 use crate::redis::locator::Locator;
 use crate::redis::server::words;
 use crate::redis::wishes::Refusal;
@@ -22,12 +23,26 @@ const OWN_LAG: Duration = Duration::from_millis(500);
 /// Why the connection is of no more use, in a few words.
 pub(crate) type Broken = String;
 
-/// The connection, and how it fares.
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// There will be none to any question.
+    Link(Broken),
+    /// There is none about this stream at this moment.
+    Stream,
+}
+
+/// Whom to ask.
+pub(crate) enum Line {
+    /// One server, to which this connection leads.
+    One(Locator, ConnectionInfo, MultiplexedConnection),
+    /// Whoever has the stream.
+    Cluster(Scatter),
+}
+
+/// The way to streams, and how it fares.
 pub(crate) struct Link {
-    locator: Locator,
-    /// Where the connection leads.
-    place: ConnectionInfo,
-    connection: MultiplexedConnection,
+    line: Line,
     patience: Duration,
     /// When anything was heard last.
     pub(crate) heard: Instant,
@@ -36,13 +51,9 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// A fresh connection, on which an answer may take so long.
-    pub(crate) fn new(
-        locator: Locator,
-        (place, connection): (ConnectionInfo, MultiplexedConnection),
-        patience: Duration,
-    ) -> Self {
-        Self { locator, place, connection, patience, heard: Instant::now(), was_late: false }
+    /// A fresh one, on which an answer may take so long.
+    pub(crate) fn new(line: Line, patience: Duration) -> Self {
+        Self { line, patience, heard: Instant::now(), was_late: false }
     }
 
     /// Asks and waits for the answers; `block` is how long Redis was asked to keep one back.
@@ -52,15 +63,26 @@ impl Link {
         block: Duration,
     ) -> Result<Answers, Broken> {
         if questions.is_empty() {
-            return Ok(Answers(Vec::new().into_iter()));
+            return Ok(Answers { answers: Vec::new().into_iter(), of_one: false });
         }
+        let (locator, place, connection) = match &mut self.line {
+            Line::One(locator, place, connection) => (locator, place, connection),
+            Line::Cluster(scatter) => {
+                let questions: Vec<&Cmd> = questions.cmd_iter().collect();
+                let answers = scatter.ask(&questions).await;
+                if answers.iter().any(Result::is_ok) {
+                    self.heard = Instant::now();
+                }
+                return Ok(Answers { answers: answers.into_iter(), of_one: false });
+            }
+        };
         let deadline = Instant::now() + self.patience + block;
-        let asking = questions.ignore_errors().query_async(&mut self.connection);
+        let asking = questions.ignore_errors().query_async(connection);
         tokio::pin!(asking);
         // Only here, where nothing is told in part: another primary may have taken over.
         let mut answers = tokio::select! {
             answers = timeout(self.patience + block, &mut asking) => answers,
-            reason = self.locator.moved(&self.place) => return Err(reason),
+            reason = locator.moved(place) => return Err(reason),
         };
         if answers.is_err() && deadline.elapsed() > OWN_LAG {
             // They may have arrived while we were away.
@@ -71,32 +93,52 @@ impl Link {
             return Err("it did not answer in time".to_owned());
         };
         self.heard = Instant::now();
-        answers.map(|answers| Answers(answers.into_iter())).map_err(|error| words(&error))
+        let answers: Vec<_> = answers.map_err(|error| words(&error))?;
+        Ok(Answers { answers: answers.into_iter(), of_one: true })
+    }
+
+    /// Whether an error is about its stream alone.
+    pub(crate) fn is_of_many(&self) -> bool {
+        matches!(self.line, Line::Cluster(_))
     }
 }
 
 /// The answers to the questions of one write, in their order.
-pub(crate) struct Answers(std::vec::IntoIter<RedisResult<Value>>);
+pub(crate) struct Answers {
+    answers: std::vec::IntoIter<RedisResult<Value>>,
+    /// Whether one server gave them all, and an error says that it can't give any.
+    of_one: bool,
+}
 
 impl Answers {
     /// The next one, whatever it is.
     pub(crate) fn any(&mut self) -> Result<RedisResult<Value>, Broken> {
-        self.0.next().ok_or_else(|| "it answered less than it was asked".to_owned())
+        self.answers.next().ok_or_else(|| "it answered less than it was asked".to_owned())
     }
 
     /// The next one, which must not be an error.
-    pub(crate) fn value(&mut self) -> Result<Value, Broken> {
-        self.any()?.map_err(|error| words(&error))
+    pub(crate) fn value(&mut self) -> Result<Value, NoAnswer> {
+        self.read(Ok)
     }
 
     /// The answer to [`ask_census`].
-    pub(crate) fn census(&mut self) -> Result<Census, Broken> {
-        census(self.any()?).map_err(|error| words(&error))
+    pub(crate) fn census(&mut self) -> Result<Census, NoAnswer> {
+        let answer = self.any().map_err(NoAnswer::Link)?;
+        census(answer).map_err(|error| self.no_answer(&error))
     }
 
     /// The answer to [`ask_before`].
-    pub(crate) fn before(&mut self) -> Result<Option<Cursor>, Broken> {
-        newest(self.value()?).map_err(|error| words(&error))
+    pub(crate) fn before(&mut self) -> Result<Option<Cursor>, NoAnswer> {
+        self.read(newest)
+    }
+
+    fn read<T>(&mut self, read: impl FnOnce(Value) -> RedisResult<T>) -> Result<T, NoAnswer> {
+        let answer = self.any().map_err(NoAnswer::Link)?;
+        answer.and_then(read).map_err(|error| self.no_answer(&error))
+    }
+
+    fn no_answer(&self, error: &RedisError) -> NoAnswer {
+        if self.of_one { NoAnswer::Link(words(error)) } else { NoAnswer::Stream }
     }
 
     /// The answers to [`ask_all`], or why this stream can't be read.
@@ -144,11 +186,12 @@ pub(crate) fn refusal(error: &RedisError) -> Option<Refusal> {
 }
 
 /// `master_replid` in the answer of `INFO replication`: which history the server goes on
-/// with.
+/// with. Of a cluster it is what its primaries go on with.
 pub(crate) fn history(info: Value) -> Option<String> {
     let Value::BulkString(text) = info else { return None };
     let text = String::from_utf8(text).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("master_replid:")).map(str::to_owned)
+    let all: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("master_replid:")).collect();
+    (!all.is_empty()).then(|| all.join(","))
 }
 
 fn newest(value: Value) -> RedisResult<Option<Cursor>> {

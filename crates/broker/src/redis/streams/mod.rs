@@ -15,6 +15,7 @@ mod session;
 mod tail;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use redcast_protocol::Channel;
@@ -28,6 +29,7 @@ pub(super) use self::reader::Reader;
 
 use self::reader::Waiting;
 use self::seats::Seats;
+use super::cluster::slot_of;
 use super::config::RedisConfig;
 use super::locator::Locator;
 use super::names::Names;
@@ -35,6 +37,9 @@ use super::server::Server;
 use super::wish::Tally;
 use super::wishes::Wishes;
 
+/// How often a cluster's streams are read: a command that waits would hold up those behind
+/// it, and each slot has one of its own.
+const POLL: Duration = Duration::from_millis(30);
 /// Streams of one reader: with more, each read takes Redis noticeably longer.
 const STREAMS_EACH: usize = 500;
 /// Readers, and so connections, of one Redis; over that many times [`STREAMS_EACH`], they
@@ -60,7 +65,10 @@ impl Streams {
         let last_error = Arc::new(LastError::default());
         let reader = |number| Reader {
             number,
-            waiting: Waiting::Block(config.stream_block),
+            waiting: match locator.topology() {
+                None => Waiting::Block(config.stream_block),
+                Some(_) => Waiting::Poll { every: POLL.min(config.stream_block), slot_of },
+            },
             locator: locator.clone(),
             server: server.clone(),
             config: Arc::clone(config),

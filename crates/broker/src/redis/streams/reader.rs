@@ -5,19 +5,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
-use redis::{ConnectionInfo, ErrorKind, RedisResult};
+use redis::{ErrorKind, RedisResult};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::LastError;
 use super::followed::Followed;
-use super::link::Link;
+use super::link::{Line, Link};
 use super::outlet::Outlet;
 use super::seats::Seats;
 use super::session::{Ended, Session};
 use crate::clock;
 use crate::redis::backoff::Backoff;
+use crate::redis::cluster::Scatter;
 use crate::redis::config::RedisConfig;
 use crate::redis::connect::open_reader;
 use crate::redis::locator::Locator;
@@ -60,9 +60,8 @@ pub(crate) enum Waiting {
     /// One read of all its streams, whose answer Redis keeps back for so long.
     Block(Duration),
     /// Reads that are answered at once, one for each slot of a cluster, so often.
-    #[expect(dead_code, reason = "for the readers of a cluster")]
     Poll {
-        /// The time between two rounds that bring nothing.
+        /// The time from one round to the next, unless there is more to be read at once.
         every: Duration,
         /// The slot of a key.
         slot_of: fn(&str) -> u16,
@@ -75,11 +74,17 @@ impl Reader {
         let _ = cancel.run_until_cancelled(Life::new(&self).run()).await;
     }
 
-    async fn connect(&self) -> RedisResult<(ConnectionInfo, MultiplexedConnection)> {
+    async fn connect(&self) -> RedisResult<Line> {
+        if let Some(topology) = self.locator.topology() {
+            // Half of what a link may be silent for: one node must not use up what all have.
+            let scatter = Scatter::new(Arc::clone(topology), self.config.dead_after / 2);
+            return Ok(Line::Cluster(scatter));
+        }
         let dial = |info| async move { open_reader(&info, &self.config).await };
         // The connection itself knows no deadline, because it waits for what is to come.
         match timeout(self.config.connect_timeout * 2, self.locator.reach(dial)).await {
-            Ok(connected) => connected,
+            Ok(connected) => connected
+                .map(|(place, connection)| Line::One(self.locator.clone(), place, connection)),
             Err(_) => Err((ErrorKind::Io, "it did not answer in time").into()),
         }
     }
@@ -119,7 +124,7 @@ impl<'a> Life<'a> {
                 continue;
             }
             let lost = match self.reader.connect().await {
-                Ok(connection) => self.serve(connection).await,
+                Ok(line) => self.serve(line).await,
                 Err(error) => {
                     let reason = self.reader.server.trouble(&error);
                     // Several attempts a second: one line per outage is enough.
@@ -146,14 +151,11 @@ impl<'a> Life<'a> {
 
     /// Uses a connection until it is of no more use; answers when it was heard last and
     /// why, unless nothing is wanted any more.
-    async fn serve(
-        &mut self,
-        connection: (ConnectionInfo, MultiplexedConnection),
-    ) -> Option<(Instant, String)> {
+    async fn serve(&mut self, line: Line) -> Option<(Instant, String)> {
         self.outage_logged = false;
         self.go_up();
         let since = Instant::now();
-        let link = Link::new(self.reader.locator.clone(), connection, self.patience);
+        let link = Link::new(line, self.patience);
         let session = Session::new(self.reader, link, &mut self.followed);
         let Ended { heard, reason, was_late } = session.run().await;
         if since.elapsed() >= GOOD_LINK {

@@ -6,19 +6,20 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use redcast_protocol::{Channel, Cursor};
-use redis::{Pipeline, RedisError};
+use redis::{Pipeline, RedisError, Value};
 use tokio::time::sleep_until;
 
 use super::appetite::Appetite;
 use super::entry::{self, spell};
 use super::followed::Followed;
 use super::judge::{Read, tell, verify};
-use super::link::{Broken, Link, ask_all, history, refusal};
+use super::link::{Broken, Link, NoAnswer, ask_all, history, refusal};
 use super::reader::{Reader, Waiting};
 use super::tail::{Census, EntryId, Verdict};
 use crate::clock;
 use crate::redis::server::words;
 use crate::redis::wish::Effect;
+use crate::redis::wishes::Refusal;
 
 /// The most streams that are asked about in one write: each answer may hold two entries.
 const ASK_TOGETHER: usize = 64;
@@ -79,11 +80,13 @@ impl<'a> Session<'a> {
                 self.look_around().await?;
             }
             if self.followed.live().next().is_some() {
-                let read = self.read().await?;
-                let is_idle = read.is_empty();
+                let began = Instant::now();
+                let count = self.appetite.count(self.followed.live().count());
+                let read = self.read(count).await?;
+                let is_behind = read.iter().any(|(_, entries)| entries.len() >= count);
                 tell(read, &mut self.link, self.followed, &self.reader.outlet).await?;
-                if let (Waiting::Poll { every, .. }, true) = (self.reader.waiting, is_idle) {
-                    self.wait_until(Instant::now() + every).await;
+                if let (Waiting::Poll { every, .. }, false) = (self.reader.waiting, is_behind) {
+                    self.wait_until(began + every).await;
                 }
             } else if self.reader.wishes.is_empty() {
                 return Ok(());
@@ -110,6 +113,9 @@ impl<'a> Session<'a> {
                 Some(cursor) if stream.is_live => outlet.position(&channel, cursor, None).await,
                 _ => stream.tail.forget(),
             }
+        }
+        for channel in self.followed.take_lost() {
+            wishes.ended(channel.as_str(), clock::unix_ms_of(self.link.heard));
         }
         let work = wishes.take_work(Instant::now());
         for channel in &work.unsubscribe {
@@ -165,7 +171,11 @@ impl<'a> Session<'a> {
 
     async fn refused(&mut self, channel: &Channel, error: &RedisError) -> Result<(), Broken> {
         let Reader { server, wishes, last_error, outlet, .. } = self.reader;
-        let refusal = refusal(error).ok_or_else(|| words(error))?;
+        let refusal = match refusal(error) {
+            Some(refusal) => refusal,
+            None if self.link.is_of_many() => Refusal { is_final: false, reason: words(error) },
+            None => return Err(words(error)),
+        };
         last_error.set(server.refused(&format!("the subscription to {channel}"), &refusal.reason));
         let effect = wishes.refused(channel, &refusal);
         if effect != Effect::None {
@@ -198,7 +208,8 @@ impl<'a> Session<'a> {
         self.history = history.or(self.history.take());
         let mut doubtful = Vec::new();
         for key in live {
-            let length = entry::number(&answers.value()?).map_err(|error| words(&error))?;
+            let Some(length) = self.followed.unless_lost(&key, answers.value())? else { continue };
+            let length = entry::number(&length).map_err(|error| words(&error))?;
             if let Some(stream) = self.followed.get_mut(&key)
                 && (stream.tail.look(length) || is_other)
             {
@@ -212,24 +223,35 @@ impl<'a> Session<'a> {
     }
 
     /// Reads what was added, or waits a moment for it.
-    async fn read(&mut self) -> Result<Read, Broken> {
-        let (questions, block) = match self.reader.waiting {
+    async fn read(&mut self, count: usize) -> Result<Read, Broken> {
+        let (questions, keys, block) = match self.reader.waiting {
             Waiting::Block(block) => {
                 let is_eager = Instant::now() < self.eager_until;
                 let block = if is_eager { block.min(SHORT_BLOCK) } else { block };
                 let live = self.followed.live().map(|(key, place)| (key, place.id()));
                 let mut questions = redis::pipe();
-                let count = self.appetite.count(self.followed.live().count());
                 ask_read(&mut questions, count, Some(block), live.unzip());
-                (questions, block)
+                (questions, vec![Vec::new()], block)
             }
-            Waiting::Poll { slot_of, .. } => (self.ask_each_slot(slot_of), Duration::ZERO),
+            Waiting::Poll { slot_of, .. } => {
+                let (questions, keys) = self.ask_each_slot(count, slot_of);
+                (questions, keys, Duration::ZERO)
+            }
         };
-        let asked = questions.len();
         let mut answers = self.link.ask(questions, block).await?;
         let mut read = Read::new();
-        for _ in 0..asked {
-            read.extend(entry::streams(answers.value()?).map_err(|error| words(&error))?);
+        for keys in keys {
+            let answer = match (answers.value(), keys.is_empty()) {
+                (Err(NoAnswer::Stream), false) => {
+                    for key in keys {
+                        self.followed.unless_lost::<()>(&key, Err(NoAnswer::Stream))?;
+                    }
+                    continue;
+                }
+                (answer, _) => self.followed.unless_lost("", answer)?,
+            };
+            let streams = entry::streams(answer.unwrap_or(Value::Nil));
+            read.extend(streams.map_err(|error| words(&error))?);
         }
         let entries = || read.iter().flat_map(|(_, entries)| entries);
         self.appetite.learn(entries().count(), entries().map(|entry| entry.size).sum());
@@ -238,19 +260,24 @@ impl<'a> Session<'a> {
 
     /// In a cluster the streams of one command have to be of one slot; a command that waits
     /// would hold up those behind it.
-    fn ask_each_slot(&self, slot_of: fn(&str) -> u16) -> Pipeline {
+    fn ask_each_slot(
+        &self,
+        count: usize,
+        slot_of: fn(&str) -> u16,
+    ) -> (Pipeline, Vec<Vec<String>>) {
         let mut slots: BTreeMap<u16, (Vec<&str>, Vec<EntryId>)> = BTreeMap::new();
-        let count = self.appetite.count(self.followed.live().count());
         for (key, place) in self.followed.live() {
             let (keys, places) = slots.entry(slot_of(key)).or_default();
             keys.push(key);
             places.push(place.id());
         }
         let mut questions = redis::pipe();
-        for streams in slots.into_values() {
-            ask_read(&mut questions, count, None, streams);
+        let mut asked = Vec::with_capacity(slots.len());
+        for (keys, places) in slots.into_values() {
+            asked.push(keys.iter().map(|&key| key.to_owned()).collect());
+            ask_read(&mut questions, count, None, (keys, places));
         }
-        questions
+        (questions, asked)
     }
 }
 

@@ -3,7 +3,7 @@
 use redcast_e2e::chaos::{ROWS, Row, row};
 
 const USAGE: &str = "usage: chaos [--rows NAME,NAME…] [--seed NUMBER] [--minutes NUMBER] \
-                     [--json FILE] [--markdown] [--list]";
+                     [--json FILE] [--markdown] [--quick] [--list]";
 
 /// What was asked for.
 pub(crate) struct Arguments {
@@ -15,6 +15,8 @@ pub(crate) struct Arguments {
     pub(crate) minutes: u64,
     /// Where the report goes.
     pub(crate) json: String,
+    /// Whether everything is as small as in the stories, with their deadlines.
+    pub(crate) is_quick: bool,
     /// Whether the table is also printed for a document.
     pub(crate) is_markdown: bool,
 }
@@ -28,6 +30,7 @@ impl Arguments {
         let mut minutes = variable("MINUTES");
         let mut json = "target/chaos/chaos.json".to_owned();
         let mut is_markdown = false;
+        let mut is_quick = false;
         let mut flags = std::env::args().skip(1);
         while let Some(flag) = flags.next() {
             let mut value = || flags.next().ok_or(USAGE);
@@ -37,6 +40,7 @@ impl Arguments {
                 "--minutes" => minutes = Some(value()?),
                 "--json" => json = value()?,
                 "--markdown" => is_markdown = true,
+                "--quick" => is_quick = true,
                 "--list" => return Err(names().join("\n")),
                 _ => return Err(USAGE.to_owned()),
             }
@@ -46,6 +50,7 @@ impl Arguments {
             seed: number(seed.as_deref(), random())?,
             minutes: number(minutes.as_deref(), 30)?,
             json,
+            is_quick,
             is_markdown,
         })
     }

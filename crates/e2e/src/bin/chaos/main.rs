@@ -31,13 +31,16 @@ async fn main() -> ExitCode {
         }
     };
     raise_descriptor_limit();
-    let scale = Scale::full(arguments.seed, arguments.minutes);
+    let scale = if arguments.is_quick {
+        Scale::story()
+    } else {
+        Scale::full(arguments.seed, arguments.minutes)
+    };
     println!("seed {}", arguments.seed);
     let mut judged = Vec::new();
     for (number, row) in (1..).zip(&arguments.rows) {
         println!("[{number}/{}] {}: {}", arguments.rows.len(), row.name, row.fault);
         let done = judge(row, &scale).await;
-        println!("{}", table(std::slice::from_ref(&done)));
         judged.push(done);
         write(&arguments.json, &json(&judged, arguments.seed).to_string());
     }
