@@ -38,7 +38,7 @@ async fn add_all(producer: &mut MultiplexedConnection, numbers: std::ops::Range<
 /// Connects again with what a browser has kept.
 async fn resumed(gateway: &Gateway, id: &str) -> SseClient {
     let client = SseClient::with(gateway.public(), PATH, &[("Last-Event-ID", id)]).await;
-    client.ok().expect("the stream begins")
+    client.expect("the stream begins")
 }
 
 /// Reads these numbers: in their order within each channel, each once.
