@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::findings::Findings;
 use super::scene::Scale;
-use super::{crowds, failover, gateways, kicked, kill, link, poison, random, simulation, taken};
+use super::{
+    cluster, crowds, failover, gateways, kicked, kill, link, poison, random, simulation, taken,
+};
 
 /// What a row does; it writes down what it finds.
 pub type Run = for<'a> fn(&'a Scale, &'a mut Findings) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
