@@ -91,15 +91,17 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// All of it is connected, and waits for events that never come: its Redis refuses to
-    /// publish. Served, it would be done in two seconds, and the run could end by itself
-    /// before a test on a busy machine gets to end it.
+    /// All of it is connected, and waits for events that never come: its Redis publishes
+    /// nothing but the canaries of the gateways, without which they would not be ready.
+    /// Served, it would be done in two seconds, and the run could end by itself before a
+    /// test on a busy machine gets to end it.
     fn connected() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = std::env::var("PATH").unwrap();
         let lines = format!(
             "PATH='{path}'\n[ \"$1\" = --version ] && exec redis-server --version\n\
-             exec redis-server \"$@\" --rename-command PUBLISH ''"
+             exec redis-server \"$@\" --user default on nopass '~*' '&*' +@all -publish \
+             '(+publish' '&redcast:canary:*)'"
         );
         script(folder.path(), "redis-server", &lines);
         let mut command = bench(&["run", "--quick", "--only", "h", "--gateway"]);

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::sentinel::{Answer, Sentinels};
+use super::sentinel::{Answer, Answers, Sentinels};
 use super::url::elsewhere;
 
 /// How often sentinels are asked while nothing seems wrong.
@@ -86,8 +86,8 @@ impl Primary {
     /// Asks where it is.
     pub(super) async fn find(&self) -> RedisResult<ConnectionInfo> {
         let begun = Instant::now();
-        let answer = self.sentinels.ask().await?;
-        self.learn(answer, begun)
+        let answers = self.sentinels.ask().await?;
+        self.learn(&answers, begun)
     }
 
     /// Where it was when somebody looked last.
@@ -121,7 +121,7 @@ impl Primary {
             |place: &Option<Place>| place.as_ref().is_none_or(|place| place.addr != *info.addr());
         // The sender is this object's own, and so never gone.
         match place.wait_for(is_elsewhere).await.ok().and_then(|place| place.clone()) {
-            Some(place) => format!("the sentinels say that the primary is {}", place.addr),
+            Some(place) => format!("the sentinels have replaced it by {}", place.addr),
             None => "it is no longer a primary".to_owned(),
         }
     }
@@ -142,35 +142,44 @@ impl Primary {
         self.doubt.notify_one();
     }
 
-    /// Takes an answer to a question of `asked`.
-    fn learn(&self, answer: Answer, asked: Instant) -> RedisResult<ConnectionInfo> {
-        let Answer { host, port, epoch, by_majority } = answer;
-        let info = elsewhere(&self.template, &host, port);
-        let addr = info.addr().clone();
+    /// Takes the answers to a question of `asked`.
+    fn learn(&self, answers: &Answers, asked: Instant) -> RedisResult<ConnectionInfo> {
+        let at = |answer: &Answer| elsewhere(&self.template, &answer.host, answer.port);
+        let known = self.place.borrow().as_ref().map(|place| place.addr.clone());
+        let best = answers.best(|answer| known.as_ref() == Some(at(answer).addr()));
+        let Some(best) = best else {
+            return Err(RedisError::from((ErrorKind::Io, "no sentinel answers")));
+        };
+        let info = at(best);
+        let place = Place { addr: info.addr().clone(), epoch: best.epoch };
+        if self.accept(place, answers.by_majority, asked) {
+            return Ok(info);
+        }
+        Err(RedisError::from((ErrorKind::Io, "the sentinels that answer are behind what is known")))
+    }
+
+    /// Whether `new` is the place from now on.
+    fn accept(&self, new: Place, by_majority: bool, asked: Instant) -> bool {
         let mut is_behind = false;
         self.place.send_if_modified(|place| {
             let mut looks = self.looks.lock();
             // Sentinels that were cut off name the old primary, and so does an answer that
             // was overtaken. But all sentinels may have been set up anew, and then they
             // count from the beginning.
-            let is_older = place.as_ref().is_some_and(|known| known.epoch > epoch);
+            let is_older = place.as_ref().is_some_and(|known| known.epoch > new.epoch);
             is_behind = is_older && (!by_majority || looks.is_before_last(asked));
             if is_behind {
                 return false;
             }
-            looks.named(&addr, asked);
-            let changed = place.as_ref().is_none_or(|known| known.addr != addr);
+            looks.named(&new.addr, asked);
+            let changed = place.as_ref().is_none_or(|known| known.addr != new.addr);
             if changed {
-                tracing::info!(primary = %addr, epoch, "the sentinels name the primary");
+                tracing::info!(primary = %new.addr, epoch = new.epoch, "a primary is named");
             }
-            *place = Some(Place { addr: addr.clone(), epoch });
+            *place = Some(new);
             changed
         });
-        if is_behind {
-            let why = "the sentinels that answer are behind what is known";
-            return Err(RedisError::from((ErrorKind::Io, why)));
-        }
-        Ok(info)
+        !is_behind
     }
 
     /// Keeps looking until `cancel`: whether the sentinels name another one, and whether

@@ -26,7 +26,16 @@ pub(super) struct Sentinels {
     lookouts: Vec<Arc<Lookout>>,
 }
 
-/// What they say.
+/// What they say, of whom one at least answered.
+#[derive(Debug, Clone)]
+pub(super) struct Answers {
+    /// What each of them says.
+    pub(super) answers: Vec<Answer>,
+    /// Whether most of them answered.
+    pub(super) by_majority: bool,
+}
+
+/// What one says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     /// Where the primary is.
@@ -35,8 +44,16 @@ pub(super) struct Answer {
     pub(super) port: u16,
     /// How new the configuration is; each failover has a larger number.
     pub(super) epoch: u64,
-    /// Whether most of them answered.
-    pub(super) by_majority: bool,
+}
+
+impl Answers {
+    /// The one to believe: the newest, of those what most say, and if that is no one thing,
+    /// what `is_known`. Sentinels may spell the same place in two ways, and nobody should
+    /// move to and fro between them.
+    pub(super) fn best(&self, is_known: impl Fn(&Answer) -> bool) -> Option<&Answer> {
+        let votes = |one: &Answer| self.answers.iter().filter(|other| *other == one).count();
+        self.answers.iter().max_by_key(|answer| (answer.epoch, votes(answer), is_known(answer)))
+    }
 }
 
 /// One sentinel, and the connection on which it was asked last.
@@ -56,37 +73,32 @@ impl Sentinels {
     }
 
     /// Where the primary is, or within [`PATIENCE`] why nobody says.
-    pub(super) async fn ask(&self) -> RedisResult<Answer> {
+    pub(super) async fn ask(&self) -> RedisResult<Answers> {
         let majority = self.lookouts.len() / 2 + 1;
         let mut asking = JoinSet::new();
         for lookout in &self.lookouts {
             asking.spawn(Arc::clone(lookout).ask(Arc::clone(&self.master)));
         }
         let mut deadline = Instant::now() + PATIENCE;
-        let (mut answered, mut best, mut trouble) = (0, None, None);
+        let (mut answers, mut trouble) = (Vec::new(), None);
         while let Ok(Some(asked)) = timeout_at(deadline, asking.join_next()).await {
             match asked {
                 Ok(Ok(answer)) => {
-                    answered += 1;
-                    if answered == majority {
+                    answers.push(answer);
+                    if answers.len() == majority {
                         deadline = deadline.min(Instant::now() + GRACE);
                     }
-                    best = newer(best, answer);
                 }
                 Ok(Err(error)) => trouble = Some(error),
                 // It panicked, which its hook has told.
                 Err(_) => {}
             }
         }
-        match best {
-            Some(answer) => Ok(Answer { by_majority: answered >= majority, ..answer }),
-            None => Err(nobody(trouble)),
+        match answers.len() {
+            0 => Err(nobody(trouble)),
+            count => Ok(Answers { answers, by_majority: count >= majority }),
         }
     }
-}
-
-fn newer(best: Option<Answer>, answer: Answer) -> Option<Answer> {
-    best.filter(|best| best.epoch >= answer.epoch).or(Some(answer))
 }
 
 fn nobody(trouble: Option<RedisError>) -> RedisError {
@@ -136,7 +148,7 @@ async fn named_on(connection: &mut MultiplexedConnection, master: &str) -> Redis
         RedisError::from((ErrorKind::Client, why, master.to_owned()))
     })?;
     let epoch = details.ok().and_then(epoch).unwrap_or_default();
-    Ok(Answer { host, port, epoch, by_majority: false })
+    Ok(Answer { host, port, epoch })
 }
 
 fn command(what: &str, master: &str) -> redis::Cmd {

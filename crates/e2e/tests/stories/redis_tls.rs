@@ -111,5 +111,5 @@ async fn a_file_that_can_t_be_used_is_told_with_its_key() {
     let output = run(&["serve"], &variables).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{said}");
-    assert!(said.contains("redis.url does not ask for TLS"), "{said}");
+    assert!(said.contains("no URL of Redis asks for TLS"), "{said}");
 }

@@ -294,3 +294,7 @@ mod tests;
 #[cfg(test)]
 #[path = "wrong_files_tests.rs"]
 mod wrong_files_tests;
+
+#[cfg(test)]
+#[path = "nodes_tests.rs"]
+mod nodes_tests;
