@@ -35,22 +35,77 @@ pub(super) async fn moved(scale: &Scale, findings: &mut Findings) {
     let mut fleet = fleet(scale, &set).await;
     let count = if scale.is_full { 5 } else { 1 };
     let streams = fleet.feed.streams().take(count);
-    let moved: BTreeSet<usize> = streams.chain(fleet.feed.pubsubs().take(count)).collect();
-    let mut slowest = Duration::ZERO;
-    for &channel in &moved {
+    let moved: Vec<usize> = streams.chain(fleet.feed.pubsubs().take(count)).collect();
+    let (mut slowest, mut longest, mut elsewhere) = (Duration::ZERO, Duration::ZERO, 0);
+    for channel in moved {
         let name = fleet.feed.name(channel).to_owned();
-        let to = (set.primary_of(&name).await + 1) % 3;
-        say(&format!("the slot of {name} moves to primary {to}"));
+        let from = set.primary_of(&name).await;
+        let to = (from + 1) % 3;
+        let of_source = channels_of(&set, &fleet, from).await;
+        let before = gaps(&fleet);
         set.migrate_slot(&name, to).await;
+        let mut took = Duration::ZERO;
         if !fleet.feed.is_stream(channel) {
-            slowest = slowest.max(until_subscribed(scale, &set, to, &name).await);
+            took = until_subscribed(scale, &set, to, &name).await;
+        }
+        say(&format!(
+            "the slot of {name} has moved from {from} to {to}, subscribed {took:.1?} after"
+        ));
+        slowest = slowest.max(took);
+        let again = fleet.live_again(fleet.crowd.mark(), scale.patience(LIVE)).await;
+        findings.exactly(&format!("{name}: deaf"), again.deaf, 0);
+        if again.deaf > 0 {
+            fleet.print_logs();
+        }
+        // One connection has all channels of a primary, and is built anew when one leaves.
+        for (channel, (before, after)) in before.iter().zip(gaps(&fleet)).enumerate() {
+            longest = longest.max(Duration::from_millis(after.1));
+            if !of_source.contains(&channel) {
+                elsewhere += after.0 - before.0;
+            }
         }
     }
-    let again = fleet.live_again(fleet.crowd.mark(), scale.patience(LIVE)).await;
-    findings.live("live again", &again, LIVE);
+    together(scale, findings, &set, &mut fleet, count).await;
     findings.within("SHARDNUMSUB right after", slowest, SUBSCRIBED);
-    gaps(findings, &fleet, &|channel| moved.contains(&channel), Some(GAP));
+    findings.within("longest E gap", longest, GAP);
+    findings.exactly("E gaps of other primaries", elsewhere, 0);
     findings.lossless(&fleet.finish(true, scale.patience(LIVE)).await);
+}
+
+/// Some slots move one after the other, while gateways are still after the first.
+async fn together(
+    scale: &Scale,
+    findings: &mut Findings,
+    set: &ClusterSet,
+    fleet: &mut Fleet,
+    count: usize,
+) {
+    say("slots move in quick succession");
+    let names: Vec<String> = fleet
+        .feed
+        .pubsubs()
+        .take(count)
+        .map(|channel| fleet.feed.name(channel).to_owned())
+        .collect();
+    for name in &names {
+        let to = (set.primary_of(name).await + 1) % 3;
+        set.migrate_slot(name, to).await;
+    }
+    let mut slowest = Duration::ZERO;
+    for name in &names {
+        let server = set.primary_of(name).await;
+        let took = until_subscribed(scale, set, server, name).await;
+        slowest = slowest.max(took);
+        if took > SUBSCRIBED {
+            say(&format!("{name} is not subscribed at primary {server}"));
+        }
+    }
+    findings.within("in quick succession: SHARDNUMSUB right after", slowest, SUBSCRIBED);
+    let again = fleet.live_again(fleet.crowd.mark(), scale.patience(LIVE)).await;
+    findings.live("in quick succession: live", &again, LIVE);
+    if again.deaf > 0 {
+        fleet.print_logs();
+    }
 }
 
 /// A primary is killed; its replica takes over.
@@ -59,12 +114,7 @@ pub(super) async fn killed(scale: &Scale, findings: &mut Findings) {
     let mut fleet = fleet(scale, &set).await;
     let name = fleet.feed.name(fleet.feed.streams().start).to_owned();
     let dead = set.primary_of(&name).await;
-    let mut affected = BTreeSet::new();
-    for channel in 0..fleet.feed.len() {
-        if set.primary_of(fleet.feed.name(channel)).await == dead {
-            affected.insert(channel);
-        }
-    }
+    let affected = channels_of(&set, &fleet, dead).await;
     say(&format!("primary {dead} is killed, with {} of the channels", affected.len()));
     set.kill_primary_of(&name).await;
     let began = Instant::now();
@@ -73,7 +123,11 @@ pub(super) async fn killed(scale: &Scale, findings: &mut Findings) {
     findings.note("promoted after, s", format!("{:.1}", promoted.as_secs_f64()));
     let again = fleet.live_again(fleet.crowd.mark(), scale.patience(LIVE)).await;
     findings.live("live after the promotion", &again, LIVE);
-    gaps(findings, &fleet, &|channel| affected.contains(&channel), None);
+    let gaps = gaps(&fleet);
+    let longest = gaps.iter().map(|(_, longest)| *longest).max().unwrap_or(0);
+    findings.note("longest E gap, s", longest as f64 / 1e3);
+    let others = gaps.iter().enumerate().filter(|(channel, _)| !affected.contains(channel));
+    findings.exactly("E gaps of other primaries", others.map(|(_, (count, _))| count).sum(), 0);
     findings.lossless(&fleet.finish(true, scale.patience(LIVE)).await);
 }
 
@@ -91,27 +145,26 @@ async fn until_subscribed(scale: &Scale, set: &ClusterSet, server: usize, name: 
     }
 }
 
-/// Gaps are where something happened, and nowhere else.
-fn gaps(
-    findings: &mut Findings,
-    fleet: &Fleet,
-    is_affected: &dyn Fn(usize) -> bool,
-    bar: Option<Duration>,
-) {
-    let (mut longest, mut elsewhere) = (0, 0);
+/// How many gaps clients were told of each channel, and the longest in milliseconds.
+fn gaps(fleet: &Fleet) -> Vec<(usize, u64)> {
+    let mut gaps = vec![(0, 0); fleet.feed.len()];
     fleet.crowd.each(|_, channel, page| {
         let Page::PubSub { record, .. } = page else { return };
-        if is_affected(channel) {
-            let lengths = record.gaps().iter().map(|gap| gap.span.to - gap.span.from);
-            longest = longest.max(lengths.max().unwrap_or(0));
-        } else {
-            elsewhere += record.gaps().len();
-        }
+        let lengths = record.gaps().iter().map(|gap| gap.span.to - gap.span.from);
+        let (count, longest) = &mut gaps[channel];
+        *count += record.gaps().len();
+        *longest = lengths.max().unwrap_or(0).max(*longest);
     });
-    let longest = Duration::from_millis(longest);
-    match bar {
-        Some(bar) => findings.within("longest E gap", longest, bar),
-        None => findings.note("longest E gap, s", format!("{:.2}", longest.as_secs_f64())),
+    gaps
+}
+
+/// The channels that a primary has.
+async fn channels_of(set: &ClusterSet, fleet: &Fleet, primary: usize) -> BTreeSet<usize> {
+    let mut channels = BTreeSet::new();
+    for channel in 0..fleet.feed.len() {
+        if set.primary_of(fleet.feed.name(channel)).await == primary {
+            channels.insert(channel);
+        }
     }
-    findings.exactly("E gaps of other channels", elsewhere, 0);
+    channels
 }

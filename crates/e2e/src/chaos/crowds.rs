@@ -22,6 +22,8 @@ pub(super) const BAR_STORM: &str = "Redis sees ≤ 2 XRANGE per channel and curs
 const OUTBOX: usize = 256 << 10;
 const UNSENT: usize = 64 << 10;
 const STORM: usize = 10_000;
+/// How long nobody is there.
+const AWAY: Duration = Duration::from_secs(3);
 const STORM_LIVE: Duration = Duration::from_secs(30);
 const LIVE: Duration = Duration::from_secs(3);
 /// Until what is too slow was cut, and until it has caught up.
@@ -93,13 +95,18 @@ pub(super) async fn storm(scale: &Scale, findings: &mut Findings) {
     options.first_doors = 1;
     let mut fleet = Fleet::start(options).await;
     say(&format!("{STORM} clients are on one gateway"));
-    let reads = Reads::watch(&redis).await;
     let attempts = fleet.crowd.counts().attempts();
+    fleet.crowd.order(Order::StayAway);
+    within(STORM_LIVE, "all are gone", async || fleet.crowd.counts().open() == 0).await;
     fleet.open_doors();
     fleet.close_door(0);
-    let mark = fleet.crowd.mark();
     fleet.kill_gateway(0);
-    say("it is killed");
+    // The other two have never heard of these channels, and something happens in each.
+    sleep(AWAY).await;
+    let reads = Reads::watch(&redis).await;
+    say("it is killed, and all come to the others");
+    let mark = fleet.crowd.mark();
+    fleet.crowd.order(Order::Read);
     let again = fleet.live_again(mark, scale.patience(STORM_LIVE)).await;
     findings.live("all live", &again, STORM_LIVE);
     let clients = again.clients.len();
@@ -108,6 +115,9 @@ pub(super) async fn storm(scale: &Scale, findings: &mut Findings) {
     let reads = reads.end().await;
     findings.note("channels and cursors that were read", reads.len());
     findings.note("reads in all", reads.values().sum::<usize>());
+    for ((key, from), count) in reads.iter().filter(|(_, count)| **count > 2) {
+        say(&format!("{key} was read from {from} {count} times"));
+    }
     let most = reads.values().copied().max().unwrap_or(0);
     findings.at_most("XRANGE per channel and cursor, most", most, 2);
     findings.lossless(&fleet.finish(true, STORM_LIVE).await);

@@ -33,6 +33,8 @@ use crate::checker::{Ledger, Tally, Truth};
 use crate::gateway::{Gateway, GatewayOptions};
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How much of a gateway's log is worth reading after a miss.
+const LOG_LINES: usize = 20;
 
 /// What a fleet is made of.
 #[derive(Debug, Clone)]
@@ -169,6 +171,15 @@ impl Fleet {
             sleep(LOOK_EVERY).await;
         }
         self.crowd.live_after(mark)
+    }
+
+    /// Prints what each gateway has logged last, for whoever has to find out why.
+    pub fn print_logs(&self) {
+        for (number, gateway) in self.running().enumerate() {
+            let log = gateway.log();
+            let last = log.len().saturating_sub(LOG_LINES);
+            log[last..].iter().for_each(|line| println!("    gateway {number}: {line}"));
+        }
     }
 
     /// What Redis holds now, by channel; nothing of pub/sub channels.
