@@ -105,6 +105,18 @@ impl Wishes {
         })
     }
 
+    /// Whoever wants `channel` next gets a subscription of its own, even if Redis still has
+    /// the one of before.
+    pub(super) fn begin_anew(&self, channel: &Channel) {
+        self.locked(|inner| {
+            inner.change(channel.as_str(), |wish| {
+                if !wish.wanted {
+                    wish.stage = Stage::Off;
+                }
+            })
+        });
+    }
+
     /// No longer wants `channel`.
     pub(super) fn forget(&self, channel: &Channel) {
         self.locked(|inner| inner.change(channel.as_str(), Wish::forget));

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use redcast_protocol::Cursor;
+use redis::Pipeline;
 
 use super::entry::Entry;
 use super::followed::Followed;
-use super::link::{Broken, Link, ask_before, ask_census};
-use super::outlet::Outlet;
+use super::link::{Answers, Broken, Lineages, Link, ask_before, ask_census, ask_lineage};
+use super::reader::Reader;
 use super::tail::{Census, EntryId, Verdict};
 
 /// What a read brought: the entries of each stream that had any, by its key.
@@ -18,27 +19,29 @@ pub(crate) async fn tell(
     read: Read,
     link: &mut Link,
     followed: &mut Followed,
-    outlet: &Outlet,
+    Reader { outlet, wishes, .. }: &Reader,
 ) -> Result<(), Broken> {
     let received = Instant::now();
     let verdicts = judge(&read, link, followed).await?;
     for ((key, entries), verdict) in read.into_iter().zip(verdicts) {
         let Some(stream) = followed.get_mut(&key) else { continue };
+        // What was left while it was read is nobody's.
+        let is_wanted = wishes.live_channel(stream.channel.as_str()).is_some();
         match (verdict, entries.last().map(Entry::cursor)) {
             (Verdict::Intact, Some(last)) => {
                 outlet.metrics().streams.repaired.inc_by(stream.repaired(&entries));
                 let count = entries.len() as u64;
-                for entry in entries {
+                for entry in entries.into_iter().filter(|_| is_wanted) {
                     outlet.entry(&stream.channel, entry, received).await;
                 }
                 stream.tail.advance(last, count);
             }
-            (Verdict::Reset(reason), _) => {
+            (Verdict::Reset(reason), _) if is_wanted => {
                 let cursor = stream.tail.cursor().unwrap_or(Cursor::BEGINNING);
                 outlet.position(&stream.channel, cursor, Some(reason)).await;
             }
             // It is read again.
-            (Verdict::AskCensus, _) | (Verdict::Intact, None) => {}
+            (Verdict::AskCensus | Verdict::Reset(_), _) | (Verdict::Intact, None) => {}
         }
     }
     Ok(())
@@ -49,20 +52,28 @@ pub(crate) async fn verify(
     keys: &[String],
     link: &mut Link,
     followed: &mut Followed,
-    outlet: &Outlet,
+    Reader { outlet, wishes, .. }: &Reader,
 ) -> Result<(), Broken> {
     let mut questions = redis::pipe();
     for key in keys {
         questions.add_command(ask_before(key, place(followed, key)));
         questions.add_command(ask_census(key));
     }
+    ask_lineage(&mut questions);
     let mut answers = link.ask(questions, Duration::ZERO).await?;
-    for key in keys {
-        let (before, census) = (answers.before()?, answers.census()?);
+    let mut found = Vec::with_capacity(keys.len());
+    for _ in keys {
+        found.push((answers.before()?, answers.census()?));
+    }
+    let lineages = link.lineages(&mut answers)?;
+    for (key, (before, census)) in keys.iter().zip(found) {
         let Some(stream) = followed.get_mut(key) else { continue };
         outlet.metrics().streams.verifications.inc();
-        let verdict = stream.tail.judge(&[], before, Some(&census));
-        if let (Verdict::Reset(reason), Some(cursor)) = (verdict, stream.tail.cursor()) {
+        let verdict = stream.judge(&[], before, Some((&census, &lineages)));
+        let is_wanted = wishes.live_channel(stream.channel.as_str()).is_some();
+        if let (Verdict::Reset(reason), Some(cursor), true) =
+            (verdict, stream.tail.cursor(), is_wanted)
+        {
             outlet.position(&stream.channel, cursor, Some(reason)).await;
         }
     }
@@ -76,48 +87,79 @@ async fn judge(
     link: &mut Link,
     followed: &mut Followed,
 ) -> Result<Vec<Verdict>, Broken> {
-    let with_census: Vec<bool> = read.iter().map(|(key, _)| needs_census(followed, key)).collect();
+    let mut verdicts = vec![Verdict::AskCensus; read.len()];
+    let (known, others): (Vec<usize>, Vec<usize>) =
+        (0..read.len()).partition(|at| needs_census(followed, &read[*at].0));
     let mut questions = redis::pipe();
-    for ((key, _), with_census) in read.iter().zip(&with_census) {
+    for (key, _) in read {
         questions.add_command(ask_before(key, place(followed, key)));
-        if *with_census {
-            questions.add_command(ask_census(key));
-        }
     }
+    let is_due = !read.is_empty() && link.lineage_is_old();
+    ask_censuses(&mut questions, read, &known, is_due);
     let mut answers = link.ask(questions, Duration::ZERO).await?;
-    let mut befores = Vec::with_capacity(read.len());
-    let mut verdicts = Vec::with_capacity(read.len());
-    for (one, with_census) in read.iter().zip(with_census) {
-        let before = answers.before()?;
-        let census = if with_census { Some(answers.census()?) } else { None };
-        befores.push(before);
-        verdicts.push(verdict(followed, one, before, census.as_ref()));
+    let befores: Vec<Option<Cursor>> =
+        read.iter().map(|_| answers.before()).collect::<Result<_, _>>()?;
+    let (censuses, lineages) = read_censuses(&mut answers, link, &known, is_due)?;
+    if lineages.as_ref().is_some_and(Lineages::differ) {
+        return Ok(verdicts);
     }
+    for at in others {
+        verdicts[at] = verdict(followed, &read[at], befores[at], None);
+    }
+    for (at, census) in known.iter().zip(&censuses) {
+        let census = lineages.as_ref().map(|lineages| (census, lineages));
+        verdicts[*at] = verdict(followed, &read[*at], befores[*at], census);
+    }
+    let unknown: Vec<usize> = (0..read.len())
+        .filter(|at| verdicts[*at] == Verdict::AskCensus && !known.contains(at))
+        .collect();
     let mut questions = redis::pipe();
-    for ((key, _), verdict) in read.iter().zip(&verdicts) {
-        if *verdict == Verdict::AskCensus {
-            questions.add_command(ask_census(key));
-        }
-    }
+    ask_censuses(&mut questions, read, &unknown, false);
     let mut answers = link.ask(questions, Duration::ZERO).await?;
-    for (at, one) in read.iter().enumerate() {
-        if verdicts[at] == Verdict::AskCensus {
-            let census = answers.census()?;
-            verdicts[at] = verdict(followed, one, befores[at], Some(&census));
-        }
+    let (censuses, lineages) = read_censuses(&mut answers, link, &unknown, false)?;
+    let Some(lineages) = lineages.filter(|lineages| !lineages.differ()) else {
+        return Ok(verdicts);
+    };
+    for (at, census) in unknown.into_iter().zip(&censuses) {
+        verdicts[at] = verdict(followed, &read[at], befores[at], Some((census, &lineages)));
     }
     Ok(verdicts)
+}
+
+/// Asks for the censuses of some of the streams that were read, and for the lineage in
+/// which they were taken. What was read in another one is void.
+fn ask_censuses(questions: &mut Pipeline, read: &Read, some: &[usize], is_due: bool) {
+    for at in some {
+        questions.add_command(ask_census(&read[*at].0));
+    }
+    if is_due || !some.is_empty() {
+        ask_lineage(questions);
+    }
+}
+
+fn read_censuses(
+    answers: &mut Answers,
+    link: &mut Link,
+    some: &[usize],
+    is_due: bool,
+) -> Result<(Vec<Census>, Option<Lineages>), Broken> {
+    let censuses = some.iter().map(|_| answers.census()).collect::<Result<_, _>>()?;
+    let lineages = match is_due || !some.is_empty() {
+        true => Some(link.lineages(answers)?),
+        false => None,
+    };
+    Ok((censuses, lineages))
 }
 
 fn verdict(
     followed: &mut Followed,
     (key, entries): &(String, Vec<Entry>),
     before: Option<Cursor>,
-    census: Option<&Census>,
+    census: Option<(&Census, &Lineages)>,
 ) -> Verdict {
     let ids: Vec<EntryId> = entries.iter().map(|entry| entry.id).collect();
     let stream = followed.get_mut(key);
-    stream.map_or(Verdict::AskCensus, |stream| stream.tail.judge(&ids, before, census))
+    stream.map_or(Verdict::AskCensus, |stream| stream.judge(&ids, before, census))
 }
 
 fn needs_census(followed: &mut Followed, key: &str) -> bool {

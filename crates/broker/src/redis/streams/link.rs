@@ -1,6 +1,8 @@
 //! One connection on which streams are read: questions in one write, answers in one read,
 //! under a deadline.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redcast_protocol::Cursor;
@@ -16,13 +18,45 @@ use crate::redis::wishes::Refusal;
 /// A deadline that is met this much later says that we were paused, not Redis.
 const OWN_LAG: Duration = Duration::from_millis(500);
 
+/// How long a lineage is believed in while something is read; to ask each time would cost
+/// Redis more than to read.
+const ASK_LINEAGE_EVERY: Duration = Duration::from_millis(100);
+
+/// Tells connections apart.
+static LINKS: AtomicU64 = AtomicU64::new(0);
+
 /// Why the connection is of no more use, in a few words.
 pub(crate) type Broken = String;
+
+/// A server and the history of writes that it goes on with: its `run_id` and
+/// `master_replid`. After a restart or a failover it is another one.
+pub(crate) type Lineage = Arc<str>;
+
+/// The lineages before and after some questions. No lineage comes back, so if they are the
+/// same one, it was the same in between.
+#[derive(Debug)]
+pub(crate) struct Lineages {
+    /// What was answered before.
+    pub(crate) earlier: Lineage,
+    /// What was answered after.
+    pub(crate) later: Lineage,
+}
+
+impl Lineages {
+    /// Whether another one began in between.
+    pub(crate) fn differ(&self) -> bool {
+        self.earlier != self.later
+    }
+}
 
 /// The connection, and how it fares.
 pub(crate) struct Link {
     connection: MultiplexedConnection,
+    number: u64,
     patience: Duration,
+    /// The last answer to [`ask_lineage`].
+    lineage: Lineage,
+    lineage_read: Instant,
     /// When anything was heard last.
     pub(crate) heard: Instant,
     /// Whether an answer was too long in coming.
@@ -32,7 +66,10 @@ pub(crate) struct Link {
 impl Link {
     /// A fresh connection, on which an answer may take so long.
     pub(crate) fn new(connection: MultiplexedConnection, patience: Duration) -> Self {
-        Self { connection, patience, heard: Instant::now(), was_late: false }
+        let number = LINKS.fetch_add(1, Ordering::Relaxed);
+        let lineage = format!("not asked {number}").into();
+        let (heard, was_late) = (Instant::now(), false);
+        Self { connection, number, patience, lineage, lineage_read: heard, heard, was_late }
     }
 
     /// Asks and waits for the answers; `block` is how long Redis was asked to keep one back.
@@ -58,6 +95,28 @@ impl Link {
         };
         self.heard = Instant::now();
         answers.map(|answers| Answers(answers.into_iter())).map_err(|error| words(&error))
+    }
+
+    /// Whether another lineage may have begun since it was asked for: it takes a failover,
+    /// and so some time.
+    pub(crate) fn lineage_is_old(&self) -> bool {
+        self.lineage_read.elapsed() > ASK_LINEAGE_EVERY
+    }
+
+    /// Reads the answers to [`ask_lineage`], which stand next. Without the right to ask, a
+    /// connection counts as a lineage of its own: over one connection the server is the same.
+    pub(crate) fn lineages(&mut self, answers: &mut Answers) -> Result<Lineages, Broken> {
+        let mut field = |name: &str| -> Result<Option<String>, Broken> {
+            Ok(answers.any()?.ok().and_then(|info| field_of(info, name)))
+        };
+        let (server, history) = (field("run_id:")?, field("master_replid:")?);
+        let later: Lineage = match (server, history) {
+            (Some(server), Some(history)) => format!("{server} {history}").into(),
+            _ => format!("connection {}", self.number).into(),
+        };
+        self.lineage_read = Instant::now();
+        let earlier = std::mem::replace(&mut self.lineage, later.clone());
+        Ok(Lineages { earlier, later })
     }
 }
 
@@ -110,6 +169,11 @@ pub(crate) fn ask_census(key: &str) -> Cmd {
     command
 }
 
+/// Asks who answers and which history it goes on with.
+pub(crate) fn ask_lineage(questions: &mut Pipeline) {
+    questions.cmd("INFO").arg("server").cmd("INFO").arg("replication");
+}
+
 /// Asks for all that is needed to follow a stream, the rights to it included: what Redis
 /// will refuse is refused for this stream alone, before it is read with others.
 pub(crate) fn ask_all(questions: &mut Pipeline, key: &str, place: EntryId) {
@@ -129,12 +193,10 @@ pub(crate) fn refusal(error: &RedisError) -> Option<Refusal> {
     Some(Refusal { is_final, reason: words(error) })
 }
 
-/// `master_replid` in the answer of `INFO replication`: which history the server goes on
-/// with.
-pub(crate) fn history(info: Value) -> Option<String> {
+fn field_of(info: Value, name: &str) -> Option<String> {
     let Value::BulkString(text) = info else { return None };
     let text = String::from_utf8(text).ok()?;
-    text.lines().find_map(|line| line.strip_prefix("master_replid:")).map(str::to_owned)
+    text.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned)
 }
 
 fn newest(value: Value) -> RedisResult<Option<Cursor>> {

@@ -77,7 +77,11 @@ impl Streams {
 
     /// Finds a reader for `channel`; what it comes to is asked of its wishes.
     pub(super) fn want(&self, channel: &Channel) -> &Wishes {
-        &self.wishes[self.seats.take(channel)]
+        let (reader, is_renewed) = self.seats.take(channel);
+        if is_renewed {
+            self.wishes[reader].begin_anew(channel);
+        }
+        &self.wishes[reader]
     }
 
     /// Ends the interest in a channel.
