@@ -27,7 +27,8 @@ const SEEN_WITHIN: Duration = Duration::from_secs(3);
 
 fn streams(server: &RedisServer) -> RedisConfig {
     let sources = Sources::new([(Pattern::parse("s:*").unwrap(), Source::Stream)]);
-    RedisConfig { sources, ..config(server) }
+    // A page of 20 MB takes its time on a busy machine.
+    RedisConfig { sources, publish_timeout: LIMIT, ..config(server) }
 }
 
 /// A rig with one live stream channel, and its first place.
@@ -258,6 +259,12 @@ async fn poison_is_counted_and_passed_by() {
     assert_eq!(rig.metric("redcast_events_dropped_total{reason=\"no_data\"}"), 1);
     assert_eq!(rig.metric("redcast_events_dropped_total{reason=\"too_large\"}"), 1);
     let events = rig.broker.last_events(&a, 2).await.unwrap();
+    assert_eq!(events.last().unwrap().cursor, last.cursor);
+
+    // What is poisoned hides nothing that is behind it.
+    add(&mut operator, &a, &[], &large).await;
+    assert_eq!(rig.inbox.gap().await.reason, GapReason::TooLarge);
+    let events = rig.broker.last_events(&a, 1).await.unwrap();
     assert_eq!(events.last().unwrap().cursor, last.cursor);
 
     // A place may be a poisoned entry, too, for those who follow and those who come back.

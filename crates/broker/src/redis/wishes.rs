@@ -263,6 +263,15 @@ impl Wishes {
         self.inner.lock().wishes.contains_key(channel)
     }
 
+    /// The same, for those whose link nobody else looks after: what waits for it is overdue.
+    pub(super) fn tally_of_link(&self) -> Tally {
+        let inner = self.inner.lock();
+        match inner.link_up {
+            true => inner.tally,
+            false => Tally { overdue: inner.tally.wanted, ..inner.tally },
+        }
+    }
+
     /// Whether nothing is wanted and nothing subscribed.
     pub(super) fn is_empty(&self) -> bool {
         self.inner.lock().wishes.is_empty()

@@ -99,7 +99,7 @@ impl Streams {
 
     /// How many are wanted, and how far Redis has followed.
     pub(super) fn tally(&self) -> Tally {
-        self.wishes.iter().map(|wishes| wishes.tally()).sum()
+        self.wishes.iter().map(|wishes| wishes.tally_of_link()).sum()
     }
 
     /// What went wrong last, as long as it is not made good.
