@@ -392,3 +392,7 @@ impl Delivery {
 #[cfg(test)]
 #[path = "deliveries_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "deliveries_room_tests.rs"]
+mod room_tests;

@@ -10,6 +10,8 @@
 
 mod support;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use redcast_broker::{
     Delivery, Event, HistoryError, MemoryConfig, OnceKey, PublishError, Published, QueueLimits,
@@ -17,7 +19,7 @@ use redcast_broker::{
 };
 use redcast_e2e::RedisServer;
 use redcast_protocol::{Channel, Cursor, Pattern, ResetReason};
-use support::{Rig, channel, config};
+use support::{LIMIT, Rig, channel, config, until};
 use tokio_util::task::TaskTracker;
 
 const ALL: ReadLimit = ReadLimit { events: 1_000, bytes: 8 << 20 };
@@ -200,7 +202,10 @@ async fn nothing_is_lost_while_nobody_reads_the_queue(mut rig: Rig) {
             broker.publish(&to, Bytes::from(number.to_string())).await.unwrap();
         }
     });
-    // The queue of this rig holds 16, so it is full long before the end.
+    // The queue of this rig holds 16, and streams have half of it.
+    let received = || rig.metric("redcast_events_received_total");
+    assert!(until(LIMIT, || received() >= 8).await.is_some());
+    assert_eq!(until(Duration::from_secs(1), || received() > 16).await, None, "it waits");
     for number in 0..500_u32 {
         match rig.inbox.next().await {
             Delivery::Event(event) => assert_eq!(event.payload, number.to_string()),

@@ -106,6 +106,18 @@ impl Wishes {
         })
     }
 
+    /// Whoever wants `channel` next gets a subscription of its own, even if Redis still has
+    /// the one of before.
+    pub(super) fn begin_anew(&self, channel: &Channel) {
+        self.locked(|inner| {
+            inner.change(channel.as_str(), |wish| {
+                if !wish.wanted {
+                    wish.stage = Stage::Off;
+                }
+            })
+        });
+    }
+
     /// No longer wants `channel`.
     pub(super) fn forget(&self, channel: &Channel) {
         self.locked(|inner| inner.change(channel.as_str(), Wish::forget));
@@ -277,6 +289,15 @@ impl Wishes {
     /// Whether there is anything of this channel, here or at Redis.
     pub(super) fn knows(&self, channel: &Channel) -> bool {
         self.inner.lock().wishes.contains_key(channel)
+    }
+
+    /// The same, for those whose link nobody else looks after: what waits for it is overdue.
+    pub(super) fn tally_of_link(&self) -> Tally {
+        let inner = self.inner.lock();
+        match inner.link_up {
+            true => inner.tally,
+            false => Tally { overdue: inner.tally.wanted, ..inner.tally },
+        }
     }
 
     /// Whether nothing is wanted and nothing subscribed.

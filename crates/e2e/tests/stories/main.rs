@@ -15,6 +15,7 @@ mod chaos_gateways;
 mod chaos_redis;
 mod chaos_streams;
 mod cli;
+mod cli_streams;
 mod cli_subscribe;
 mod coalesce;
 mod coalesce_items;

@@ -234,21 +234,26 @@ fn key_of(command: &Cmd) -> Option<String> {
     Some(String::from_utf8_lossy(key).into_owned())
 }
 
-/// One answer to one command, of all nodes that were asked.
+/// One answer to one command, of all nodes that were asked and answered.
 fn joined(answers: BTreeMap<Node, RedisResult<Value>>) -> RedisResult<Value> {
     let mut text = Vec::new();
+    let mut failed = None;
     let count = answers.len();
     for answer in answers.into_values() {
-        match answer? {
-            Value::ServerError(error) => return Err(error.into()),
-            Value::BulkString(part) if count > 1 => text.extend(part),
-            value => return Ok(value),
+        match answer {
+            Ok(Value::ServerError(error)) => failed = Some(error.into()),
+            Ok(Value::BulkString(part)) if count > 1 => text.extend(part),
+            Ok(value) => return Ok(value),
+            Err(error) => failed = Some(error),
         }
     }
-    if count == 0 {
-        return Err((ErrorKind::Client, "no node of the cluster has this slot").into());
+    match failed {
+        Some(error) if text.is_empty() => Err(error),
+        _ if count == 0 => {
+            Err((ErrorKind::Client, "no node of the cluster has this slot").into())
+        }
+        _ => Ok(Value::BulkString(text)),
     }
-    Ok(Value::BulkString(text))
 }
 
 fn silent() -> RedisError {
@@ -279,14 +284,15 @@ mod tests {
     }
 
     #[test]
-    fn what_several_nodes_said_is_one_text_and_one_that_failed_fails_it() {
+    fn what_several_nodes_said_is_one_text() {
         let node = |port| Node::new("a", port);
         let said = |text: &str| Ok(Value::BulkString(text.as_bytes().to_vec()));
         let both = BTreeMap::from([(node(2), said("two")), (node(1), said("one"))]);
         assert_eq!(joined(both).unwrap(), said("onetwo").unwrap());
         assert_eq!(joined(BTreeMap::from([(node(1), Ok(Value::Int(3)))])).unwrap(), Value::Int(3));
         let one_failed = BTreeMap::from([(node(1), said("one")), (node(2), Err(silent()))]);
-        assert!(joined(one_failed).is_err());
+        assert_eq!(joined(one_failed).unwrap(), said("one").unwrap());
+        assert!(joined(BTreeMap::from([(node(1), Err(silent())), (node(2), Err(silent()))])).is_err());
         assert!(joined(BTreeMap::new()).is_err());
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use redcast_protocol::{Channel, Cursor};
 
 use super::entry::Entry;
-use super::link::{Broken, NoAnswer};
-use super::tail::{Census, EntryId, Tail};
+use super::link::{Broken, Lineage, Lineages, NoAnswer};
+use super::tail::{Census, EntryId, Tail, Verdict};
 
 /// The streams by their Redis keys.
 #[derive(Debug, Default)]
@@ -27,6 +27,8 @@ pub(crate) struct Stream {
     pub(crate) tail: Tail,
     /// Whether it is read over the present connection.
     pub(crate) is_live: bool,
+    /// The server and its history before the tail was opened or judged by a census last.
+    lineage: Option<Lineage>,
     /// Up to where entries were added while there was no connection.
     repair_until: EntryId,
 }
@@ -38,7 +40,7 @@ impl Followed {
         self.streams.entry(key.to_owned()).or_insert_with(|| {
             *turns = turns.wrapping_add(1);
             let (channel, tail) = (channel.clone(), Tail::new(*turns));
-            Stream { channel, tail, is_live: false, repair_until: (0, 0) }
+            Stream { channel, tail, is_live: false, lineage: None, repair_until: (0, 0) }
         })
     }
 
@@ -102,6 +104,29 @@ impl Followed {
 }
 
 impl Stream {
+    /// Begins at the end of the stream.
+    pub(crate) fn open(&mut self, census: &Census, lineage: &Lineages) -> Cursor {
+        self.lineage = Some(lineage.earlier.clone());
+        self.tail.open(census)
+    }
+
+    /// Judges what was read, see [`Tail::judge`].
+    pub(crate) fn judge(
+        &mut self,
+        read: &[EntryId],
+        before: Option<Cursor>,
+        census: Option<(&Census, &Lineages)>,
+    ) -> Verdict {
+        let Some((census, lineages)) = census else {
+            return self.tail.judge(read, before, None, false);
+        };
+        let known = self.lineage.as_ref();
+        let is_same = known.is_some_and(|known| lineages.later.is_subset(known));
+        let verdict = self.tail.judge(read, before, Some(census), is_same);
+        self.lineage = Some(lineages.earlier.clone());
+        verdict
+    }
+
     /// It is read from now on, over a connection that was made after what it was read over
     /// before had been lost.
     pub(crate) fn goes_on(&mut self, census: &Census) {

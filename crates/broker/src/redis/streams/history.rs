@@ -90,11 +90,12 @@ impl History {
             seen += entries.len();
             for entry in entries {
                 before = format!("({}", spell(entry.id));
-                bytes += entry.size;
+                let Some(event) = self.event(channel, entry, received) else { continue };
+                bytes += event.payload.len();
                 if bytes > LAST_EVENTS_BYTES && !events.is_empty() {
                     break 'pages;
                 }
-                events.extend(self.event(channel, entry, received));
+                events.push(event);
             }
             if is_all || bytes >= LAST_EVENTS_BYTES {
                 break;

@@ -1,6 +1,9 @@
 //! What streams are read over, one connection or those to the nodes of a cluster: questions
 //! in one write, answers in one read, under a deadline.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use redcast_protocol::Cursor;
@@ -19,6 +22,13 @@ use crate::redis::wishes::Refusal;
 
 /// A deadline that is met this much later says that we were paused, not Redis.
 const OWN_LAG: Duration = Duration::from_millis(500);
+
+/// How long a lineage is believed in while something is read; to ask each time would cost
+/// Redis more than to read.
+const ASK_LINEAGE_EVERY: Duration = Duration::from_millis(100);
+
+/// Tells connections apart.
+static LINKS: AtomicU64 = AtomicU64::new(0);
 
 /// Why the connection is of no more use, in a few words.
 pub(crate) type Broken = String;
@@ -40,10 +50,37 @@ pub(crate) enum Line {
     Cluster(Scatter),
 }
 
+/// Who answers and which histories of writes they go on with: each `run_id` and
+/// `master_replid`, of one server or of all primaries of a cluster. After a restart or a
+/// failover there are others among them.
+pub(crate) type Lineage = Arc<BTreeSet<String>>;
+
+/// The lineages before and after some questions. No history comes back, so if nothing is new
+/// among them, it was so in between.
+#[derive(Debug)]
+pub(crate) struct Lineages {
+    /// What was answered before.
+    pub(crate) earlier: Lineage,
+    /// What was answered after.
+    pub(crate) later: Lineage,
+}
+
+impl Lineages {
+    /// Whether another history began in between. A node of a cluster that says nothing
+    /// begins none.
+    pub(crate) fn differ(&self) -> bool {
+        !self.later.is_subset(&self.earlier)
+    }
+}
+
 /// The way to streams, and how it fares.
 pub(crate) struct Link {
     line: Line,
+    number: u64,
     patience: Duration,
+    /// The last answer to [`ask_lineage`].
+    lineage: Lineage,
+    lineage_read: Instant,
     /// When anything was heard last.
     pub(crate) heard: Instant,
     /// Whether an answer was too long in coming.
@@ -53,7 +90,9 @@ pub(crate) struct Link {
 impl Link {
     /// A fresh one, on which an answer may take so long.
     pub(crate) fn new(line: Line, patience: Duration) -> Self {
-        Self { line, patience, heard: Instant::now(), was_late: false }
+        let number = LINKS.fetch_add(1, Ordering::Relaxed);
+        let (lineage, heard) = (Lineage::default(), Instant::now());
+        Self { line, number, patience, lineage, lineage_read: heard, heard, was_late: false }
     }
 
     /// Asks and waits for the answers; `block` is how long Redis was asked to keep one back.
@@ -100,6 +139,31 @@ impl Link {
     /// Whether an error is about its stream alone.
     pub(crate) fn is_of_many(&self) -> bool {
         matches!(self.line, Line::Cluster(_))
+    }
+
+    /// Whether another lineage may have begun since it was asked for: it takes a failover,
+    /// and so some time.
+    pub(crate) fn lineage_is_old(&self) -> bool {
+        self.lineage_read.elapsed() > ASK_LINEAGE_EVERY
+    }
+
+    /// Reads the answers to [`ask_lineage`], which stand next. Without the right to ask, a
+    /// connection counts as a lineage of its own: over one connection the server is the same.
+    pub(crate) fn lineages(&mut self, answers: &mut Answers) -> Result<Lineages, Broken> {
+        let mut names = BTreeSet::new();
+        for name in ["run_id:", "master_replid:"] {
+            if let Ok(Value::BulkString(text)) = answers.any()? {
+                let text = String::from_utf8_lossy(&text);
+                names.extend(text.lines().filter(|line| line.starts_with(name)).map(str::to_owned));
+            }
+        }
+        if names.is_empty() {
+            names.insert(format!("connection {}", self.number));
+        }
+        let later = Lineage::new(names);
+        self.lineage_read = Instant::now();
+        let earlier = std::mem::replace(&mut self.lineage, later.clone());
+        Ok(Lineages { earlier, later })
     }
 }
 
@@ -166,6 +230,11 @@ pub(crate) fn ask_census(key: &str) -> Cmd {
     command
 }
 
+/// Asks who answers and which history it goes on with.
+pub(crate) fn ask_lineage(questions: &mut Pipeline) {
+    questions.cmd("INFO").arg("server").cmd("INFO").arg("replication");
+}
+
 /// Asks for all that is needed to follow a stream, the rights to it included: what Redis
 /// will refuse is refused for this stream alone, before it is read with others.
 pub(crate) fn ask_all(questions: &mut Pipeline, key: &str, place: EntryId) {
@@ -183,15 +252,6 @@ pub(crate) fn refusal(error: &RedisError) -> Option<Refusal> {
         _ => return None,
     };
     Some(Refusal { is_final, reason: words(error) })
-}
-
-/// `master_replid` in the answer of `INFO replication`: which history the server goes on
-/// with. Of a cluster it is what its primaries go on with.
-pub(crate) fn history(info: Value) -> Option<String> {
-    let Value::BulkString(text) = info else { return None };
-    let text = String::from_utf8(text).ok()?;
-    let all: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("master_replid:")).collect();
-    (!all.is_empty()).then(|| all.join(","))
 }
 
 fn newest(value: Value) -> RedisResult<Option<Cursor>> {

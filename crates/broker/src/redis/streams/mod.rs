@@ -90,7 +90,11 @@ impl Streams {
 
     /// Finds a reader for `channel`; what it comes to is asked of its wishes.
     pub(super) fn want(&self, channel: &Channel) -> &Wishes {
-        &self.wishes[self.seats.take(channel)]
+        let (reader, is_renewed) = self.seats.take(channel);
+        if is_renewed {
+            self.wishes[reader].begin_anew(channel);
+        }
+        &self.wishes[reader]
     }
 
     /// Ends the interest in a channel.
@@ -108,7 +112,7 @@ impl Streams {
 
     /// How many are wanted, and how far Redis has followed.
     pub(super) fn tally(&self) -> Tally {
-        self.wishes.iter().map(|wishes| wishes.tally()).sum()
+        self.wishes.iter().map(|wishes| wishes.tally_of_link()).sum()
     }
 
     /// What went wrong last, as long as it is not made good.

@@ -28,8 +28,8 @@ struct Seat {
 #[derive(Debug, Default)]
 struct Occupancy {
     taken: usize,
-    /// Channels that were left and taken again before the reader let go of them. Whoever
-    /// took them must hear where they stand.
+    /// Channels that were left and taken again before the reader let go of them: they begin
+    /// where they stand now, not where they stood for those who left.
     renewed: HashSet<Channel>,
 }
 
@@ -40,15 +40,17 @@ impl Seats {
         Self { each, inner: Mutex::new(Inner { seats: HashMap::new(), readers }) }
     }
 
-    /// The reader of `channel`, which is wanted from now on.
-    pub(crate) fn take(&self, channel: &Channel) -> usize {
+    /// The reader of `channel`, which is wanted from now on, and whether it was left before
+    /// and not let go of.
+    pub(crate) fn take(&self, channel: &Channel) -> (usize, bool) {
         let mut inner = self.inner.lock();
         let Inner { seats, readers } = &mut *inner;
         if let Some(seat) = seats.get_mut(channel) {
-            if !std::mem::replace(&mut seat.is_wanted, true) {
+            let is_renewed = !std::mem::replace(&mut seat.is_wanted, true);
+            if is_renewed {
                 readers[seat.reader].renewed.insert(channel.clone());
             }
-            return seat.reader;
+            return (seat.reader, is_renewed);
         }
         // The first with a free seat, so that few connections serve few channels.
         let free = readers.iter().position(|reader| reader.taken < self.each);
@@ -56,7 +58,7 @@ impl Seats {
         let reader = free.or_else(emptiest).unwrap_or(0);
         readers[reader].taken += 1;
         seats.insert(channel.clone(), Seat { reader, is_wanted: true });
-        reader
+        (reader, false)
     }
 
     /// The reader of `channel`, if it has one.
@@ -117,23 +119,23 @@ mod tests {
     #[test]
     fn readers_fill_one_after_the_other_and_share_what_is_more() {
         let seats = Seats::new(2, 3);
-        let taken: Vec<usize> = (0..9).map(|number| seats.take(&channel(number))).collect();
+        let taken: Vec<usize> = (0..9).map(|number| seats.take(&channel(number)).0).collect();
         assert_eq!(taken, [0, 0, 0, 1, 1, 1, 0, 1, 0]);
-        assert_eq!(seats.take(&channel(3)), 1, "it has one");
+        assert_eq!(seats.take(&channel(3)), (1, false), "it has one");
     }
 
     #[test]
     fn a_channel_keeps_its_reader_until_that_lets_go() {
         let seats = Seats::new(2, 1);
-        assert_eq!((seats.take(&channel(0)), seats.take(&channel(1))), (0, 1));
+        assert_eq!((seats.take(&channel(0)).0, seats.take(&channel(1)).0), (0, 1));
         assert_eq!(seats.leave(&channel(1)), Some(1));
-        assert_eq!(seats.take(&channel(1)), 1);
+        assert_eq!(seats.take(&channel(1)), (1, true));
         assert_eq!(seats.renewed(1), HashSet::from([channel(1)]));
         seats.release(&channel(1));
         assert_eq!(seats.reader(&channel(1)), Some(1), "it was taken again");
         seats.leave(&channel(0));
         seats.release(&channel(0));
-        assert_eq!((seats.reader(&channel(0)), seats.take(&channel(2))), (None, 0));
+        assert_eq!((seats.reader(&channel(0)), seats.take(&channel(2)).0), (None, 0));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::appetite::Appetite;
 use super::entry::{self, spell};
 use super::followed::Followed;
 use super::judge::{Read, tell, verify};
-use super::link::{Broken, Link, NoAnswer, ask_all, history, refusal};
+use super::link::{Broken, Lineage, Lineages, Link, NoAnswer, ask_all, ask_lineage, refusal};
 use super::reader::{Reader, Waiting};
 use super::tail::{Census, EntryId, Verdict};
 use crate::clock;
@@ -47,8 +47,8 @@ pub(crate) struct Session<'a> {
     appetite: Appetite,
     next_look: Instant,
     eager_until: Instant,
-    /// The history that the server continues (`master_replid`).
-    history: Option<String>,
+    /// Who answered, when all places were judged last.
+    lineage: Lineage,
 }
 
 impl<'a> Session<'a> {
@@ -63,7 +63,7 @@ impl<'a> Session<'a> {
             appetite: Appetite::new(),
             next_look: now,
             eager_until: now,
-            history: None,
+            lineage: Lineage::default(),
         }
     }
 
@@ -74,6 +74,10 @@ impl<'a> Session<'a> {
     }
 
     async fn follow(&mut self) -> Result<(), Broken> {
+        let mut questions = redis::pipe();
+        ask_lineage(&mut questions);
+        let mut answers = self.link.ask(questions, Duration::ZERO).await?;
+        self.lineage = self.link.lineages(&mut answers)?.later;
         loop {
             self.settle().await?;
             if self.next_look <= Instant::now() {
@@ -84,7 +88,7 @@ impl<'a> Session<'a> {
                 let count = self.appetite.count(self.followed.live().count());
                 let read = self.read(count).await?;
                 let is_behind = read.iter().any(|(_, entries)| entries.len() >= count);
-                tell(read, &mut self.link, self.followed, &self.reader.outlet).await?;
+                tell(read, &mut self.link, self.followed, self.reader).await?;
                 if let (Waiting::Poll { every, .. }, false) = (self.reader.waiting, is_behind) {
                     self.wait_until(began + every).await;
                 }
@@ -106,13 +110,9 @@ impl<'a> Session<'a> {
 
     /// Lets go of what is not wanted any more and takes over what is.
     async fn settle(&mut self) -> Result<(), Broken> {
-        let Reader { number, names, wishes, seats, outlet, .. } = self.reader;
+        let Reader { number, names, wishes, seats, .. } = self.reader;
         for channel in seats.renewed(*number) {
-            let Some(stream) = self.followed.get_mut(&names.channel(&channel)) else { continue };
-            match stream.tail.cursor() {
-                Some(cursor) if stream.is_live => outlet.position(&channel, cursor, None).await,
-                _ => stream.tail.forget(),
-            }
+            self.followed.remove(&names.channel(&channel));
         }
         for channel in self.followed.take_lost() {
             wishes.ended(channel.as_str(), clock::unix_ms_of(self.link.heard));
@@ -138,31 +138,42 @@ impl<'a> Session<'a> {
             let place = self.followed.follow(&key, channel).tail.cursor();
             ask_all(&mut questions, &key, place.unwrap_or(Cursor::BEGINNING).id());
         }
+        ask_lineage(&mut questions);
         let mut answers = self.link.ask(questions, Duration::ZERO).await?;
+        let mut found = Vec::with_capacity(channels.len());
         for channel in channels {
-            match answers.all()? {
-                Ok((before, census)) => self.begin(channel, before, &census).await,
+            found.push((channel, answers.all()?));
+        }
+        let lineages = self.link.lineages(&mut answers)?;
+        for (channel, found) in found {
+            match found {
+                Ok(found) => self.begin(channel, found, &lineages).await,
                 Err(error) => self.refused(channel, &error).await?,
             }
         }
         Ok(())
     }
 
-    async fn begin(&mut self, channel: &Channel, before: Option<Cursor>, census: &Census) {
+    async fn begin(
+        &mut self,
+        channel: &Channel,
+        (before, census): (Option<Cursor>, Census),
+        lineages: &Lineages,
+    ) {
         let Reader { names, wishes, outlet, .. } = self.reader;
         let stream = self.followed.follow(&names.channel(channel), channel);
         let is_new = stream.tail.cursor().is_none();
         if is_new {
-            let cursor = stream.tail.open(census);
+            let cursor = stream.open(&census, lineages);
             outlet.position(channel, cursor, None).await;
         } else {
             outlet.metrics().streams.verifications.inc();
-            let verdict = stream.tail.judge(&[], before, Some(census));
+            let verdict = stream.judge(&[], before, Some((&census, lineages)));
             if let (Verdict::Reset(reason), Some(cursor)) = (verdict, stream.tail.cursor()) {
                 outlet.position(channel, cursor, Some(reason)).await;
             }
         }
-        stream.goes_on(census);
+        stream.goes_on(&census);
         // What goes on where it was has missed nothing.
         if let Some(gap) = wishes.subscribed(channel, clock::unix_ms()).filter(|_| is_new) {
             outlet.gap(gap).await;
@@ -190,22 +201,21 @@ impl<'a> Session<'a> {
     /// Looks at what no read tells: streams that are gone or went back, and a server that
     /// goes on with another history than it had.
     async fn look_around(&mut self) -> Result<(), Broken> {
-        let Reader { number, config, wishes, seats, outlet, .. } = self.reader;
+        let Reader { number, config, wishes, seats, .. } = self.reader;
         self.next_look = Instant::now() + config.ask_again_every;
         wishes.ask_again(Instant::now(), config.ask_again_every);
         seats.sweep(*number, |channel| wishes.knows(channel));
         self.followed.retain(|channel| wishes.knows(channel));
         let live: Vec<String> = self.followed.live().map(|(key, _)| key.to_owned()).collect();
         let mut questions = redis::pipe();
-        questions.cmd("INFO").arg("replication");
+        ask_lineage(&mut questions);
         for key in &live {
             questions.cmd("XLEN").arg(key);
         }
         let mut answers = self.link.ask(questions, Duration::ZERO).await?;
-        // Without the right to it, the close look at each stream now and then has to do.
-        let history = answers.any()?.ok().and_then(history);
-        let is_other = self.history.is_some() && history.is_some() && self.history != history;
-        self.history = history.or(self.history.take());
+        let lineage = self.link.lineages(&mut answers)?.later;
+        let is_other = !lineage.is_subset(&self.lineage);
+        self.lineage = lineage;
         let mut doubtful = Vec::new();
         for key in live {
             let Some(length) = self.followed.unless_lost(&key, answers.value())? else { continue };
@@ -217,7 +227,7 @@ impl<'a> Session<'a> {
             }
         }
         for keys in doubtful.chunks(ASK_TOGETHER) {
-            verify(keys, &mut self.link, self.followed, outlet).await?;
+            verify(keys, &mut self.link, self.followed, self.reader).await?;
         }
         Ok(())
     }

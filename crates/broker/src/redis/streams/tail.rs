@@ -6,7 +6,12 @@
 //! and the place. Streams are trimmed at their old end, so it is certain if the place's own
 //! entry is still there, asked for after the read. If it is not, Redis's count of all
 //! entries that were ever added decides: a stream that keeps few entries loses those that
-//! were read all the time, and that is no loss.
+//! were read all the time, and that is no loss. But a count is worth something only as long
+//! as the same server goes on with the same history: another history may have come to the
+//! same number.
+//!
+//! What can't be seen: a stream that is deleted, made again and trimmed by exactly as many
+//! entries as it had before, all between two reads.
 
 use redcast_protocol::{Cursor, ResetReason};
 
@@ -137,12 +142,15 @@ impl Tail {
 
     /// Judges what was `read` after the place, oldest first; nothing to judge the place
     /// alone. `before` is the newest entry that is not after the place, asked for after
-    /// the read; `census`, if there is one, was asked for after that.
+    /// the read; `census`, if there is one, was asked for after that, and `is_same` says
+    /// whether the same server still went on with the same history as before the tail was
+    /// opened or judged by a census last.
     pub fn judge(
         &mut self,
         read: &[EntryId],
         before: Option<Cursor>,
         census: Option<&Census>,
+        is_same: bool,
     ) -> Verdict {
         let Some(place) = self.place else { return Verdict::AskCensus };
         self.is_short = place.holds_entry && before.is_none();
@@ -155,8 +163,8 @@ impl Tail {
             (_, None) => return Verdict::AskCensus,
             (None, Some(Census::Absent)) if place == Place::BEGINNING && read.is_empty() => Ok(()),
             (_, Some(Census::Absent)) => Err((ResetReason::Unknown, Place::BEGINNING)),
-            (Some(_), Some(Census::Present(state))) => judge_end(place, state),
-            (None, Some(Census::Present(state))) => count(place, read, state),
+            (Some(_), Some(Census::Present(state))) => judge_end(place, state, is_same),
+            (None, Some(Census::Present(state))) => count(place, read, state, is_same),
         };
         match verdict {
             Ok(()) => {
@@ -207,15 +215,14 @@ impl Tail {
 type Judgement = Result<(), (ResetReason, Place)>;
 
 /// The place holds no entry and there are older ones, so nothing after it was trimmed.
-fn judge_end(place: Place, state: &StreamState) -> Judgement {
-    let went_back = state.last_id < place.cursor.id()
-        || matches!((place.added, state.added), (Some(was), Some(is)) if is < was);
-    if went_back { Err((ResetReason::Forked, Place::at_end(state))) } else { Ok(()) }
+fn judge_end(place: Place, state: &StreamState, is_same: bool) -> Judgement {
+    let went_on = state.last_id >= place.cursor.id() && state.added >= place.added;
+    if went_on && is_same { Ok(()) } else { Err((ResetReason::Forked, Place::at_end(state))) }
 }
 
 /// Nothing is left at the place or before it: were all entries that were added since read,
 /// or are they still to be read?
-fn count(place: Place, read: &[EntryId], state: &StreamState) -> Judgement {
+fn count(place: Place, read: &[EntryId], state: &StreamState, is_same: bool) -> Judgement {
     if state.last_id < place.cursor.id() {
         return Err((ResetReason::Forked, Place::at_end(state)));
     }
@@ -225,11 +232,17 @@ fn count(place: Place, read: &[EntryId], state: &StreamState) -> Judgement {
     let gone = read.iter().filter(|id| state.first.is_none_or(|first| **id < first)).count();
     let accounted = gone as u64 + state.length;
     let restart = Place::before_all(place.cursor, state);
+    // Whoever saw nothing yet is right in any history.
+    let is_new_to_all = place == Place::BEGINNING;
     match (place.added, state.added) {
-        (Some(was), Some(is)) if is.checked_sub(was) == Some(accounted) => Ok(()),
         (Some(was), Some(is)) if is < was => Err((ResetReason::Forked, restart)),
+        (Some(was), Some(is)) if is - was == accounted && (is_same || is_new_to_all) => Ok(()),
         // A Redis without the count can't tell; a place that never had an entry is believed.
-        (_, None) if !place.holds_entry => Ok(()),
+        (_, None) if !place.holds_entry && (is_same || is_new_to_all) => Ok(()),
         _ => Err((ResetReason::Trimmed, restart)),
     }
 }
+
+#[cfg(test)]
+#[path = "tail_tests.rs"]
+mod tests;
