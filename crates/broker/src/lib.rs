@@ -21,9 +21,9 @@ mod sources;
 mod stream_metrics;
 
 pub use self::redis::{
-    BatchError, BrokerConfigError, Census, EntryId, MAX_NODES, REDIS_DESCRIPTORS, RedisBroker,
-    RedisConfig, RedisPublisher, RedisTls, RedisTlsError, RedisTlsPart, StreamState, Tail, Verdict,
-    install_tls_provider,
+    BatchError, BrokerConfigError, Census, EntryId, Follows, MAX_NODES, REDIS_DESCRIPTORS,
+    RedisBroker, RedisConfig, RedisPublisher, RedisTls, RedisTlsError, RedisTlsPart, StreamState,
+    Tail, Verdict, follow, install_tls_provider,
 };
 pub use deliveries::{Deliveries, DeliverySender, QueueLimits, SendOutcome, deliveries};
 pub use memory::{MemoryBroker, MemoryConfig};

@@ -195,7 +195,7 @@ impl Heard {
                 let length = Duration::from_millis(gap.to_ms - gap.from_ms);
                 self.gaps.entry(gap.channel).or_default().push(length);
             }
-            other => panic!("neither event nor gap: {other:?}"),
+            Delivery::Refused(error) => panic!("refused: {error}"),
         }
     }
 

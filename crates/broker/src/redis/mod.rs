@@ -44,7 +44,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::batch::{BatchError, RedisPublisher};
 pub use self::config::{BrokerConfigError, MAX_NODES, REDIS_DESCRIPTORS, RedisConfig};
-pub use self::streams::{Census, EntryId, StreamState, Tail, Verdict};
+pub use self::streams::{Census, EntryId, Follows, StreamState, Tail, Verdict, follow};
 pub use self::tls::{RedisTls, RedisTlsError, RedisTlsPart, install_tls_provider};
 
 use self::lanes::Lanes;

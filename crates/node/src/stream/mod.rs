@@ -23,5 +23,3 @@ pub(crate) use ring::{Kept, Ring};
 
 #[cfg(test)]
 mod joining_tests;
-#[cfg(test)]
-mod resume_tests;

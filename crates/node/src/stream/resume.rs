@@ -148,3 +148,7 @@ impl Resume {
         if ring.spans(self.seen) { ResetReason::Forked } else { ResetReason::Unknown }
     }
 }
+
+#[cfg(test)]
+#[path = "resume_tests.rs"]
+mod tests;

@@ -249,9 +249,7 @@ fn joined(answers: BTreeMap<Node, RedisResult<Value>>) -> RedisResult<Value> {
     }
     match failed {
         Some(error) if text.is_empty() => Err(error),
-        _ if count == 0 => {
-            Err((ErrorKind::Client, "no node of the cluster has this slot").into())
-        }
+        _ if count == 0 => Err((ErrorKind::Client, "no node of the cluster has this slot").into()),
         _ => Ok(Value::BulkString(text)),
     }
 }
@@ -292,7 +290,9 @@ mod tests {
         assert_eq!(joined(BTreeMap::from([(node(1), Ok(Value::Int(3)))])).unwrap(), Value::Int(3));
         let one_failed = BTreeMap::from([(node(1), said("one")), (node(2), Err(silent()))]);
         assert_eq!(joined(one_failed).unwrap(), said("one").unwrap());
-        assert!(joined(BTreeMap::from([(node(1), Err(silent())), (node(2), Err(silent()))])).is_err());
+        assert!(
+            joined(BTreeMap::from([(node(1), Err(silent())), (node(2), Err(silent()))])).is_err()
+        );
         assert!(joined(BTreeMap::new()).is_err());
     }
 }

@@ -64,9 +64,15 @@ impl History {
         let within = self.appetite.lock().count_within(limit.bytes, 1);
         // The entry of the cursor itself is read, too.
         let count = limit.events.min(within).max(1) + 1;
-        let (read, census) = self.pool.in_time(TOO_LATE, self.ask(channel, since, count)).await?;
+        let (mut read, census) =
+            self.pool.in_time(TOO_LATE, self.ask(channel, since, count)).await?;
         let is_last = read.len() < count;
-        let follows = follow(since, read, &census).map_err(HistoryError::Reset)?;
+        let first = read.first().map(Entry::cursor);
+        let follows = match follow(since, first, &census).map_err(HistoryError::Reset)? {
+            Follows::All => read,
+            Follows::AllButFirst => read.split_off(1),
+            Follows::Nothing => Vec::new(),
+        };
         Ok(self.page(channel, since, follows, limit, is_last))
     }
 
@@ -191,29 +197,42 @@ impl History {
     }
 }
 
-/// What of the `read` entries follows `since`, or why that can't be told.
-fn follow(since: Cursor, read: Vec<Entry>, census: &Census) -> Result<Vec<Entry>, ResetReason> {
-    let mut read = read.into_iter().peekable();
-    match read.peek() {
-        Some(first) if first.cursor() == since => {
-            read.next();
-            return Ok(read.collect());
-        }
-        Some(first) if first.id == since.id() => return Err(ResetReason::Forked),
+/// What of the entries that were read from a place on follows that place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follows {
+    /// All of them.
+    All,
+    /// All but the first, which is the place itself.
+    AllButFirst,
+    /// None.
+    Nothing,
+}
+
+/// What follows `since` of the entries that were read from there on, the `first` of which is
+/// this; or why that can't be told. `census` counts where the first is another one, and was
+/// asked for after them. Pure, as [`Tail`](super::Tail) is.
+pub fn follow(
+    since: Cursor,
+    first: Option<Cursor>,
+    census: &Census,
+) -> Result<Follows, ResetReason> {
+    match first {
+        Some(first) if first == since => return Ok(Follows::AllButFirst),
+        Some(first) if first.id() == since.id() => return Err(ResetReason::Forked),
         _ => {}
     }
     let state = match census {
-        Census::Absent if since == Cursor::BEGINNING => return Ok(Vec::new()),
+        Census::Absent if since == Cursor::BEGINNING => return Ok(Follows::Nothing),
         Census::Absent => return Err(ResetReason::Unknown),
         Census::Present(state) => state,
     };
     if since == Cursor::BEGINNING {
         let is_whole = state.added == Some(state.length);
-        return if is_whole { Ok(read.collect()) } else { Err(ResetReason::Trimmed) };
+        return if is_whole { Ok(Follows::All) } else { Err(ResetReason::Trimmed) };
     }
     // Whoever joined a stream without entries got a place without one.
     if since.hash == 0 && state.last_id == since.id() {
-        return Ok(Vec::new());
+        return Ok(Follows::Nothing);
     }
     Err(lost(since, state))
 }

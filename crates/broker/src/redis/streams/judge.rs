@@ -125,8 +125,7 @@ async fn judge(
     let mut questions = redis::pipe();
     ask_censuses(&mut questions, read, &unknown, false);
     let mut answers = link.ask(questions, Duration::ZERO).await?;
-    let (censuses, lineages) =
-        read_censuses(&mut answers, link, followed, read, &unknown, false)?;
+    let (censuses, lineages) = read_censuses(&mut answers, link, followed, read, &unknown, false)?;
     let Some(lineages) = lineages.filter(|lineages| !lineages.differ()) else {
         return Ok(verdicts);
     };

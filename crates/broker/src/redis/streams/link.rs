@@ -45,7 +45,7 @@ pub(crate) enum NoAnswer {
 /// Whom to ask.
 pub(crate) enum Line {
     /// One server, to which this connection leads.
-    One(Locator, ConnectionInfo, MultiplexedConnection),
+    One(Locator, Box<ConnectionInfo>, MultiplexedConnection),
     /// Whoever has the stream.
     Cluster(Scatter),
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use redcast_protocol::Channel;
 
+pub use self::history::{Follows, follow};
 pub use self::tail::{Census, EntryId, StreamState, Tail, Verdict};
 
 pub(super) use self::entry::DATA;

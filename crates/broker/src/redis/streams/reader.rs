@@ -83,8 +83,9 @@ impl Reader {
         let dial = |info| async move { open_reader(&info, &self.config).await };
         // The connection itself knows no deadline, because it waits for what is to come.
         match timeout(self.config.connect_timeout * 2, self.locator.reach(dial)).await {
-            Ok(connected) => connected
-                .map(|(place, connection)| Line::One(self.locator.clone(), place, connection)),
+            Ok(connected) => connected.map(|(place, connection)| {
+                Line::One(self.locator.clone(), Box::new(place), connection)
+            }),
             Err(_) => Err((ErrorKind::Io, "it did not answer in time").into()),
         }
     }

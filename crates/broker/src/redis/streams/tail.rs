@@ -92,13 +92,23 @@ impl Place {
         }
     }
 
-    /// Before all that the stream has; `cursor` is before it, too.
-    fn before_all(cursor: Cursor, state: &StreamState) -> Self {
+    /// Before all that the stream has. Not where the reading was: what lay between is gone,
+    /// and whoever stood there must not take this for the same place.
+    fn before_all(state: &StreamState) -> Self {
         let added = state.added.map(|added| added.saturating_sub(state.length));
+        let cursor = state.first.map_or(nowhere(state.last_id), |first| nowhere(id_before(first)));
         match added {
             Some(0) => Self::BEGINNING,
             added => Self { cursor, holds_entry: false, added },
         }
+    }
+}
+
+/// The highest ID below this one.
+fn id_before((millis, sequence): EntryId) -> EntryId {
+    match sequence.checked_sub(1) {
+        Some(sequence) => (millis, sequence),
+        None => (millis.saturating_sub(1), u64::MAX),
     }
 }
 
@@ -231,7 +241,7 @@ fn count(place: Place, read: &[EntryId], state: &StreamState, is_same: bool) -> 
     }
     let gone = read.iter().filter(|id| state.first.is_none_or(|first| **id < first)).count();
     let accounted = gone as u64 + state.length;
-    let restart = Place::before_all(place.cursor, state);
+    let restart = Place::before_all(state);
     // Whoever saw nothing yet is right in any history.
     let is_new_to_all = place == Place::BEGINNING;
     match (place.added, state.added) {
