@@ -240,13 +240,15 @@ async fn what_is_published_slowly_holds_up_no_snapshot() {
     assert_eq!(publishing.await, Ok(()));
 }
 
-/// The rights that docs/SECURITY.md names for an endpoint with a snapshot, with our prefix.
+/// The rights that docs/REDIS.md names for snapshots, with our prefix.
 fn rights() -> String {
-    let page = include_str!("../../../docs/SECURITY.md");
-    let (_, section) = page.split_once("### Snapshots in Redis").expect("the page's section");
-    let (_, rest) = section.split_once("```acl\n").expect("the page shows rights");
-    let (lines, _) = rest.split_once("\n```").expect("their end");
-    lines.replace('\n', " ").replace('~', "~test:")
+    let page = include_str!("../../../docs/REDIS.md");
+    let lines = page.lines().filter(|line| {
+        line.starts_with("%R~stats ") || line.starts_with("~redcast:shares:* ")
+    });
+    let lines: Vec<String> = lines.map(|line| line.replace('~', "~test:")).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    lines.join(" ")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

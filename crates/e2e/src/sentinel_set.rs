@@ -1,5 +1,6 @@
 //! A primary, two replicas and three sentinels, real processes on free ports.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -208,6 +209,18 @@ impl SentinelSet {
             }
         }
     }
+
+    /// Waits until each sentinel has heard of each replica that it follows the primary, which
+    /// they ask every ten seconds: no other one is chosen.
+    pub async fn until_replicas_follow(&self) {
+        let begun = Instant::now();
+        for sentinel in &self.sentinels {
+            while !sentinel.replicas_follow().await {
+                assert!(begun.elapsed() < PATIENCE, "a replica does not follow");
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
 }
 
 fn server(options: &[&str], primary: Option<u16>) -> RedisServer {
@@ -305,6 +318,17 @@ impl Sentinel {
             value.and_then(|value| value.parse::<usize>().ok())
         };
         number("num-slaves") == Some(REPLICAS) && number("num-other-sentinels") == Some(QUORUM)
+    }
+
+    /// Whether none of the replicas is taken to be down, or has no link to the primary.
+    async fn replicas_follow(&self) -> bool {
+        let Ok(answer) = self.order("REPLICAS").await else { return false };
+        let replicas: Vec<BTreeMap<String, String>> =
+            redis::from_redis_value(answer).expect("names and values of each");
+        replicas.iter().all(|replica| {
+            let says = |name: &str, what: &str| replica.get(name).is_some_and(|is| is == what);
+            says("flags", "slave") && says("master-link-status", "ok")
+        })
     }
 }
 

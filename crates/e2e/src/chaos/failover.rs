@@ -39,6 +39,8 @@ pub(super) async fn failovers(scale: &Scale, findings: &mut Findings) {
     let (mut slowest, mut stuck) = (Duration::ZERO, 0);
     for number in 0..count {
         set.until_complete().await;
+        // Once shut, they can't tell it any more.
+        set.until_replicas_follow().await;
         set.shut_replicas().await;
         let is_killed = number % 2 == 0;
         say(&format!(

@@ -3,17 +3,31 @@
 
 use std::time::Duration;
 
-use redcast_e2e::{Client, Gateway, GatewayOptions, RedisServer, post, post_with};
+use redcast_e2e::{
+    Client, ClusterSet, Gateway, GatewayOptions, RedisServer, SentinelOptions, SentinelSet, post,
+    post_with,
+};
 use redis::Value;
 use serde_json::json;
 
-/// The lines of the page's user, in its order.
-fn rights() -> Vec<String> {
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The lines of the page's blocks of rights: those of its user, in their order, and those
+/// that more than one server take besides.
+fn blocks() -> [Vec<String>; 2] {
     let page = include_str!("../../../../docs/REDIS.md");
     let (_, section) = page.split_once("## The gateway's user\n").expect("the section");
-    let (_, rest) = section.split_once("```acl\n").expect("the page shows rights");
-    let (lines, _) = rest.split_once("\n```").expect("their end");
-    lines.lines().map(str::to_owned).collect()
+    let blocks = section.split("```acl\n").skip(1).map(|rest| {
+        let (lines, _) = rest.split_once("\n```").expect("their end");
+        lines.lines().map(str::to_owned).collect()
+    });
+    let blocks: Vec<Vec<String>> = blocks.take(2).collect();
+    blocks.try_into().expect("two blocks")
+}
+
+fn rights() -> Vec<String> {
+    let [rights, _] = blocks();
+    rights
 }
 
 /// A Redis whose one other user has these of the page's lines, counted from 1.
@@ -67,6 +81,11 @@ async fn a_gateway_that_listens_needs_two_lines() {
     gateway.until("a proof", async || proofs().await < 0.5).await;
     assert_eq!(gateway.ask("/readyz").await.status, 200);
     assert_eq!(refusals(&redis).await, (vec![], vec![]));
+    // The log would have told: what the user may not do is in it.
+    let mut client = gateway.connect_envelope("/ws").await;
+    client.send(r#"{"type":"subscribe","channel":"secret"}"#).await;
+    assert_eq!(client.json().await["code"], "forbidden");
+    assert_eq!(refusals(&redis).await.0.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -157,4 +176,110 @@ async fn without_the_canary_a_gateway_says_what_it_lacks() {
         .await;
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(gateway.ask("/readyz").await.status, 503, "nothing makes up for it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_of_all_instances_need_the_line_of_shares() {
+    let config = |merge: &str| {
+        format!(
+            "[[endpoints]]\npath = \"/ws\"\nchannels = [\"orders\"]\nsnapshot = \"stats\"\n\
+             [[snapshots]]\nname = \"stats\"\nkey = \"stats\"\nevery = \"100ms\"\n\
+             merge = {{ \"/data/here\" = \"{merge}\" }}\n"
+        )
+    };
+    let redis = redis_with(&[1, 2, 4]);
+    let mut producer = redis.connection().await;
+    redis::cmd("SET").arg(&["stats", "{\"x\":1}"]).exec_async(&mut producer).await.unwrap();
+    let alone = gateway(&redis, &config("instance_connections")).await;
+    let mut client = alone.connect_envelope("/ws").await;
+    until_event(&mut client, json!({"x": 1, "here": 1})).await;
+    assert_eq!(refusals(&redis).await, (vec![], vec![]));
+    let together = gateway(&redis, &config("connections")).await;
+    let _client = together.connect("/ws").await;
+    together.until("Redis refuses", async || !refusals(&redis).await.0.is_empty()).await;
+}
+
+/// Pub/sub and stream channels, over the API as well.
+const BOTH: &str = "[[endpoints]]\npath = \"/ws\"\nchannels = [\"orders\", \"audit:1\"]\n\
+    [[channels]]\npattern = \"audit:*\"\nsource = \"stream\"\n[api]\nkey = \"key\"\n";
+
+/// Publishes to both channels until each publish is heard, as after a failover.
+async fn until_both_are_heard(gateway: &Gateway, client: &mut Client, event: &str) {
+    for channel in ["orders", "audit:1"] {
+        let path = format!("/api/publish/{channel}");
+        let publish = async || post(gateway.public(), &path, Some("key"), event).await.status;
+        gateway.until("it is published", async || publish().await == 200).await;
+        let heard = async {
+            loop {
+                let said = client.json().await;
+                if said["channel"] == channel && said["data"].to_string() == event {
+                    break;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, heard).await.expect("what was published is heard");
+    }
+}
+
+async fn refused(redis: &RedisServer) -> Vec<Value> {
+    let (log, errors) = refusals(redis).await;
+    assert!(!errors.iter().any(|line| line.contains("NOPERM")), "{errors:?}");
+    log
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_sentinels_it_takes_one_right_more() {
+    let [rights, more] = blocks();
+    let lines = [&rights[..], &more[..1]].concat().join(" ");
+    let user = lines.split(' ').map(|word| if word == "user" { "--user" } else { word });
+    let user: Vec<&str> = user.collect();
+    let options = SentinelOptions { server: &user, ..Default::default() };
+    let mut set = SentinelSet::start_with(options).await;
+    let url = set.url();
+    let (_, place) = url.split_once('@').unwrap();
+    let gateway = Gateway::ready(GatewayOptions {
+        redis_url: Some(format!("redis+sentinel://redcast:CHANGE-ME@{place}")),
+        config: BOTH.to_owned(),
+        ..Default::default()
+    })
+    .await;
+    let mut client = gateway.connect_envelope("/ws").await;
+    client.settled().await;
+    until_both_are_heard(&gateway, &mut client, "1").await;
+    let old = set.primary_port().await;
+    let new = set.failover().await;
+    set.until_complete().await;
+    gateway.until_ready().await;
+    until_both_are_heard(&gateway, &mut client, "2").await;
+    for port in [old, new] {
+        assert_eq!(refused(set.server_at(port)).await, vec![], "{port}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_cluster_it_takes_the_lines_of_clusters() {
+    let [rights, more] = blocks();
+    let set = ClusterSet::start().await;
+    for (sharded, more) in [("false", &more[1..2]), ("true", &more[1..3])] {
+        let lines = [&rights[..], more].concat().join(" ");
+        for n in 0..6 {
+            let mut user = redis::cmd("ACL");
+            user.arg("SETUSER").arg(lines.split(' ').skip(1).collect::<Vec<_>>());
+            set.ask::<()>(n, &user).await;
+        }
+        let (_, places) =
+            set.url().split_once("://").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let gateway = Gateway::ready(GatewayOptions {
+            redis_url: Some(format!("redis+cluster://redcast:CHANGE-ME@{places}")),
+            config: format!("{BOTH}[redis]\nsharded = {sharded}\n"),
+            ..Default::default()
+        })
+        .await;
+        let mut client = gateway.connect_envelope("/ws").await;
+        client.settled().await;
+        until_both_are_heard(&gateway, &mut client, "1").await;
+        for n in 0..6 {
+            assert_eq!(refused(set.server(n)).await, vec![], "{n}");
+        }
+    }
 }
