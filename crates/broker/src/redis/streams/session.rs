@@ -113,6 +113,7 @@ impl<'a> Session<'a> {
         let Reader { number, names, wishes, seats, .. } = self.reader;
         for channel in seats.renewed(*number) {
             self.followed.remove(&names.channel(&channel));
+            wishes.renew(&channel);
         }
         for channel in self.followed.take_lost() {
             wishes.ended(channel.as_str(), clock::unix_ms_of(self.link.heard));
@@ -201,10 +202,13 @@ impl<'a> Session<'a> {
     /// Looks at what no read tells: streams that are gone or went back, and a server that
     /// goes on with another history than it had.
     async fn look_around(&mut self) -> Result<(), Broken> {
-        let Reader { number, config, wishes, seats, .. } = self.reader;
+        let Reader { number, config, names, wishes, seats, .. } = self.reader;
         self.next_look = Instant::now() + config.ask_again_every;
         wishes.ask_again(Instant::now(), config.ask_again_every);
-        seats.sweep(*number, |channel| wishes.knows(channel));
+        // Whoever takes such a seat from now on must not go on where others left it.
+        for channel in seats.sweep(*number, |channel| wishes.knows(channel)) {
+            self.followed.remove(&names.channel(&channel));
+        }
         self.followed.retain(|channel| wishes.knows(channel));
         let live: Vec<String> = self.followed.live().map(|(key, _)| key.to_owned()).collect();
         let mut questions = redis::pipe();
