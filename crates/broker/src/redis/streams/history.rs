@@ -85,17 +85,17 @@ impl History {
     ) -> Result<Vec<Event>, HistoryError> {
         let received = Instant::now();
         let (mut events, mut bytes, mut seen) = (Vec::new(), 0, 0);
-        let mut before = "+".to_owned();
+        let mut oldest: Option<Cursor> = None;
         'pages: while events.len() < count && seen < count.saturating_mul(LOOK_THROUGH) {
             let within = self.appetite.lock().count_within(LAST_EVENTS_BYTES - bytes, 1);
             let wanted = (count - events.len()).min(within);
-            let asking = self.ask_backwards(channel, &before, wanted);
-            let entries = self.pool.in_time(TOO_LATE, asking).await?;
+            let asking = self.ask_backwards(channel, oldest, wanted);
+            let Some(entries) = self.pool.in_time(TOO_LATE, asking).await? else { break };
             self.learn(&entries);
             let is_all = entries.len() < wanted;
             seen += entries.len();
             for entry in entries {
-                before = format!("({}", spell(entry.id));
+                oldest = Some(entry.cursor());
                 let Some(event) = self.event(channel, entry, received) else { continue };
                 bytes += event.payload.len();
                 if bytes > LAST_EVENTS_BYTES && !events.is_empty() {
@@ -136,18 +136,32 @@ impl History {
         Ok((read, state))
     }
 
+    /// The newest entries, newest first, or those before the `oldest` of which it is known
+    /// already; none if it is not there: what stands before it is another history's, or trimmed.
     async fn ask_backwards(
         &self,
         channel: &Channel,
-        before: &str,
+        oldest: Option<Cursor>,
         count: usize,
-    ) -> Result<Vec<Entry>, HistoryError> {
+    ) -> Result<Option<Vec<Entry>>, HistoryError> {
         let key = self.names.channel(channel);
         let mut connection = self.pool.get_for(&key).await?;
+        let from = oldest.map_or_else(|| "+".to_owned(), |oldest| spell(oldest.id()));
         let mut question = redis::cmd("XREVRANGE");
-        question.arg(key).arg(before).arg("-").arg("COUNT").arg(count);
+        question
+            .arg(key)
+            .arg(from)
+            .arg("-")
+            .arg("COUNT")
+            .arg(count + usize::from(oldest.is_some()));
         let read = question.query_async(&mut connection).await.and_then(entry::entries);
-        read.map_err(|error| self.failed(channel, &error).into())
+        let mut read = read.map_err(|error| self.failed(channel, &error))?;
+        let Some(oldest) = oldest else { return Ok(Some(read)) };
+        if read.first().is_none_or(|first| first.cursor() != oldest) {
+            return Ok(None);
+        }
+        read.remove(0);
+        Ok(Some(read))
     }
 
     fn page(
