@@ -11,7 +11,7 @@ use redcast_wire::text_frame;
 
 use crate::interest::{Interest, Membership};
 use crate::snapshot::{Snapshot, Watching};
-use crate::stream::{Joining, Plan};
+use crate::stream::{Joining, Plan, Way};
 
 /// A connected client. Dropping it leaves every channel.
 pub struct Participant<S: Socket> {
@@ -152,7 +152,10 @@ impl<S: Socket> Participant<S> {
             (membership.entry(), wish.start, is_live)
         });
         let streams = before.chain(now).filter(|(entry, ..)| entry.is_stream);
-        let plan = |(entry, start, is_live)| Plan::new(Arc::clone(entry), start, is_live, rules);
+        let plan = |(entry, start, is_live)| Plan {
+            entry: Arc::clone(entry),
+            way: Way::new(start, is_live, rules),
+        };
         streams.map(plan).collect()
     }
 

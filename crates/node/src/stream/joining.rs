@@ -17,9 +17,9 @@ use redcast_wire::text_frame;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::metrics::StreamMetrics;
-use super::plan::{Plan, Step};
 use super::reader::{Reader, What};
 use super::replay::{cursor_frame, frame, pieces};
+use super::way::{Step, Way};
 use crate::interest::{Entry, Members};
 use crate::participant::JoinError;
 
@@ -38,6 +38,12 @@ pub(crate) struct Joining<'a, S: Socket> {
     pub(crate) keys: Vec<ChannelKey>,
     /// What the client is told before anything else.
     pub(crate) notices: BytesMut,
+}
+
+/// One stream channel that a client joins, and how far it is on its way there.
+pub(crate) struct Plan {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) way: Way,
 }
 
 /// What a step has brought.
@@ -67,7 +73,8 @@ impl<S: Socket> Joining<'_, S> {
             let place = self.seat.reserve().await?;
             let members: Vec<_> = entries.iter().map(|entry| entry.members()).collect();
             let looks = plans.iter_mut().zip(&members);
-            let steps: Vec<Step> = looks.map(|(plan, members)| plan.step(members.ring())).collect();
+            let steps: Vec<Step> =
+                looks.map(|(plan, members)| plan.way.step(members.ring())).collect();
             if steps.iter().all(|step| matches!(step, Step::Join(_))) {
                 return Ok(self.join(place, (&plans, steps, &members), ack));
             }
@@ -94,12 +101,12 @@ impl<S: Socket> Joining<'_, S> {
                 self.metrics.replayed.inc_by(rest.len() as u64);
                 rest.iter().for_each(|kept| then.extend_from_slice(&frame(channel, kept, form)));
             }
-            if let Some(reason) = plan.lost().filter(|_| form != Form::Quiet) {
+            if let Some(reason) = plan.way.lost().filter(|_| form != Form::Quiet) {
                 let reset = Reply::Reset { channel: channel.as_str(), reason, id: position };
                 then.extend_from_slice(&text_frame(&reset.encode()));
             }
-            if plan.resumes {
-                self.metrics.count_resume(plan.lost());
+            if plan.way.resumes {
+                self.metrics.count_resume(plan.way.lost());
             }
             cursors.extend(position.map(|cursor| (channel.clone(), cursor)));
         }
@@ -120,19 +127,19 @@ impl<S: Socket> Joining<'_, S> {
             // Before the look: what moves after it is noticed.
             let mut moved = pin!(entry.moved());
             moved.as_mut().enable();
-            let step = plan.step(entry.members().ring());
+            let step = plan.way.step(entry.members().ring());
             let outcome = match step {
                 Step::Join(_) => return Ok(()),
                 Step::Send(events) => {
                     self.send(&pieces(&entry.channel, &events, self.form()), events.len()).await?;
-                    plan.sent(&events);
+                    plan.way.sent(&events);
                     Outcome::Progress
                 }
                 Step::Read(what) => self.read(plan, what).await?,
                 Step::Wait => match timeout(PAUSE, moved).await {
                     Ok(()) => Outcome::Progress,
                     Err(_) => {
-                        plan.ask_again();
+                        plan.way.ask_again();
                         Outcome::Nothing
                     }
                 },
@@ -151,16 +158,16 @@ impl<S: Socket> Joining<'_, S> {
         let channel = &plan.entry.channel;
         let outcome = match self.reader.read(channel, what).await {
             Ok(replay) => {
-                let events = plan.share(&replay);
+                let events = plan.way.share(&replay);
                 if events.len() == replay.events.len() {
                     self.send(replay.pieces(self.form()), events.len()).await?;
                 } else {
                     self.send(&pieces(channel, events, self.form()), events.len()).await?;
                 }
-                if plan.read(&replay) { Outcome::Progress } else { Outcome::Nothing }
+                if plan.way.read(&replay) { Outcome::Progress } else { Outcome::Nothing }
             }
             Err(HistoryError::Reset(reason)) => {
-                plan.lose(reason);
+                plan.way.lose(reason);
                 Outcome::Progress
             }
             Err(HistoryError::Unavailable(_)) => Outcome::Away,
@@ -195,12 +202,12 @@ impl<S: Socket> Joining<'_, S> {
     fn give_up(&self, plan: &mut Plan) -> Result<(), JoinError> {
         let entry = plan.entry.clone();
         let is_live = self.reader.is_live(&entry.channel);
-        let can_join = plan.give_up(entry.members().ring(), is_live);
+        let can_join = plan.way.give_up(entry.members().ring(), is_live);
         if can_join { Ok(()) } else { Err(self.unavailable(plan)) }
     }
 
     fn unavailable(&self, plan: &Plan) -> JoinError {
-        if plan.resumes {
+        if plan.way.resumes {
             self.metrics.unavailable.inc();
         }
         JoinError::Unavailable(plan.entry.channel.clone())

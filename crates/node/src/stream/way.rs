@@ -1,6 +1,5 @@
 //! One client's way into one stream channel: from where it is, step by step, to the join.
-
-use std::sync::Arc;
+//! Pure, so that every order of events can be played to it.
 
 use redcast_protocol::{ResetReason, Start};
 
@@ -8,11 +7,9 @@ use super::reader::What;
 use super::replay::Replay;
 use super::resume::{Next, Resume, Rules};
 use super::ring::{Kept, Ring};
-use crate::interest::Entry;
 
-/// One stream channel that a client joins.
-pub(crate) struct Plan {
-    pub(super) entry: Arc<Entry>,
+/// How far one client is on its way into one stream channel.
+pub(crate) struct Way {
     place: Place,
     /// It asked to go on from a cursor.
     pub(super) resumes: bool,
@@ -41,15 +38,15 @@ pub(super) enum Step {
     Wait,
 }
 
-impl Plan {
+impl Way {
     /// `is_live`: the broker confirms the channel, so it will say where it is.
-    pub(crate) fn new(entry: Arc<Entry>, start: Start, is_live: bool, rules: Rules) -> Self {
+    pub(crate) fn new(start: Start, is_live: bool, rules: Rules) -> Self {
         let (place, resumes) = match start {
             Start::Now => (Place::Live { awaited: is_live }, false),
             Start::Since(cursor) => (Place::Between(Resume::new(cursor, rules)), true),
             Start::Recent(count) => (Place::Before { count, kept: false }, false),
         };
-        Self { entry, place, resumes, rules }
+        Self { place, resumes, rules }
     }
 
     /// What is next, given what the channel's ring holds at this moment.
