@@ -23,3 +23,5 @@ pub(crate) use way::Way;
 
 #[cfg(test)]
 mod joining_tests;
+#[cfg(test)]
+mod simulation;
