@@ -251,8 +251,10 @@ async fn poison_is_counted_and_passed_by() {
     add(&mut operator, &a, &[], b"\xff\0\xfe").await;
     run(&mut operator, &["XADD", "test:s:a", "*", "data", "first", "data", "second"]).await;
     assert_eq!(rig.inbox.event().await.payload, "before");
+    let passed = rig.inbox.passed().await;
     let gap = rig.inbox.gap().await;
     assert_eq!((gap.reason, gap.dropped), (GapReason::TooLarge, Some(1)));
+    assert!(rig.inbox.passed().await.id() > passed.id());
     assert_eq!(rig.inbox.event().await.payload.as_ref(), b"\xff\0\xfe");
     let last = rig.inbox.event().await;
     assert_eq!(last.payload, "first");
@@ -264,11 +266,13 @@ async fn poison_is_counted_and_passed_by() {
     // What is poisoned hides nothing that is behind it.
     add(&mut operator, &a, &[], &large).await;
     assert_eq!(rig.inbox.gap().await.reason, GapReason::TooLarge);
+    rig.inbox.passed().await;
     let events = rig.broker.last_events(&a, 1).await.unwrap();
     assert_eq!(events.last().unwrap().cursor, last.cursor);
 
     // A place may be a poisoned entry, too, for those who follow and those who come back.
     run(&mut operator, &["XADD", "test:s:a", "*", "none", "1"]).await;
+    rig.inbox.passed().await;
     let b = channel("s:b");
     run(&mut operator, &["XADD", "test:s:b", "*", "none", "1"]).await;
     assert_eq!(rig.broker.subscribe(&b).await, Ok(Subscribed::Live));

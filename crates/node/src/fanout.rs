@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redcast_broker::{Deliveries, Delivery, Event, Gap, Position, SubscribeError};
 use redcast_hub::{Broadcast, Frames, Hub, HubClosed, WHOLE_CHANNEL};
-use redcast_protocol::{ErrorCode, Reply, ResetReason};
+use redcast_protocol::{Channel, Cursor, ErrorCode, Reply, ResetReason};
 use redcast_wire::text_frame;
 
 use crate::encode::Encoder;
@@ -37,6 +37,10 @@ impl Fanout {
                     Delivery::Gap(gap) => self.pass_gap(gap).await,
                     Delivery::Refused(error) => self.pass_refusal(error).await,
                     Delivery::Position(position) => self.pass_position(position).await,
+                    Delivery::Passed { channel, cursor } => {
+                        self.pass_by(&channel, cursor);
+                        Ok(())
+                    }
                 };
                 if passed.is_err() {
                     return;
@@ -112,6 +116,13 @@ impl Fanout {
         drop(members);
         entry.move_on();
         Ok(())
+    }
+
+    /// Nobody is told of an entry that is no event, but who comes back may have come to it.
+    fn pass_by(&self, channel: &Channel, cursor: Cursor) {
+        let Some(entry) = self.interest.find(channel) else { return };
+        entry.members().ring_mut().pass(cursor);
+        entry.move_on();
     }
 
     async fn pass_gap(&self, gap: Gap) -> Result<(), HubClosed> {

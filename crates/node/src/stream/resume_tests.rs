@@ -79,6 +79,17 @@ fn an_entry_that_is_no_event_is_a_place_to_meet_at() {
     client.sent(&[kept(9)]);
     client.read_to(nothing, true);
     assert_eq!(client.next(&late), Next::Join(vec![]));
+    // Or it began at one and went past another, while Redis has a third.
+    let (second, third) = (at(21), at(22));
+    let mut poisoned = ring(at(20), []);
+    poisoned.pass(second);
+    let mut client = resume(at(8));
+    assert_eq!(client.next(&poisoned), read(at(8)));
+    client.sent(&[kept(9)]);
+    client.read_to(third, true);
+    assert_eq!(client.next(&poisoned), Next::Wait);
+    poisoned.pass(third);
+    assert_eq!(client.next(&poisoned), Next::Join(vec![]));
 }
 
 #[test]

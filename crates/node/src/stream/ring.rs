@@ -26,12 +26,19 @@ pub(crate) struct Ring {
     base: Option<Cursor>,
     kept: VecDeque<Kept>,
     bytes: usize,
+    /// The last entry, if it is no event: behind all that is kept.
+    passed: Option<Cursor>,
 }
 
 impl Ring {
     /// The place up to which everything was told.
     pub(crate) fn position(&self) -> Option<Cursor> {
         self.kept.back().map(|last| last.cursor).or(self.base)
+    }
+
+    /// The last entry that is known, be it an event or not.
+    pub(crate) fn end(&self) -> Option<Cursor> {
+        self.passed.or_else(|| self.position())
     }
 
     /// From here on events follow, and nothing is known of those before.
@@ -48,8 +55,9 @@ impl Ring {
     /// Adds the next event. Answers whether it belongs here: before the broker has said
     /// where the channel begins, what arrives is left from an earlier interest in it.
     pub(crate) fn push(&mut self, event: Kept) -> bool {
-        let Some(position) = self.position() else { return false };
-        if event.cursor.id() <= position.id() {
+        let Some(end) = self.end() else { return false };
+        self.passed = None;
+        if event.cursor.id() <= end.id() {
             // No broker does this. What was kept could not be searched any more.
             self.begin(event.cursor);
             return true;
@@ -64,11 +72,18 @@ impl Ring {
         true
     }
 
+    /// An entry that is no event stands behind all others.
+    pub(crate) fn pass(&mut self, entry: Cursor) {
+        self.passed = self.position().map(|_| entry);
+    }
+
     /// The events after `place`; none if what follows it is not all here, or if `place`
     /// is one of another history.
     pub(crate) fn after(&self, place: Cursor) -> Option<impl ExactSizeIterator<Item = &Kept>> {
         let first = if self.base == Some(place) {
             0
+        } else if self.passed == Some(place) {
+            self.kept.len()
         } else {
             let found = self.kept.binary_search_by_key(&place.id(), |kept| kept.cursor.id());
             let index = found.ok().filter(|index| self.kept[*index].cursor == place)?;
@@ -156,6 +171,27 @@ mod tests {
         assert!(ring.push(kept(12, "again")));
         assert_eq!(payloads(ring.after(kept(11, "a").cursor)), None);
         assert_eq!(payloads(ring.after(kept(12, "again").cursor)), Some(vec![]));
+    }
+
+    #[test]
+    fn an_entry_that_is_no_event_is_a_place_until_an_event_follows() {
+        let mut ring = Ring::default();
+        ring.pass(kept(1, "early").cursor);
+        assert_eq!(ring.end(), None);
+        let mut ring = begun();
+        let (first, second) = (kept(15, "no").cursor, kept(16, "no").cursor);
+        ring.pass(first);
+        ring.pass(second);
+        assert_eq!(payloads(ring.after(second)), Some(vec![]));
+        assert_eq!(payloads(ring.after(first)), None, "it is not kept");
+        assert_eq!(payloads(ring.after(kept(12, "b").cursor)), Some(vec!["c"]));
+        assert_eq!((ring.end(), ring.position()), (Some(second), Some(kept(14, "c").cursor)));
+        assert!(ring.push(kept(17, "d")));
+        assert_eq!(payloads(ring.after(second)), None, "Redis knows");
+        assert_eq!(payloads(ring.after(kept(14, "c").cursor)), Some(vec!["d"]));
+        ring.pass(kept(18, "no").cursor);
+        ring.begin(kept(14, "c").cursor);
+        assert_eq!(ring.end(), Some(kept(14, "c").cursor));
     }
 
     #[test]

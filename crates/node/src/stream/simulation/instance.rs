@@ -67,6 +67,7 @@ const TAKE_OVER: Phase = Phase::Before(Vec::new());
 
 enum Told {
     Event(Kept),
+    Passed(Cursor),
     Position(Cursor, Option<ResetReason>),
 }
 
@@ -189,6 +190,7 @@ impl Instance {
                     }
                 }
             }
+            Told::Passed(cursor) => self.ring.pass(cursor),
             Told::Position(cursor, reset) => {
                 trace.note(|| format!("instance {number} is at {cursor}, {reset:?}"));
                 let has_moved = self.ring.position().is_some_and(|known| known != cursor);
@@ -286,10 +288,11 @@ impl Instance {
         match (verdict, read.last().map(|entry| entry.cursor)) {
             (Verdict::Intact, Some(last)) => {
                 tail.advance(last, read.len() as u64);
-                let event = |entry: Entry| {
-                    Some(Told::Event(Kept { cursor: entry.cursor, payload: entry.payload? }))
+                let told = |entry: Entry| match entry.payload {
+                    Some(payload) => Told::Event(Kept { cursor: entry.cursor, payload }),
+                    None => Told::Passed(entry.cursor),
                 };
-                self.queue.extend(read.into_iter().filter_map(event));
+                self.queue.extend(read.into_iter().map(told));
             }
             (Verdict::Reset(reason), _) => {
                 let place = tail.cursor().unwrap();
