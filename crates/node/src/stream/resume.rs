@@ -91,7 +91,7 @@ impl Resume {
 
     /// What the client needs, given what the ring holds at this moment.
     pub(crate) fn next(&mut self, ring: &Ring) -> Next {
-        let Some(end) = ring.end() else { return Next::Wait };
+        let Some(position) = ring.position() else { return Next::Wait };
         let exhausted = self.left.events == 0 || self.left.bytes == 0;
         let rest = ring.after(self.read).or_else(|| ring.after(self.seen));
         if let Some(rest) = rest {
@@ -105,14 +105,14 @@ impl Resume {
         }
         // Redis was read further than the channel has come, or holds nothing newer while
         // the channel has come elsewhere: reading again would tell nothing new.
-        let is_ahead = self.verified && self.read.id() > end.id();
-        if is_ahead || self.at_end == Some(end) {
+        let is_ahead = self.verified && self.read.id() > position.id();
+        if is_ahead || self.at_end == Some(position) {
             return Next::Wait;
         }
         if exhausted {
             return Next::Reset(ResetReason::Trimmed);
         }
-        self.asked_at = Some(end);
+        self.asked_at = Some(position);
         let events = self.left.events.min(PAGE.events);
         let bytes = self.left.bytes.min(PAGE.bytes);
         Next::Read(self.read, ReadLimit { events, bytes })
