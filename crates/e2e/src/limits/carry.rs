@@ -39,6 +39,8 @@ pub struct Carried {
     pub published: u64,
     /// Events that clients got, by gateway.
     pub delivered: Vec<u64>,
+    /// From the first event to the last delivery.
+    pub seconds: f64,
     /// CPU time of each server for an event, microseconds; replicas last.
     pub servers_us: Vec<f64>,
     /// CPU time of a gateway for an event, microseconds, by gateway.
@@ -86,6 +88,7 @@ impl Carry {
         let each = |cpu: f64| 1e6 * cpu / published as f64;
         let mut servers_us: Vec<f64> = spent.beyond(&idle).into_iter().map(each).collect();
         let gateways_us = servers_us.split_off(servers);
-        Ok(Carried { published, delivered: audience.received(), servers_us, gateways_us })
+        let (delivered, seconds) = (audience.received(), spent.wall);
+        Ok(Carried { published, delivered, seconds, servers_us, gateways_us })
     }
 }

@@ -49,7 +49,7 @@ impl Scale {
 
     /// One short round, which shows that all of it works and no more.
     pub fn quick() -> Self {
-        Self { rounds: 1, rate: 1_000, window: Duration::from_secs(1) }
+        Self { rounds: 1, window: Duration::from_secs(2), ..Self::full() }
     }
 
     /// How many events are published in a round.

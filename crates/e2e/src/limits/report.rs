@@ -125,12 +125,12 @@ pub fn table(rows: &[Measured], setting: &Setting) -> String {
     let followed: String = cells.iter().filter_map(|(_, followed)| followed.as_deref()).collect();
     format!(
         "{} events of {SIZE} bytes, {} a second over {CHANNELS} channels, {} at a time where \
-         nothing else is said; medians of {} rounds; Redis {redis} on {cores} cores.\n\n\
+         nothing else is said; {}; Redis {redis} on {cores} cores.\n\n\
          {CARRIED}{carried}\n{FOLLOWED}{followed}",
         grouped(scale.events() as f64),
         grouped(scale.rate as f64),
         rows::BATCH,
-        scale.rounds,
+        rounds(scale.rounds),
     )
 }
 
@@ -172,6 +172,10 @@ fn middle(values: impl Iterator<Item = f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let last = values.len().checked_sub(1)?;
     Some(f64::midpoint(values[last / 2], values[last.div_ceil(2)]))
+}
+
+fn rounds(count: usize) -> String {
+    if count == 1 { "one round".to_owned() } else { format!("medians of {count} rounds") }
 }
 
 /// Two digits count: the rest differs from run to run.

@@ -7,6 +7,7 @@ fn carried(busiest_us: f64) -> Figures {
     Figures::Carried(Carried {
         published: 10_000,
         delivered: vec![10_000, 10_000],
+        seconds: 5.0,
         servers_us: vec![busiest_us, 1.0],
         gateways_us: vec![20.0, 30.0],
     })

@@ -29,9 +29,14 @@ async fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    let setting = match setting(&arguments) {
+        Ok(setting) => setting,
+        Err(missing) => {
+            eprintln!("{missing}");
+            return ExitCode::from(2);
+        }
+    };
     raise_descriptor_limit();
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let setting = Setting { scale: arguments.scale, redis: redis_version(), cores };
     let measured = measure(&arguments, &setting).await;
     let tables = table(&measured, &setting);
     println!("\n{tables}");
@@ -76,12 +81,22 @@ fn words(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default()
 }
 
-/// From a line such as `Redis server v=7.0.15 sha=…`.
-fn redis_version() -> String {
+/// What is measured with; an error is what is missing.
+fn setting(arguments: &Arguments) -> Result<Setting, String> {
+    if std::env::var_os("GATEWAY_BIN").is_none() {
+        return Err("GATEWAY_BIN must name the gateway's binary".to_owned());
+    }
     let output = Command::new("redis-server").arg("--version").output();
-    let text = output.expect("redis-server starts (apt-get install redis-server)").stdout;
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let version = text.split_whitespace().find_map(|word| word.strip_prefix("v="));
+    let output =
+        output.map_err(|error| format!("redis-server: {error} (apt-get install redis-server)"))?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let redis = version(&String::from_utf8_lossy(&output.stdout));
+    Ok(Setting { scale: arguments.scale, redis, cores })
+}
+
+/// From a line such as `Redis server v=7.0.15 sha=…`.
+fn version(line: &str) -> String {
+    let version = line.split_whitespace().find_map(|word| word.strip_prefix("v="));
     version.unwrap_or("of an unknown version").to_owned()
 }
 
