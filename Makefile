@@ -103,6 +103,12 @@ bench-collect: ## Measure how many page views a second the collector accepts on 
 			target/release/redcast-bench plot target/bench/collect.json --into docs/benchmarks/collect; fi; \
 		exit $$status
 
+.PHONY: bench-redis
+bench-redis: ## Measure what an event costs one Redis, nodes, Cluster and streams, and the gateways; fill the table of docs/REDIS.md
+	@cargo build --release --locked -p redcast -p redcast-e2e --bins
+	@GATEWAY_BIN=$(CURDIR)/target/release/redcast target/release/redis-limits \
+		--json target/bench/redis.json --markdown docs/REDIS.md
+
 .PHONY: bench-snapshot
 bench-snapshot: ## Measure what a heartbeat to 10,000 clients costs the gateway; draw docs/benchmarks/snapshot
 	@cargo build --release --locked -p redcast -p redcast-bench

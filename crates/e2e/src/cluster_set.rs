@@ -59,6 +59,11 @@ impl ClusterSet {
         format!("redis+cluster://{}", places.join(","))
     }
 
+    /// All servers.
+    pub fn servers(&self) -> &[RedisServer] {
+        &self.servers
+    }
+
     /// One of the servers.
     pub fn server(&self, n: usize) -> &RedisServer {
         &self.servers[n]

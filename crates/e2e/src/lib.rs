@@ -28,6 +28,7 @@ mod gateway;
 mod http;
 mod inflate;
 mod kernel;
+pub mod limits;
 mod listener;
 mod metrics;
 mod namespace;

@@ -72,7 +72,8 @@ impl Vitals {
     }
 }
 
-fn resident(pid: u32) -> u64 {
+/// Bytes of memory that a process has at this moment.
+pub(crate) fn resident(pid: u32) -> u64 {
     status_bytes(pid, "VmRSS:")
 }
 
@@ -83,7 +84,8 @@ fn status_bytes(pid: u32, field: &str) -> u64 {
     kilobytes.expect("a number of kilobytes") << 10
 }
 
-fn cpu_seconds(pid: u32) -> f64 {
+/// Seconds of CPU that a process has used, user and system together.
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it runs");
     // The second field is the program's name, which may hold spaces; fields 14 and 15
     // are the time in user and in system mode.

@@ -49,6 +49,7 @@ mod protocol_doc;
 mod publish_api;
 mod raw_and_envelope;
 mod readiness;
+mod redis_limits;
 mod redis_outage;
 mod redis_tls;
 mod redis_user;
