@@ -189,7 +189,8 @@ impl Client {
         // Where Redis is away it is told that it has to wait.
         let is_live = instance.is_live || !dice.once_in(4);
         let replay = if world.is_whole() { REPLAY_ALL } else { REPLAY };
-        let way = Way::new(start, is_live, Rules::new(replay, 1));
+        // Beside fifteen others, so that not much goes along with the join.
+        let way = Way::new(start, is_live, Rules::new(replay, 16));
         let is_patient = world.is_whole();
         State::Joining(Box::new(Joining { at, way, reading: None, is_patient }))
     }
