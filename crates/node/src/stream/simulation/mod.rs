@@ -26,8 +26,12 @@ use self::instance::Instance;
 use self::outcomes::Outcomes;
 use self::world::World;
 
-/// Seeds that found something once.
-const KEPT: [u64; 0] = [];
+/// Seeds that found something once, and what.
+const KEPT: [(u64, &str); 3] = [
+    (491, "entries that are no events looked alike in any history"),
+    (167_066, "who came back behind such entries waited for a channel that had passed them"),
+    (391_144, "who met a channel at such an entry was told a weaker place than its own"),
+];
 /// As many as are played unless `SCHEDULES` says more.
 const SCHEDULES: u64 = 100_000;
 const INSTANCES: usize = 2;
@@ -86,7 +90,7 @@ fn no_schedule_has_a_silent_hole_or_a_repeat() {
         return play(seed, Trace::of(seed), &mut outcomes);
     }
     let schedules = number("SCHEDULES").unwrap_or(SCHEDULES);
-    for seed in KEPT.into_iter().chain(0..schedules) {
+    for seed in KEPT.into_iter().map(|(seed, _)| seed).chain(0..schedules) {
         play_or_tell(seed, &mut outcomes);
     }
     println!("\nschedules: {schedules}\n{outcomes:?}");
