@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use redcast_broker::{Delivery, RedisConfig, Source, Sources, Subscribed};
-use redcast_e2e::RedisServer;
+use redcast_e2e::{Fault, FaultProxy, RedisServer, Way};
 use redcast_protocol::{Channel, Cursor, GapReason, Pattern, ResetReason};
 use redis::aio::MultiplexedConnection;
-use support::{LIMIT, Rig, channel, config, operator, subscribe_all, until};
+use support::{LIMIT, Rig, calls, channel, config, operator, subscribe_all, until};
 use tokio::time::sleep;
 
 /// A break must be told within this time.
@@ -378,4 +378,40 @@ async fn a_channel_that_had_to_wait_for_redis_has_a_gap_and_one_that_was_live_ha
     }
     rig.publish(&a, b"end").await;
     assert!(matches!(rig.inbox.next().await, Delivery::Event(_)), "no gap of s:a");
+}
+
+#[tokio::test]
+async fn a_channel_that_is_left_and_wanted_again_while_it_is_taken_over_is_heard() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::before(([127, 0, 0, 1], server.port()).into()).await;
+    let config = RedisConfig {
+        url: proxy.redis_url(),
+        subscribe_timeout: Duration::from_millis(100),
+        dead_after: LIMIT,
+        ..streams(&server)
+    };
+    let mut rig = Rig::redis(config).await;
+    assert_eq!(rig.broker.subscribe(&channel("s:live")).await, Ok(Subscribed::Live));
+    rig.inbox.position().await;
+    let mut operator = operator(&server).await;
+    let asked = calls(&mut operator, "xinfo|stream").await;
+    // Between Redis's answer and the reader there is time enough for a change of mind.
+    proxy.set(Way::ToClient, Fault::Delay(Duration::from_millis(500)));
+    let a = channel("s:a");
+    assert_eq!(rig.broker.subscribe(&a).await, Ok(Subscribed::Pending));
+    while calls(&mut operator, "xinfo|stream").await == asked {
+        sleep(Duration::from_millis(5)).await;
+    }
+    rig.broker.unsubscribe(&a).await;
+    assert_eq!(rig.broker.subscribe(&a).await, Ok(Subscribed::Pending));
+    proxy.mend();
+    let is_live = until(LIMIT, || rig.broker.is_live(&a)).await;
+    assert!(is_live.is_some(), "it is never live");
+    // Two rounds of the reader later it has noticed that there is a wish of now.
+    let rounds = calls(&mut operator, "xread").await;
+    while calls(&mut operator, "xread").await < rounds + 2 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    add(&mut operator, &a, &[], b"heard").await;
+    rig.inbox.until_event(&a, b"heard").await;
 }

@@ -145,7 +145,12 @@ impl Lane {
             Answer::Later(verdict) => verdict,
         };
         match timeout(self.config.subscribe_timeout, verdict).await {
-            Ok(Ok(verdict)) => verdict,
+            Ok(Ok(verdict)) => {
+                if stream.is_some() && verdict.is_err() {
+                    self.streams.refused(channel);
+                }
+                verdict
+            }
             // Unsubscribed by somebody else meanwhile.
             Ok(Err(_)) => Ok(Subscribed::Pending),
             Err(_) => Ok(match stream {

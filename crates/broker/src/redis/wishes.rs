@@ -118,6 +118,18 @@ impl Wishes {
         });
     }
 
+    /// A channel that was left and taken again is asked for, even if Redis has confirmed
+    /// meanwhile what was asked for those who left.
+    pub(super) fn renew(&self, channel: &Channel) {
+        self.locked(|inner| {
+            inner.change(channel.as_str(), |wish| {
+                if wish.stage == Stage::On {
+                    wish.stage = Stage::Off;
+                }
+            })
+        });
+    }
+
     /// No longer wants `channel`.
     pub(super) fn forget(&self, channel: &Channel) {
         self.locked(|inner| inner.change(channel.as_str(), Wish::forget));

@@ -150,6 +150,25 @@ fn a_subscribe_right_after_an_unsubscribe_ends_subscribed() {
 }
 
 #[test]
+fn what_is_wanted_anew_is_asked_for_though_the_old_question_was_answered_meanwhile() {
+    let wishes = linked();
+    let a = channel("a");
+    drop(wishes.want(&a, 1));
+    assert_eq!(take(&wishes), subscribe_only("a"));
+    wishes.forget(&a);
+    wishes.begin_anew(&a);
+    let mut verdict = later(wishes.want(&a, 2));
+    wishes.subscribed(&a, 3);
+    assert_eq!(verdict.try_recv().unwrap(), Ok(Subscribed::Live));
+    wishes.renew(&a);
+    assert_eq!(take(&wishes), subscribe_only("a"));
+    assert_eq!(wishes.subscribed(&a, 4), None);
+    wishes.forget(&a);
+    wishes.renew(&a);
+    assert!(wishes.is_empty(), "nobody wants it any more");
+}
+
+#[test]
 fn a_change_of_mind_before_anything_was_sent_sends_nothing() {
     let wishes = linked();
     let a = channel("a");

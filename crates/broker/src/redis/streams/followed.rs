@@ -74,6 +74,12 @@ impl Followed {
         std::mem::take(&mut self.lost)
     }
 
+    /// The streams that were lost and not asked for since.
+    #[cfg(test)]
+    pub(crate) fn lost(&self) -> impl Iterator<Item = &Channel> {
+        self.lost.iter()
+    }
+
     /// Whether the stream of this key is read.
     pub(crate) fn is_live(&self, key: &str) -> bool {
         self.streams.get(key).is_some_and(|stream| stream.is_live)

@@ -3,6 +3,7 @@
 //! pool reads what lies further back.
 
 mod appetite;
+mod desk;
 mod entry;
 mod followed;
 mod history;
@@ -28,6 +29,7 @@ pub(super) use self::history::History;
 pub(super) use self::outlet::Outlet;
 pub(super) use self::reader::Reader;
 
+use self::desk::Desk;
 use self::reader::Waiting;
 use self::seats::Seats;
 use super::cluster::slot_of;
@@ -64,8 +66,14 @@ impl Streams {
     ) -> (Self, Vec<Reader>) {
         let seats = Arc::new(Seats::new(READERS, STREAMS_EACH));
         let last_error = Arc::new(LastError::default());
-        let reader = |number| Reader {
+        let desk = |number| Desk {
             number,
+            names: Names::new(&config.prefix),
+            wishes: Arc::new(Wishes::new(outlet.metrics().streams.channels.clone())),
+            seats: Arc::clone(&seats),
+        };
+        let reader = |number| Reader {
+            desk: desk(number),
             waiting: match locator.topology() {
                 None => Waiting::Block(config.stream_block),
                 Some(_) => Waiting::Poll { every: POLL.min(config.stream_block), slot_of },
@@ -73,14 +81,11 @@ impl Streams {
             locator: locator.clone(),
             server: server.clone(),
             config: Arc::clone(config),
-            names: Names::new(&config.prefix),
-            wishes: Arc::new(Wishes::new(outlet.metrics().streams.channels.clone())),
-            seats: Arc::clone(&seats),
             last_error: Arc::clone(&last_error),
             outlet: outlet.clone(),
         };
         let readers: Vec<Reader> = (0..READERS).map(reader).collect();
-        let wishes = readers.iter().map(|reader| Arc::clone(&reader.wishes)).collect();
+        let wishes = readers.iter().map(|reader| Arc::clone(&reader.desk.wishes)).collect();
         (Self { wishes, seats, last_error }, readers)
     }
 
@@ -102,6 +107,14 @@ impl Streams {
     pub(super) fn forget(&self, channel: &Channel) {
         if let Some(reader) = self.seats.leave(channel) {
             self.wishes[reader].forget(channel);
+        }
+    }
+
+    /// A caller was refused `channel`: unless others were promised it, its seat is free.
+    pub(super) fn refused(&self, channel: &Channel) {
+        let reader = self.seats.reader(channel);
+        if reader.is_some_and(|reader| !self.wishes[reader].knows(channel)) {
+            self.seats.leave(channel);
         }
     }
 

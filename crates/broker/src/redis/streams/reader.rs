@@ -10,10 +10,10 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::LastError;
+use super::desk::Desk;
 use super::followed::Followed;
 use super::link::{Line, Link};
 use super::outlet::Outlet;
-use super::seats::Seats;
 use super::session::{Ended, Session};
 use crate::clock;
 use crate::redis::backoff::Backoff;
@@ -21,9 +21,7 @@ use crate::redis::cluster::Scatter;
 use crate::redis::config::RedisConfig;
 use crate::redis::connect::open_reader;
 use crate::redis::locator::Locator;
-use crate::redis::names::Names;
 use crate::redis::server::Server;
-use crate::redis::wishes::Wishes;
 
 /// A link that held this long was a good one: the next loss starts a new back-off.
 const GOOD_LINK: Duration = Duration::from_secs(1);
@@ -32,8 +30,8 @@ const MOST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// One reader. It holds a way into the queue of deliveries.
 pub(crate) struct Reader {
-    /// Which one it is.
-    pub(crate) number: usize,
+    /// What it is to follow.
+    pub(crate) desk: Desk,
     /// How it waits for what is new.
     pub(crate) waiting: Waiting,
     /// Where Redis is.
@@ -42,12 +40,6 @@ pub(crate) struct Reader {
     pub(crate) server: Server,
     /// How patient to be.
     pub(crate) config: Arc<RedisConfig>,
-    /// How streams are spelled.
-    pub(crate) names: Names,
-    /// What it is to follow.
-    pub(crate) wishes: Arc<Wishes>,
-    /// What it is told to follow again.
-    pub(crate) seats: Arc<Seats>,
     /// Where it tells what went wrong.
     pub(crate) last_error: Arc<LastError>,
     /// Where events go.
@@ -120,7 +112,7 @@ impl<'a> Life<'a> {
 
     async fn run(mut self) {
         loop {
-            if self.reader.wishes.is_empty() {
+            if self.reader.desk.wishes.is_empty() {
                 self.rest().await;
                 continue;
             }
@@ -144,10 +136,9 @@ impl<'a> Life<'a> {
 
     /// Nothing is wanted, so there is no connection.
     async fn rest(&mut self) {
-        self.reader.seats.sweep(self.reader.number, |_| false);
-        self.followed.retain(|_| false);
+        self.reader.desk.sweep(&mut self.followed);
         self.go_up();
-        self.reader.wishes.changed().await;
+        self.reader.desk.wishes.changed().await;
     }
 
     /// Uses a connection until it is of no more use; answers when it was heard last and
@@ -174,14 +165,14 @@ impl<'a> Life<'a> {
     fn go_up(&mut self) {
         self.reader.last_error.clear();
         if !std::mem::replace(&mut self.is_up, true) {
-            self.reader.wishes.link_up();
+            self.reader.desk.wishes.link_up();
         }
     }
 
     fn go_down(&mut self, heard: Instant, reason: String) {
         self.reader.last_error.set(reason);
         if std::mem::replace(&mut self.is_up, false) {
-            self.reader.wishes.link_lost(clock::unix_ms_of(heard));
+            self.reader.desk.wishes.link_lost(clock::unix_ms_of(heard));
         }
     }
 }

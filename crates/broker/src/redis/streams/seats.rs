@@ -88,18 +88,22 @@ impl Seats {
         }
     }
 
-    /// Frees the seats of `reader` that are neither wanted nor `known` to it: what was left
-    /// while there was no link is let go of by nobody.
-    pub(crate) fn sweep(&self, reader: usize, known: impl Fn(&Channel) -> bool) {
+    /// Frees the seats of `reader` that are neither wanted nor `known` to it, and answers
+    /// whose they were: what was left while there was no link is let go of by nobody.
+    pub(crate) fn sweep(&self, reader: usize, known: impl Fn(&Channel) -> bool) -> Vec<Channel> {
         let mut inner = self.inner.lock();
         let Inner { seats, readers } = &mut *inner;
-        let mut freed = 0;
-        seats.retain(|channel, seat| {
-            let stays = seat.reader != reader || seat.is_wanted || known(channel);
-            freed += usize::from(!stays);
-            stays
-        });
-        readers[reader].taken -= freed;
+        let is_free = |channel: &Channel, seat: &mut Seat| {
+            seat.reader == reader && !seat.is_wanted && !known(channel)
+        };
+        let freed: Vec<Channel> = seats.extract_if(is_free).map(|(channel, _)| channel).collect();
+        readers[reader].taken -= freed.len();
+        freed
+    }
+
+    /// Whether `channel` was left and taken again since `reader` asked for such channels.
+    pub(crate) fn is_renewed(&self, reader: usize, channel: &Channel) -> bool {
+        self.inner.lock().readers[reader].renewed.contains(channel)
     }
 
     /// Takes the channels of `reader` that were left and taken again.
@@ -145,7 +149,7 @@ mod tests {
         seats.take(&channel(1));
         seats.leave(&channel(0));
         seats.leave(&channel(1));
-        seats.sweep(0, |known| *known == channel(1));
+        assert_eq!(seats.sweep(0, |known| *known == channel(1)), [channel(0)]);
         assert_eq!((seats.reader(&channel(0)), seats.reader(&channel(1))), (None, Some(0)));
     }
 }

@@ -10,6 +10,7 @@ use redis::{Pipeline, RedisError, Value};
 use tokio::time::sleep_until;
 
 use super::appetite::Appetite;
+use super::desk::Desk;
 use super::entry::{self, spell};
 use super::followed::Followed;
 use super::judge::{Read, tell, verify};
@@ -92,7 +93,7 @@ impl<'a> Session<'a> {
                 if let (Waiting::Poll { every, .. }, false) = (self.reader.waiting, is_behind) {
                     self.wait_until(began + every).await;
                 }
-            } else if self.reader.wishes.is_empty() {
+            } else if self.reader.desk.wishes.is_empty() {
                 return Ok(());
             } else {
                 // What was refused waits for its turn.
@@ -103,27 +104,16 @@ impl<'a> Session<'a> {
 
     async fn wait_until(&self, moment: Instant) {
         tokio::select! {
-            () = self.reader.wishes.changed() => {}
+            () = self.reader.desk.wishes.changed() => {}
             () = sleep_until(moment.into()) => {}
         }
     }
 
     /// Lets go of what is not wanted any more and takes over what is.
     async fn settle(&mut self) -> Result<(), Broken> {
-        let Reader { number, names, wishes, seats, .. } = self.reader;
-        for channel in seats.renewed(*number) {
-            self.followed.remove(&names.channel(&channel));
-        }
-        for channel in self.followed.take_lost() {
-            wishes.ended(channel.as_str(), clock::unix_ms_of(self.link.heard));
-        }
-        let work = wishes.take_work(Instant::now());
-        for channel in &work.unsubscribe {
-            self.followed.remove(&names.channel(channel));
-            wishes.unsubscribed(channel.as_str());
-            seats.release(channel);
-        }
-        for channels in [work.subscribe, work.subscribe_singly].concat().chunks(ASK_TOGETHER) {
+        let heard_ms = clock::unix_ms_of(self.link.heard);
+        let wanted = self.reader.desk.settle(self.followed, Instant::now(), heard_ms);
+        for channels in wanted.chunks(ASK_TOGETHER) {
             self.take_over(channels).await?;
             self.eager_until = Instant::now() + EAGER_FOR;
         }
@@ -134,7 +124,7 @@ impl<'a> Session<'a> {
     async fn take_over(&mut self, channels: &[Channel]) -> Result<(), Broken> {
         let mut questions = redis::pipe();
         for channel in channels {
-            let key = self.reader.names.channel(channel);
+            let key = self.reader.desk.names.channel(channel);
             let place = self.followed.follow(&key, channel).tail.cursor();
             ask_all(&mut questions, &key, place.unwrap_or(Cursor::BEGINNING).id());
         }
@@ -160,7 +150,10 @@ impl<'a> Session<'a> {
         (before, census): (Option<Cursor>, Census),
         lineages: &Lineages,
     ) {
-        let Reader { names, wishes, outlet, .. } = self.reader;
+        let Reader { desk: desk @ Desk { names, wishes, .. }, outlet, .. } = self.reader;
+        if !desk.still_serves(self.followed, channel) {
+            return;
+        }
         let stream = self.followed.follow(&names.channel(channel), channel);
         let is_new = stream.tail.cursor().is_none();
         if is_new {
@@ -181,7 +174,7 @@ impl<'a> Session<'a> {
     }
 
     async fn refused(&mut self, channel: &Channel, error: &RedisError) -> Result<(), Broken> {
-        let Reader { server, wishes, last_error, outlet, .. } = self.reader;
+        let Reader { server, desk: Desk { wishes, .. }, last_error, outlet, .. } = self.reader;
         let refusal = match refusal(error) {
             Some(refusal) => refusal,
             None if self.link.is_of_many() => Refusal { is_final: false, reason: words(error) },
@@ -201,11 +194,10 @@ impl<'a> Session<'a> {
     /// Looks at what no read tells: streams that are gone or went back, and a server that
     /// goes on with another history than it had.
     async fn look_around(&mut self) -> Result<(), Broken> {
-        let Reader { number, config, wishes, seats, .. } = self.reader;
+        let Reader { config, desk, .. } = self.reader;
         self.next_look = Instant::now() + config.ask_again_every;
-        wishes.ask_again(Instant::now(), config.ask_again_every);
-        seats.sweep(*number, |channel| wishes.knows(channel));
-        self.followed.retain(|channel| wishes.knows(channel));
+        desk.wishes.ask_again(Instant::now(), config.ask_again_every);
+        desk.sweep(self.followed);
         let live: Vec<String> = self.followed.live().map(|(key, _)| key.to_owned()).collect();
         let mut questions = redis::pipe();
         ask_lineage(&mut questions);
