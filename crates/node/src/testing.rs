@@ -155,7 +155,7 @@ impl Broker for ScriptedBroker {
         let events: Vec<Event> = entries[first..].iter().take(limit.events).cloned().collect();
         let cursor = events.last().and_then(|event| event.cursor).unwrap_or(since);
         let is_last = first + events.len() == entries.len();
-        Ok(Page { events, cursor, is_last })
+        Ok(Page { events, gaps: Vec::new(), cursor, is_last })
     }
 
     async fn last_events(

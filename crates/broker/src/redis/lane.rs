@@ -67,7 +67,7 @@ impl Lane {
         let server = Server::of(address, url);
         let pool = Pool::new(locator.clone(), server.clone(), config);
         let small = pool.beside(SNAPSHOT_POOL_SIZE);
-        let history = History::new(pool.beside(HISTORY_POOL_SIZE), config, metrics.clone());
+        let history = History::new(pool.beside(HISTORY_POOL_SIZE), config);
         let publisher = Publisher::new(pool.clone(), config);
         let snapshots = Snapshots::new(small.clone(), config);
         let shares = Shares::new(small, config);

@@ -126,8 +126,7 @@ impl Stream {
         let Some((census, lineages)) = census else {
             return self.tail.judge(read, before, None, false);
         };
-        let known = self.lineage.as_ref();
-        let is_same = known.is_some_and(|known| lineages.later.is_subset(known));
+        let is_same = self.lineage.as_ref().is_some_and(|known| lineages.go_on(known));
         let verdict = self.tail.judge(read, before, Some(census), is_same);
         self.lineage = Some(lineages.earlier.clone());
         verdict

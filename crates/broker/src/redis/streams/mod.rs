@@ -3,6 +3,7 @@
 //! pool reads what lies further back.
 
 mod appetite;
+mod appetites;
 mod desk;
 mod entry;
 mod followed;
@@ -14,11 +15,12 @@ mod reader;
 mod seats;
 mod session;
 mod tail;
+mod turns;
+mod wrong;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use redcast_protocol::Channel;
 
 pub use self::history::{Follows, follow};
@@ -32,6 +34,7 @@ pub(super) use self::reader::Reader;
 use self::desk::Desk;
 use self::reader::Waiting;
 use self::seats::Seats;
+use self::wrong::Wrong;
 use super::cluster::slot_of;
 use super::config::RedisConfig;
 use super::locator::Locator;
@@ -53,7 +56,7 @@ pub(super) const READERS: usize = 6;
 pub(super) struct Streams {
     wishes: Arc<[Arc<Wishes>]>,
     seats: Arc<Seats>,
-    last_error: Arc<LastError>,
+    wrong: Vec<Arc<Wrong>>,
 }
 
 impl Streams {
@@ -65,7 +68,6 @@ impl Streams {
         outlet: &Outlet,
     ) -> (Self, Vec<Reader>) {
         let seats = Arc::new(Seats::new(READERS, STREAMS_EACH));
-        let last_error = Arc::new(LastError::default());
         let desk = |number| Desk {
             number,
             names: Names::new(&config.prefix),
@@ -81,12 +83,13 @@ impl Streams {
             locator: locator.clone(),
             server: server.clone(),
             config: Arc::clone(config),
-            last_error: Arc::clone(&last_error),
+            wrong: Arc::default(),
             outlet: outlet.clone(),
         };
         let readers: Vec<Reader> = (0..READERS).map(reader).collect();
         let wishes = readers.iter().map(|reader| Arc::clone(&reader.desk.wishes)).collect();
-        (Self { wishes, seats, last_error }, readers)
+        let wrong = readers.iter().map(|reader| Arc::clone(&reader.wrong)).collect();
+        (Self { wishes, seats, wrong }, readers)
     }
 
     /// What is wanted of each reader.
@@ -131,22 +134,6 @@ impl Streams {
 
     /// What went wrong last, as long as it is not made good.
     pub(super) fn last_error(&self) -> Option<String> {
-        self.last_error.0.lock().clone()
-    }
-}
-
-/// What went wrong last, for people.
-#[derive(Debug, Default)]
-pub(super) struct LastError(Mutex<Option<String>>);
-
-impl LastError {
-    /// This went wrong.
-    fn set(&self, reason: String) {
-        *self.0.lock() = Some(reason);
-    }
-
-    /// It is made good.
-    fn clear(&self) {
-        *self.0.lock() = None;
+        self.wrong.iter().find_map(|wrong| wrong.sentence())
     }
 }
