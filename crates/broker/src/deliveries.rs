@@ -291,9 +291,9 @@ impl State {
                 SendOutcome::Queued
             }
             // Streams wait for room, so it never comes to this; kept all the same.
-            position @ Delivery::Position(_) => {
-                let channel = position.channel().clone();
-                self.untold.entry(channel).or_default().push(position);
+            place @ (Delivery::Position(_) | Delivery::Passed { .. }) => {
+                let channel = place.channel().clone();
+                self.untold.entry(channel).or_default().push(place);
                 SendOutcome::Queued
             }
             Delivery::Event(event) => {
@@ -378,13 +378,14 @@ impl Delivery {
             Self::Gap(gap) => &gap.channel,
             Self::Refused(error) => &error.channel,
             Self::Position(position) => &position.channel,
+            Self::Passed { channel, .. } => channel,
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
             Self::Event(event) => event.payload.len(),
-            Self::Gap(_) | Self::Refused(_) | Self::Position(_) => 0,
+            Self::Gap(_) | Self::Refused(_) | Self::Position(_) | Self::Passed { .. } => 0,
         }
     }
 }

@@ -46,6 +46,7 @@ fn show(deliveries: &[Delivery]) -> Vec<String> {
         }
         Delivery::Refused(error) => format!("{}:refused:{}", error.channel, error.reason),
         Delivery::Position(position) => format!("{}:at:{}", position.channel, position.cursor),
+        Delivery::Passed { channel, cursor } => format!("{channel}:passed:{cursor}"),
     };
     deliveries.iter().map(show).collect()
 }
@@ -254,7 +255,7 @@ impl Account {
                         gap.dropped.unwrap_or(0);
                 }
                 Delivery::Refused(error) => panic!("{error}"),
-                Delivery::Position(position) => panic!("{position:?}"),
+                place @ (Delivery::Position(_) | Delivery::Passed { .. }) => panic!("{place:?}"),
                 Delivery::Event(event) => {
                     let number = u32::from_be_bytes(event.payload[..4].try_into().unwrap());
                     self.close(&event.channel, number);

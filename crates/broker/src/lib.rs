@@ -135,6 +135,13 @@ pub enum Delivery {
     /// From where on a stream channel's events are told. It stands before the first of
     /// them, and again where the stream could not be followed without a break.
     Position(Position),
+    /// An entry of a stream channel that is no event: everything up to it was told.
+    Passed {
+        /// The channel.
+        channel: Channel,
+        /// The entry.
+        cursor: Cursor,
+    },
     /// A stretch in which events may have been missed.
     Gap(Gap),
     /// A subscription that was live or pending is refused. Told once, however often it

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redcast_broker::{Deliveries, Delivery, Event, Gap, Position, SubscribeError};
 use redcast_hub::{Broadcast, Frames, Hub, HubClosed, WHOLE_CHANNEL};
-use redcast_protocol::{ErrorCode, Reply, ResetReason};
+use redcast_protocol::{Channel, Cursor, ErrorCode, GapReason, Reply, ResetReason};
 use redcast_wire::text_frame;
 
 use crate::encode::Encoder;
@@ -37,6 +37,10 @@ impl Fanout {
                     Delivery::Gap(gap) => self.pass_gap(gap).await,
                     Delivery::Refused(error) => self.pass_refusal(error).await,
                     Delivery::Position(position) => self.pass_position(position).await,
+                    Delivery::Passed { channel, cursor } => {
+                        self.pass_by(&channel, cursor);
+                        Ok(())
+                    }
                 };
                 if passed.is_err() {
                     return;
@@ -114,8 +118,19 @@ impl Fanout {
         Ok(())
     }
 
+    /// Nobody is told of an entry that is no event, but who comes back may have come to it.
+    fn pass_by(&self, channel: &Channel, cursor: Cursor) {
+        let Some(entry) = self.interest.find(channel) else { return };
+        entry.members().ring_mut().pass(cursor);
+        entry.move_on();
+    }
+
     async fn pass_gap(&self, gap: Gap) -> Result<(), HubClosed> {
         let Some(entry) = self.interest.find(&gap.channel) else { return Ok(()) };
+        if entry.is_stream && gap.reason == GapReason::TooLarge {
+            // Before members are told: whoever is none of them yet is told by Redis.
+            entry.members().ring_mut().cut();
+        }
         let notice = Reply::Gap {
             channel: gap.channel.as_str(),
             from: gap.from_ms,

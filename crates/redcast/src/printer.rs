@@ -86,6 +86,7 @@ impl Printer {
                 Delivery::Gap(gap) => self.write_gap(&gap, text),
                 Delivery::Refused(error) => return Some(Stop::Refused(error)),
                 Delivery::Position(position) => self.write_reset(&position, text),
+                Delivery::Passed { .. } => {}
             }
         }
         None

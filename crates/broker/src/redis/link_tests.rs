@@ -58,7 +58,7 @@ impl Rig {
         while self.deliveries.recv_many(&mut all, 100).await > 0 {}
         let payloads = all.into_iter().filter_map(|delivery| match delivery {
             Delivery::Event(event) => Some(event.payload),
-            Delivery::Gap(_) | Delivery::Refused(_) | Delivery::Position(_) => None,
+            _ => None,
         });
         payloads.collect()
     }

@@ -14,7 +14,7 @@ use redcast_broker::{
     RedisBroker, RedisConfig, SnapshotStore, SubscribeError, Subscribed,
 };
 use redcast_e2e::RedisServer;
-use redcast_protocol::Channel;
+use redcast_protocol::{Channel, Cursor};
 use redis::aio::MultiplexedConnection;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -131,6 +131,13 @@ impl Inbox {
         match self.next().await {
             Delivery::Position(position) => position,
             other => panic!("instead of a position: {other:?}"),
+        }
+    }
+
+    pub async fn passed(&mut self) -> Cursor {
+        match self.next().await {
+            Delivery::Passed { cursor, .. } => cursor,
+            other => panic!("instead of an entry that is no event: {other:?}"),
         }
     }
 

@@ -26,12 +26,17 @@ pub(crate) struct Ring {
     base: Option<Cursor>,
     kept: VecDeque<Kept>,
     bytes: usize,
+    /// The last entry, if it is no event: behind all that is kept.
+    passed: Option<Cursor>,
+    /// Whether an entry that the broker tells a gap for stands behind all that is kept.
+    is_cut: bool,
 }
 
 impl Ring {
     /// The place up to which everything was told.
     pub(crate) fn position(&self) -> Option<Cursor> {
-        self.kept.back().map(|last| last.cursor).or(self.base)
+        let kept = || self.kept.back().map(|last| last.cursor);
+        self.passed.or_else(kept).or(self.base)
     }
 
     /// From here on events follow, and nothing is known of those before.
@@ -49,7 +54,8 @@ impl Ring {
     /// where the channel begins, what arrives is left from an earlier interest in it.
     pub(crate) fn push(&mut self, event: Kept) -> bool {
         let Some(position) = self.position() else { return false };
-        if event.cursor.id() <= position.id() {
+        self.passed = None;
+        if self.is_cut || event.cursor.id() <= position.id() {
             // No broker does this. What was kept could not be searched any more.
             self.begin(event.cursor);
             return true;
@@ -64,11 +70,30 @@ impl Ring {
         true
     }
 
+    /// An entry that is no event stands behind all others.
+    pub(crate) fn pass(&mut self, entry: Cursor) {
+        match self.position() {
+            Some(_) if self.is_cut => self.begin(entry),
+            position => self.passed = position.map(|_| entry),
+        }
+    }
+
+    /// A gap follows all that is kept. Whoever comes back over it has to be told, and a
+    /// page of Redis tells at which place.
+    pub(crate) fn cut(&mut self) {
+        self.is_cut = self.position().is_some();
+    }
+
     /// The events after `place`; none if what follows it is not all here, or if `place`
     /// is one of another history.
     pub(crate) fn after(&self, place: Cursor) -> Option<impl ExactSizeIterator<Item = &Kept>> {
+        if self.is_cut {
+            return None;
+        }
         let first = if self.base == Some(place) {
             0
+        } else if self.passed == Some(place) {
+            self.kept.len()
         } else {
             let found = self.kept.binary_search_by_key(&place.id(), |kept| kept.cursor.id());
             let index = found.ok().filter(|index| self.kept[*index].cursor == place)?;
@@ -156,6 +181,44 @@ mod tests {
         assert!(ring.push(kept(12, "again")));
         assert_eq!(payloads(ring.after(kept(11, "a").cursor)), None);
         assert_eq!(payloads(ring.after(kept(12, "again").cursor)), Some(vec![]));
+    }
+
+    #[test]
+    fn an_entry_that_is_no_event_is_a_place_until_an_event_follows() {
+        let mut ring = Ring::default();
+        ring.pass(kept(1, "early").cursor);
+        assert_eq!(ring.position(), None);
+        let mut ring = begun();
+        let (first, second) = (kept(15, "no").cursor, kept(16, "no").cursor);
+        ring.pass(first);
+        ring.pass(second);
+        assert_eq!(payloads(ring.after(second)), Some(vec![]));
+        assert_eq!(payloads(ring.after(first)), None, "it is not kept");
+        assert_eq!(payloads(ring.after(kept(12, "b").cursor)), Some(vec!["c"]));
+        assert_eq!(ring.position(), Some(second));
+        assert!(ring.push(kept(17, "d")));
+        assert_eq!(payloads(ring.after(second)), None, "Redis knows");
+        assert_eq!(payloads(ring.after(kept(14, "c").cursor)), Some(vec!["d"]));
+        ring.pass(kept(18, "no").cursor);
+        ring.begin(kept(14, "c").cursor);
+        assert_eq!(ring.position(), Some(kept(14, "c").cursor));
+    }
+
+    #[test]
+    fn over_a_gap_nobody_goes_on_here() {
+        let mut ring = Ring::default();
+        ring.cut();
+        ring.begin(kept(10, "z").cursor);
+        assert_eq!(payloads(ring.after(kept(10, "z").cursor)), Some(vec![]));
+        let mut ring = begun();
+        let (last, large) = (kept(14, "c").cursor, kept(15, "large").cursor);
+        ring.cut();
+        assert_eq!((payloads(ring.after(last)), ring.position()), (None, Some(last)));
+        ring.pass(large);
+        assert_eq!((payloads(ring.after(last)), ring.position()), (None, Some(large)));
+        assert_eq!(payloads(ring.after(large)), Some(vec![]));
+        assert!(ring.push(kept(16, "d")));
+        assert_eq!(payloads(ring.after(large)), Some(vec!["d"]));
     }
 
     #[test]

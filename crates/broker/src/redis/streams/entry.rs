@@ -17,18 +17,18 @@ pub(crate) struct Entry {
     pub(crate) id: EntryId,
     /// The event; none if the entry has no such field.
     pub(crate) data: Option<Bytes>,
+    /// What tells it from another entry with its ID: the hash of the event, or of all fields
+    /// of an entry that is none.
+    hash: u32,
     /// What it takes on the wire, about.
     pub(crate) size: usize,
 }
 
 impl Entry {
-    /// Its cursor; an entry that is no event has hash 0.
+    /// Its cursor.
     pub(crate) fn cursor(&self) -> Cursor {
         let (millis, sequence) = self.id;
-        match &self.data {
-            Some(data) => Cursor::of(millis, sequence, data),
-            None => Cursor { millis, sequence, hash: 0 },
-        }
+        Cursor { millis, sequence, hash: self.hash }
     }
 }
 
@@ -113,7 +113,8 @@ fn edge(value: Value) -> RedisResult<Option<Entry>> {
 fn entry(value: Value) -> RedisResult<Entry> {
     let Value::Array(parts) = value else { return Err(strange("an entry")) };
     let [at, content] = <[Value; 2]>::try_from(parts).map_err(|_| strange("an entry"))?;
-    let mut entry = Entry { id: id(&at)?, data: None, size: 0 };
+    let mut entry = Entry { id: id(&at)?, data: None, hash: 0, size: 0 };
+    let mut others = Vec::new();
     for (name, value) in fields(content)? {
         let (Value::BulkString(name), Value::BulkString(value)) = (name, value) else {
             return Err(strange("a field"));
@@ -121,10 +122,21 @@ fn entry(value: Value) -> RedisResult<Entry> {
         entry.size += name.len() + value.len();
         // Of several fields of this name the first is the event.
         if name == DATA.as_bytes() && entry.data.is_none() {
+            entry.hash = hash(&value);
             entry.data = Some(Bytes::from(value));
+        } else if entry.data.is_none() {
+            others.extend([hash(&name), hash(&value)].into_iter().flat_map(u32::to_be_bytes));
         }
     }
+    if entry.data.is_none() {
+        // 0 is for places at which no entry is known.
+        entry.hash = hash(&others).max(1);
+    }
     Ok(entry)
+}
+
+fn hash(bytes: &[u8]) -> u32 {
+    Cursor::of(0, 0, bytes).hash
 }
 
 /// Names and values, which stand in a map (RESP3) or in turn in a list (RESP2).
@@ -154,4 +166,36 @@ fn id(value: &Value) -> RedisResult<EntryId> {
 fn strange(what: &'static str) -> RedisError {
     let detail = format!("instead of {what} it answered something else");
     (ErrorKind::UnexpectedReturnType, "not a stream's answer", detail).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(id: &str, fields: &[&str]) -> Entry {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let fields = Value::Array(fields.iter().map(|field| text(field)).collect());
+        let answer = Value::Array(vec![Value::Array(vec![text(id), fields])]);
+        entries(answer).unwrap().remove(0)
+    }
+
+    #[test]
+    fn an_event_is_known_by_its_first_data_alone() {
+        let entry = read("7-1", &["at", "3", "data", "a", "data", "b"]);
+        assert_eq!(entry.data.as_deref(), Some(&b"a"[..]));
+        assert_eq!((entry.cursor(), entry.size), (Cursor::of(7, 1, b"a"), 13));
+        assert_eq!(read("7-1", &["data", "a"]).cursor(), entry.cursor());
+    }
+
+    #[test]
+    fn what_is_no_event_is_known_by_all_its_fields() {
+        let entry = read("7-1", &["at", "3"]);
+        assert_eq!(entry.data, None);
+        assert_eq!(entry.cursor(), read("7-1", &["at", "3"]).cursor());
+        let others = [&["at", "4"][..], &["a", "t3"], &["3", "at"], &["at", "3", "", ""], &[]];
+        for other in others.map(|fields| read("7-1", fields).cursor()) {
+            assert_ne!(entry.cursor(), other);
+            assert_ne!(other.hash, 0, "an entry is no place without one");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! Where what was read of streams goes: into the queue of deliveries, in its turn, however
-//! long that takes. An entry that is no event is counted and left out.
+//! long that takes. Of an entry that is no event only the place is told.
 
 use std::time::Instant;
 
@@ -36,12 +36,14 @@ impl Outlet {
         let cursor = entry.cursor();
         self.metrics.events_received.inc();
         let Some(payload) = entry.data else {
-            return self.metrics.dropped_no_data.inc();
+            self.metrics.dropped_no_data.inc();
+            return self.passed(channel, cursor).await;
         };
         self.metrics.event_bytes_received.inc_by(payload.len() as u64);
         if payload.len() > self.max_event_size {
             self.metrics.dropped_too_large.inc();
-            return self.too_large(channel).await;
+            self.too_large(channel).await;
+            return self.passed(channel, cursor).await;
         }
         let (channel, cursor) = (channel.clone(), Some(cursor));
         self.send(Delivery::Event(Event { channel, payload, received, cursor })).await;
@@ -69,6 +71,10 @@ impl Outlet {
     /// Tells that a channel is refused.
     pub(crate) async fn refused(&self, error: SubscribeError) {
         self.send(Delivery::Refused(error)).await;
+    }
+
+    async fn passed(&self, channel: &Channel, cursor: Cursor) {
+        self.send(Delivery::Passed { channel: channel.clone(), cursor }).await;
     }
 
     async fn too_large(&self, channel: &Channel) {
