@@ -154,6 +154,9 @@ async fn a_hang_is_seen_and_costs_nothing() {
     }
     let took = rig.until_not_ready(LIMIT).await;
     assert!(took < SEEN_WITHIN, "seen after {took:?}");
+    // Not only by the subscriber: what is read after it comes over another connection.
+    let seen = || rig.broker.health().last_error.is_some_and(|told| told.contains("in time"));
+    assert!(until(LIMIT, seen).await.is_some(), "{:?}", rig.broker.health());
     server.thaw();
     rig.until_ready(LIMIT).await;
     rig.broker.publish(&a, Bytes::from("40")).await.unwrap();
@@ -363,16 +366,18 @@ async fn a_long_history_of_large_entries_is_read_to_its_end() {
     for _ in 0..500 {
         add(&mut operator, &a, &[], &payload).await;
     }
-    let default = RedisConfig::default().publish_timeout;
-    let rig = Rig::redis(RedisConfig { publish_timeout: default, ..streams(&server) }).await;
+    // Less than all of it takes on a fast machine, and time enough for a few entries.
+    let publish_timeout = Duration::from_millis(150);
+    let rig = Rig::redis(RedisConfig { publish_timeout, ..streams(&server) }).await;
     let (mut read, mut late) = (0, 0);
     loop {
         let limit = redcast_broker::ReadLimit { events: 512, bytes: 1 << 20 };
         let Ok(page) = rig.broker.events_after(&a, place, limit).await else {
             late += 1;
-            assert!(late < 10, "only {read} entries were read");
+            assert!(late < 20, "only {read} entries were read");
             continue;
         };
+        late = 0;
         (read, place) = (read + page.events.len(), page.cursor);
         if page.is_last {
             break;
@@ -383,9 +388,12 @@ async fn a_long_history_of_large_entries_is_read_to_its_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_that_are_not_let_in_make_it_unready() {
-    let server = RedisServer::start();
+    let user = ["--user", "gateway", "on", ">secret", "+@all", "&*", "~*"];
+    let server = RedisServer::start_with(&user);
     let mut operator = operator(&server).await;
-    let rig = Rig::redis(streams(&server)).await;
+    // Who says who he is has to be answered before he counts as connected.
+    let url = server.url().replace("redis://", "redis://gateway:secret@");
+    let rig = Rig::redis(RedisConfig { url, ..streams(&server) }).await;
     let clients: String =
         redis::cmd("CLIENT").arg("LIST").query_async(&mut operator).await.unwrap();
     let full = clients.lines().count().to_string();
@@ -394,8 +402,7 @@ async fn readers_that_are_not_let_in_make_it_unready() {
     assert_eq!(rig.broker.subscribe(&channel("s:a")).await, Ok(Subscribed::Pending));
     rig.until_not_ready(LIMIT).await;
     assert!(rig.broker.health().connected, "the subscriber hears Redis");
-    let told = rig.broker.health().last_error.unwrap_or_default();
-    assert!(told.contains("is not available"), "{told}");
+    assert!(rig.broker.health().last_error.is_some(), "it says why");
     run(&mut operator, &["CONFIG", "SET", "maxclients", "1000"]).await;
     rig.until_ready(LIMIT).await;
     assert_eq!(rig.broker.health().last_error, None);
