@@ -187,6 +187,9 @@ pub struct ReadLimit {
 pub struct Page {
     /// The events, the oldest first. Entries that are no events have been left out.
     pub events: Vec<Event>,
+    /// Gaps that stand between them, each at the place of an entry that was left out because
+    /// it is too large.
+    pub gaps: Vec<(Cursor, Gap)>,
     /// The last entry that was read, event or not: where to read on.
     pub cursor: Cursor,
     /// Whether the stream had nothing newer at that moment.

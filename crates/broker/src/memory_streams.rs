@@ -26,6 +26,8 @@ pub(crate) struct MemoryStreams {
     last_id: (u64, u64),
     /// How often something was published.
     published: u64,
+    /// Whether a log was given up: then a channel without one may have had events.
+    has_evicted: bool,
 }
 
 #[derive(Debug, Default)]
@@ -41,7 +43,13 @@ struct Log {
 impl MemoryStreams {
     /// No logs.
     pub(crate) fn new(now_ms: u64) -> Self {
-        Self { born_ms: now_ms, logs: HashMap::new(), last_id: (0, 0), published: 0 }
+        Self {
+            born_ms: now_ms,
+            logs: HashMap::new(),
+            last_id: (0, 0),
+            published: 0,
+            has_evicted: false,
+        }
     }
 
     /// Where the channel stands.
@@ -56,6 +64,7 @@ impl MemoryStreams {
             let oldest = self.logs.iter().min_by_key(|(_, log)| log.published);
             if let Some(oldest) = oldest.map(|(channel, _)| channel.clone()) {
                 self.logs.remove(&oldest);
+                self.has_evicted = true;
             }
         }
         let (millis, sequence) = self.last_id;
@@ -63,7 +72,8 @@ impl MemoryStreams {
         self.last_id = if now_ms > millis { (now_ms, 0) } else { (millis, sequence + 1) };
         self.published += 1;
         let cursor = Cursor::of(self.last_id.0, self.last_id.1, &payload);
-        let new = || Log { is_whole: true, ..Log::default() };
+        let is_whole = !self.has_evicted;
+        let new = || Log { is_whole, ..Log::default() };
         let log = self.logs.entry(channel.clone()).or_insert_with(new);
         log.published = self.published;
         log.push(cursor, payload);
@@ -78,8 +88,8 @@ impl MemoryStreams {
         limit: ReadLimit,
     ) -> Result<Page, HistoryError> {
         let Some(log) = self.logs.get(channel) else {
-            let empty = Page { events: Vec::new(), cursor: since, is_last: true };
-            let is_beginning = since == Cursor::BEGINNING;
+            let empty = Page { events: Vec::new(), gaps: Vec::new(), cursor: since, is_last: true };
+            let is_beginning = since == Cursor::BEGINNING && !self.has_evicted;
             return if is_beginning { Ok(empty) } else { reset(ResetReason::Unknown) };
         };
         let start = match log.find(since) {
@@ -88,7 +98,7 @@ impl MemoryStreams {
             None => return reset(self.lost(log, since)),
         };
         let received = Instant::now();
-        let mut page = Page { events: Vec::new(), cursor: since, is_last: true };
+        let mut page = Page { events: Vec::new(), gaps: Vec::new(), cursor: since, is_last: true };
         let mut bytes = 0;
         for (cursor, payload) in log.events.range(start..) {
             bytes += payload.len();
@@ -116,6 +126,7 @@ impl MemoryStreams {
         let first = log.events.front().map_or((0, 0), |(cursor, _)| cursor.id());
         match since.id() < first {
             _ if since != Cursor::BEGINNING && since.millis < self.born_ms => ResetReason::Unknown,
+            true if since == Cursor::BEGINNING && self.has_evicted => ResetReason::Unknown,
             true => ResetReason::Trimmed,
             false => ResetReason::Forked,
         }
@@ -202,5 +213,14 @@ mod tests {
         }
         assert_eq!(streams.logs.len(), MOST_CHANNELS);
         assert!(streams.last_events(&channel("0"), 1).is_empty());
+        // Whoever joined an empty channel and comes back: nobody knows what it missed.
+        let from_beginning = |streams: &MemoryStreams, name| {
+            let page = streams.events_after(&channel(name), Cursor::BEGINNING, ALL);
+            page.map(|page| page.events.len())
+        };
+        assert_eq!(from_beginning(&streams, "0"), reset(ResetReason::Unknown));
+        streams.append(&channel("0"), Bytes::from("y"), 1_000);
+        assert_eq!(from_beginning(&streams, "0"), reset(ResetReason::Unknown));
+        assert_eq!(from_beginning(&streams, "9"), Ok(1), "this one is whole");
     }
 }

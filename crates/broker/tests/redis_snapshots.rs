@@ -243,9 +243,9 @@ async fn what_is_published_slowly_holds_up_no_snapshot() {
 /// The rights that docs/REDIS.md names for snapshots, with our prefix.
 fn rights() -> String {
     let page = include_str!("../../../docs/REDIS.md");
-    let lines = page.lines().filter(|line| {
-        line.starts_with("%R~stats ") || line.starts_with("~redcast:shares:* ")
-    });
+    let lines = page
+        .lines()
+        .filter(|line| line.starts_with("%R~stats ") || line.starts_with("~redcast:shares:* "));
     let lines: Vec<String> = lines.map(|line| line.replace('~', "~test:")).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     lines.join(" ")

@@ -18,6 +18,8 @@ use redcast_e2e::{Fault, FaultProxy, RedisServer, Way};
 use redcast_protocol::{Channel, Cursor, GapReason, Pattern, ResetReason};
 use redis::aio::MultiplexedConnection;
 use support::{LIMIT, Rig, calls, channel, config, operator, subscribe_all, until};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::sleep;
 
 /// A break must be told within this time.
@@ -96,6 +98,7 @@ async fn exactly_what_redis_has(rig: &mut Rig, channel: &Channel, first: Cursor,
     }
     let mut connection = rig.broker.last_events(channel, 1_000).await.unwrap();
     connection.retain(|event| event.cursor.unwrap().id() > first.id());
+    assert!(!connection.is_empty());
     let held: Vec<_> =
         connection.into_iter().map(|event| (event.cursor.unwrap(), event.payload)).collect();
     assert_eq!(read, held);
@@ -139,17 +142,25 @@ async fn what_was_added_while_the_line_was_cut_is_read_after_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hang_is_seen_and_costs_nothing() {
     let server = RedisServer::start();
-    let (mut rig, a, first) = live(&server, "s:a").await;
-    published(&mut rig, &a, 0).await;
+    let (mut rig, a, _) = live(&server, "s:a").await;
+    rig.publish(&a, b"0").await;
+    let first = rig.inbox.event().await.cursor.unwrap();
+    let mut producer = TcpStream::connect(("127.0.0.1", server.port())).await.unwrap();
     server.freeze();
+    // They wait in the socket, and stand in the stream before anybody can read it again.
+    for number in 1..40_u32 {
+        let command = format!("XADD test:s:a * data {number}\r\n");
+        producer.write_all(command.as_bytes()).await.unwrap();
+    }
     let took = rig.until_not_ready(LIMIT).await;
     assert!(took < SEEN_WITHIN, "seen after {took:?}");
+    // Not only by the subscriber: what is read after it comes over another connection.
+    let seen = || rig.broker.health().last_error.is_some_and(|told| told.contains("in time"));
+    assert!(until(LIMIT, seen).await.is_some(), "{:?}", rig.broker.health());
     server.thaw();
     rig.until_ready(LIMIT).await;
-    let after = rig.inbox.event();
-    rig.broker.publish(&a, Bytes::from("1")).await.unwrap();
-    let event = after.await;
-    assert!(event.payload == "1" && event.cursor.unwrap().id() > first.id());
+    rig.broker.publish(&a, Bytes::from("40")).await.unwrap();
+    exactly_what_redis_has(&mut rig, &a, first, 40).await;
 }
 
 #[tokio::test]
@@ -250,7 +261,8 @@ async fn poison_is_counted_and_passed_by() {
     add(&mut operator, &a, &[], &large).await;
     add(&mut operator, &a, &[], b"\xff\0\xfe").await;
     run(&mut operator, &["XADD", "test:s:a", "*", "data", "first", "data", "second"]).await;
-    assert_eq!(rig.inbox.event().await.payload, "before");
+    let before = rig.inbox.event().await;
+    assert_eq!(before.payload, "before");
     let passed = rig.inbox.passed().await;
     let gap = rig.inbox.gap().await;
     assert_eq!((gap.reason, gap.dropped), (GapReason::TooLarge, Some(1)));
@@ -262,6 +274,17 @@ async fn poison_is_counted_and_passed_by() {
     assert_eq!(rig.metric("redcast_events_dropped_total{reason=\"too_large\"}"), 1);
     let events = rig.broker.last_events(&a, 2).await.unwrap();
     assert_eq!(events.last().unwrap().cursor, last.cursor);
+
+    // Who comes back over it is told the same, and it is no new loss.
+    let limit = redcast_broker::ReadLimit { events: 10, bytes: 64 << 20 };
+    let page = rig.broker.events_after(&a, before.cursor.unwrap(), limit).await.unwrap();
+    let payloads: Vec<_> = page.events.iter().map(|event| event.payload.clone()).collect();
+    assert_eq!(payloads, [Bytes::from_static(b"\xff\0\xfe"), Bytes::from("first")]);
+    let [(place, gap)] = &page.gaps[..] else { panic!("{:?}", page.gaps) };
+    assert_eq!((gap.reason, gap.dropped), (GapReason::TooLarge, Some(1)));
+    assert!(place.id() > passed.id() && place.id() < page.events[0].cursor.unwrap().id());
+    assert_eq!(rig.metric("redcast_events_dropped_total{reason=\"too_large\"}"), 1);
+    assert_eq!(rig.metric("redcast_events_dropped_total{reason=\"no_data\"}"), 1);
 
     // What is poisoned hides nothing that is behind it.
     add(&mut operator, &a, &[], &large).await;
@@ -314,6 +337,7 @@ async fn what_redis_refuses_is_refused_for_that_channel_alone() {
     run(&mut operator, &["ACL", "SETUSER", "gateway", "~test:s:closed"]).await;
     assert_eq!(rig.inbox.event().await.payload, "missed by nobody");
     rig.until_ready(LIMIT).await;
+    assert_eq!(rig.broker.health().last_error, None, "it was made good");
 }
 
 /// How many connections read streams: now and then one of them asks something else.
@@ -327,6 +351,61 @@ async fn connections_that_read(operator: &mut MultiplexedConnection) -> usize {
         most = most.max(clients.lines().filter(|line| line.contains(" cmd=xread ")).count());
     }
     most
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_history_of_large_entries_is_read_to_its_end() {
+    let server = RedisServer::start();
+    let mut operator = operator(&server).await;
+    let payload = vec![b'x'; 300_000];
+    let a = channel("s:a");
+    add(&mut operator, &a, &[], b"first").await;
+    let rig = Rig::redis(streams(&server)).await;
+    let mut place = rig.broker.last_events(&a, 1).await.unwrap()[0].cursor.unwrap();
+    drop(rig);
+    for _ in 0..500 {
+        add(&mut operator, &a, &[], &payload).await;
+    }
+    // Less than all of it takes on a fast machine, and time enough for a few entries.
+    let publish_timeout = Duration::from_millis(150);
+    let rig = Rig::redis(RedisConfig { publish_timeout, ..streams(&server) }).await;
+    let (mut read, mut late) = (0, 0);
+    loop {
+        let limit = redcast_broker::ReadLimit { events: 512, bytes: 1 << 20 };
+        let Ok(page) = rig.broker.events_after(&a, place, limit).await else {
+            late += 1;
+            assert!(late < 20, "only {read} entries were read");
+            continue;
+        };
+        late = 0;
+        (read, place) = (read + page.events.len(), page.cursor);
+        if page.is_last {
+            break;
+        }
+    }
+    assert_eq!(read, 500);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_that_are_not_let_in_make_it_unready() {
+    let user = ["--user", "gateway", "on", ">secret", "+@all", "&*", "~*"];
+    let server = RedisServer::start_with(&user);
+    let mut operator = operator(&server).await;
+    // Who says who he is has to be answered before he counts as connected.
+    let url = server.url().replace("redis://", "redis://gateway:secret@");
+    let rig = Rig::redis(RedisConfig { url, ..streams(&server) }).await;
+    let clients: String =
+        redis::cmd("CLIENT").arg("LIST").query_async(&mut operator).await.unwrap();
+    let full = clients.lines().count().to_string();
+    // Whoever has a connection keeps it: the subscriber, and what publishes its canaries.
+    run(&mut operator, &["CONFIG", "SET", "maxclients", &full]).await;
+    assert_eq!(rig.broker.subscribe(&channel("s:a")).await, Ok(Subscribed::Pending));
+    rig.until_not_ready(LIMIT).await;
+    assert!(rig.broker.health().connected, "the subscriber hears Redis");
+    assert!(rig.broker.health().last_error.is_some(), "it says why");
+    run(&mut operator, &["CONFIG", "SET", "maxclients", "1000"]).await;
+    rig.until_ready(LIMIT).await;
+    assert_eq!(rig.broker.health().last_error, None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use redcast_broker::{Deliveries, Delivery, Event, Gap, Position, SubscribeError};
 use redcast_hub::{Broadcast, Frames, Hub, HubClosed, WHOLE_CHANNEL};
-use redcast_protocol::{Channel, Cursor, ErrorCode, Reply, ResetReason};
+use redcast_protocol::{Channel, Cursor, ErrorCode, GapReason, Reply, ResetReason};
 use redcast_wire::text_frame;
 
 use crate::encode::Encoder;
@@ -127,6 +127,10 @@ impl Fanout {
 
     async fn pass_gap(&self, gap: Gap) -> Result<(), HubClosed> {
         let Some(entry) = self.interest.find(&gap.channel) else { return Ok(()) };
+        if entry.is_stream && gap.reason == GapReason::TooLarge {
+            // Before members are told: whoever is none of them yet is told by Redis.
+            entry.members().ring_mut().cut();
+        }
         let notice = Reply::Gap {
             channel: gap.channel.as_str(),
             from: gap.from_ms,

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -12,12 +12,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use prometheus::Registry;
 use redcast_broker::{
-    Broker, BrokerMetrics, Deliveries, Event, Health, HistoryError, MemoryBroker, MemoryConfig,
-    OnceKey, Page, PublishError, Published, QueueLimits, ReadLimit, SnapshotStore, Source,
-    SubscribeError, Subscribed,
+    Broker, BrokerMetrics, Deliveries, Event, Gap, Health, HistoryError, MemoryBroker,
+    MemoryConfig, OnceKey, Page, PublishError, Published, QueueLimits, ReadLimit, SnapshotStore,
+    Source, SubscribeError, Subscribed,
 };
 use redcast_hub::{Hub, HubConfig, HubMetrics, Socket};
-use redcast_protocol::{Channel, Cursor, ResetReason};
+use redcast_protocol::{Channel, Cursor, GapReason, ResetReason};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -35,13 +35,16 @@ pub(crate) struct ScriptedBroker {
     answers: watch::Sender<bool>,
     /// What each stream holds; every channel whose name begins with `s` is one.
     streams: Mutex<HashMap<Channel, Vec<Event>>>,
+    /// Events larger than this, bytes, are told as gaps.
+    max_event_size: AtomicUsize,
 }
 
 impl ScriptedBroker {
     pub(crate) fn new() -> Arc<Self> {
         let (log, wanted, refused, away, streams) = Default::default();
         let answers = watch::Sender::new(true);
-        Arc::new(Self { log, wanted, refused, away, answers, streams })
+        let max_event_size = AtomicUsize::new(usize::MAX);
+        Arc::new(Self { log, wanted, refused, away, answers, streams, max_event_size })
     }
 
     /// Adds an entry to a stream, under this number as its ID.
@@ -54,6 +57,11 @@ impl ScriptedBroker {
     /// Takes away the oldest entries, so many of them.
     pub(crate) fn trim(&self, name: &str, count: usize) {
         self.streams.lock().entry(channel(name)).or_default().drain(..count);
+    }
+
+    /// From now on events of more bytes are too large.
+    pub(crate) fn limit_events(&self, bytes: usize) {
+        self.max_event_size.store(bytes, Ordering::Relaxed);
     }
 
     fn history(&self, channel: &Channel) -> Result<Vec<Event>, HistoryError> {
@@ -155,7 +163,12 @@ impl Broker for ScriptedBroker {
         let events: Vec<Event> = entries[first..].iter().take(limit.events).cloned().collect();
         let cursor = events.last().and_then(|event| event.cursor).unwrap_or(since);
         let is_last = first + events.len() == entries.len();
-        Ok(Page { events, cursor, is_last })
+        let limit = self.max_event_size.load(Ordering::Relaxed);
+        let (events, large): (Vec<Event>, Vec<Event>) =
+            events.into_iter().partition(|event| event.payload.len() <= limit);
+        let gap = |event: Event| Some((event.cursor?, too_large(&event.channel)));
+        let gaps = large.into_iter().filter_map(gap).collect();
+        Ok(Page { events, gaps, cursor, is_last })
     }
 
     async fn last_events(
@@ -185,6 +198,12 @@ fn reason(entries: &[Event], since: Cursor) -> ResetReason {
         Some(oldest) if since.id() < *oldest => ResetReason::Trimmed,
         Some(_) => ResetReason::Forked,
     }
+}
+
+/// What members are told of an event that is too large.
+pub(crate) fn too_large(channel: &Channel) -> Gap {
+    let (channel, reason) = (channel.clone(), GapReason::TooLarge);
+    Gap { channel, from_ms: 5, to_ms: 5, reason, dropped: Some(1) }
 }
 
 /// An event of a stream.

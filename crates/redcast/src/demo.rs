@@ -93,9 +93,9 @@ impl Demo {
                     inside,
                 ))
             }
-            Counts::InRedis { url, .. } if url.contains("+sentinel://") => {
+            Counts::InRedis { url, .. } if names_several_hosts(&url) => {
                 let message = "redis.url: --demo counts in a Redis at a fixed address; \
-                               leave it out where sentinels name the Redis";
+                               leave it out where sentinels or a cluster name the Redis";
                 return Err(BadConfig(anyhow!(message)).into());
             }
             Counts::InRedis { url, prefix, tls } => {
@@ -115,6 +115,12 @@ impl Demo {
     pub(crate) async fn traffic(self, stop: CancellationToken) {
         demo::run(self.store, DemoConfig::default(), stop).await;
     }
+}
+
+/// Whether this is the URL of sentinels or of a cluster's nodes.
+fn names_several_hosts(url: &str) -> bool {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    scheme.ends_with("+sentinel") || scheme.ends_with("+cluster")
 }
 
 /// Refuses endpoints where the demo's own paths are.

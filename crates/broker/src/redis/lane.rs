@@ -67,7 +67,7 @@ impl Lane {
         let server = Server::of(address, url);
         let pool = Pool::new(locator.clone(), server.clone(), config);
         let small = pool.beside(SNAPSHOT_POOL_SIZE);
-        let history = History::new(pool.beside(HISTORY_POOL_SIZE), config, metrics.clone());
+        let history = History::new(pool.beside(HISTORY_POOL_SIZE), config);
         let publisher = Publisher::new(pool.clone(), config);
         let snapshots = Snapshots::new(small.clone(), config);
         let shares = Shares::new(small, config);
@@ -145,7 +145,12 @@ impl Lane {
             Answer::Later(verdict) => verdict,
         };
         match timeout(self.config.subscribe_timeout, verdict).await {
-            Ok(Ok(verdict)) => verdict,
+            Ok(Ok(verdict)) => {
+                if stream.is_some() && verdict.is_err() {
+                    self.streams.refused(channel);
+                }
+                verdict
+            }
             // Unsubscribed by somebody else meanwhile.
             Ok(Err(_)) => Ok(Subscribed::Pending),
             Err(_) => Ok(match stream {

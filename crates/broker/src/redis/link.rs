@@ -174,8 +174,10 @@ impl PushReader {
             return self.intake.bad_channel();
         };
         if self.proof.is_canary(&name) {
-            let mut wishes = self.streams.iter().chain([&self.wishes]);
-            let all_confirmed = wishes.all(|wishes| wishes.tally().overdue == 0);
+            // Nobody else says of a reader of streams that it has no link.
+            let mut streams = self.streams.iter().map(|wishes| wishes.tally_of_link());
+            let all_confirmed =
+                streams.all(|tally| tally.overdue == 0) && self.wishes.tally().overdue == 0;
             return self.proof.hear(&payload, now, all_confirmed);
         }
         let name = self.names.channel_name(&name);

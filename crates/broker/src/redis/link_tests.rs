@@ -25,7 +25,7 @@ fn rig() -> Rig {
     let reader = PushReader {
         link: Arc::new(Link::new()),
         wishes,
-        streams: Arc::new([]),
+        streams: Arc::new([Arc::new(Wishes::new(metrics.channels.clone()))]),
         proof: Arc::new(Proof::new(&config)),
         intake: Intake::new(sender, metrics.clone(), 100),
         names: Names::new("test:"),
@@ -139,6 +139,28 @@ async fn the_canary_is_a_proof_and_no_event() {
     assert_eq!(rig.metrics.dropped_bad_channel.get(), 0);
     assert_eq!(rig.reader.wishes.tally().wanted, 0, "it is nobody's wish");
     assert_eq!(rig.payloads().await, Vec::<Bytes>::new());
+}
+
+#[tokio::test]
+async fn a_canary_proves_nothing_while_streams_wait_for_a_link_of_their_own() {
+    const CANARY: &[u8] = b"test:redcast:canary:me";
+    let rig = rig();
+    let (proof, streams) = (Arc::clone(&rig.reader.proof), Arc::clone(&rig.reader.streams[0]));
+    let is_ready = || {
+        let canary = proof.next(Instant::now()).unwrap();
+        rig.reader.read(message(CANARY, canary.as_bytes()));
+        let now = Instant::now();
+        proof.judge(now, Some(now), None).readiness == crate::Readiness::Ready
+    };
+    rig.reader.read(push(PushKind::Subscribe, &[CANARY]));
+    streams.link_lost(1);
+    let a = Channel::parse("s:a").unwrap();
+    assert!(matches!(streams.want(&a, 2), Answer::Now(_)));
+    assert!(!is_ready(), "its wish is new, and will stay so");
+    streams.link_up();
+    streams.take_work(Instant::now());
+    streams.subscribed(&a, 3);
+    assert!(is_ready());
 }
 
 #[tokio::test]

@@ -49,6 +49,9 @@ struct Looks {
     /// When they were asked last because of a doubt.
     asked: Option<Instant>,
     present: Option<(ConnectionAddr, Instant)>,
+    /// The epoch of the last place that was accepted, even if it has said since that it is
+    /// no primary: then those who name an older one know even less.
+    epoch: u64,
     former: Option<(ConnectionAddr, Instant)>,
 }
 
@@ -166,12 +169,13 @@ impl Primary {
             // Sentinels that were cut off name the old primary, and so does an answer that
             // was overtaken. But all sentinels may have been set up anew, and then they
             // count from the beginning.
-            let is_older = place.as_ref().is_some_and(|known| known.epoch > new.epoch);
+            let is_older = looks.epoch > new.epoch;
             is_behind = is_older && (!by_majority || looks.is_before_last(asked));
             if is_behind {
                 return false;
             }
             looks.named(&new.addr, asked);
+            looks.epoch = new.epoch;
             let changed = place.as_ref().is_none_or(|known| known.addr != new.addr);
             if changed {
                 tracing::info!(primary = %new.addr, epoch = new.epoch, "a primary is named");

@@ -54,6 +54,18 @@ fn sentinels_that_were_cut_off_lead_nobody_back() {
 }
 
 #[test]
+fn nor_do_they_when_the_new_place_has_said_that_it_is_no_primary() {
+    let primary = primary();
+    let new = primary.learn(&at(2, 7), Instant::now()).unwrap();
+    primary.demoted(new.addr());
+    let behind = primary.learn(&minority(&at(1, 6)), Instant::now());
+    assert!(behind.unwrap_err().to_string().contains("behind"));
+    assert_eq!(*primary.place.borrow(), None);
+    let newest = primary.learn(&minority(&at(3, 8)), Instant::now()).unwrap();
+    assert_eq!(primary.place.borrow().as_ref().unwrap().addr, *newest.addr());
+}
+
+#[test]
 fn the_old_place_was_right_until_it_was_named_for_the_last_time() {
     let primary = primary();
     let begin = Instant::now();

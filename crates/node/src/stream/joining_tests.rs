@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::{NodeConfig, ReplayConfig};
 use crate::participant::{JoinError, Participant};
-use crate::testing::{ScriptedBroker, Sink, TestNode, channel, entry};
+use crate::testing::{ScriptedBroker, Sink, TestNode, channel, entry, too_large};
 
 /// A node over a scripted broker; the test plays the stream's tail.
 struct Rig {
@@ -49,6 +49,16 @@ impl Rig {
     fn publish(&self, name: &str, number: u64) {
         let event = self.broker.add(name, number, &number.to_string());
         self.tail.send(Delivery::Event(event));
+    }
+
+    /// Adds an entry that the tail has read and passed by, because it is too large.
+    fn publish_too_large(&self, name: &str, number: u64) -> Cursor {
+        self.broker.limit_events(9);
+        let entry = self.broker.add(name, number, "more than nine bytes");
+        let (channel, cursor) = (entry.channel, entry.cursor.unwrap());
+        self.tail.send(Delivery::Gap(too_large(&channel)));
+        self.tail.send(Delivery::Passed { channel, cursor });
+        cursor
     }
 
     /// Adds entries that the tail has not read.
@@ -181,6 +191,33 @@ async fn who_was_away_for_a_moment_is_served_without_redis() {
     assert_eq!(rig.broker.take_log(), Vec::<String>::new());
     assert_eq!(rig.node.metrics.streams.exact.get(), 3);
     assert_eq!(rig.node.metrics.streams.replayed.get(), 6);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_a_gap_at_its_place_for_those_who_come_back_too() {
+    let rig = Rig::new();
+    rig.write("s", [1]);
+    let mut member = rig.member("s", at(1)).await;
+    rig.publish("s", 2);
+    let large = rig.publish_too_large("s", 3);
+    let gap = "gap too_large null";
+    assert_eq!(member.heard(3).await, ["ack", "2", gap]);
+    let mut last = rig.client(Form::Envelope).await;
+    assert_eq!(last.resume("s", 1).await, [(channel("s"), large)]);
+    assert_eq!(last.heard(3).await, ["2", gap, "ack"]);
+    rig.publish("s", 4);
+    assert_eq!((member.heard(1).await, last.heard(1).await), (numbers([4]), numbers([4])));
+    for form in [Form::Envelope, Form::Raw] {
+        let mut client = rig.client(form).await;
+        client.resume("s", 1).await;
+        assert_eq!(client.heard(4).await, ["2", gap, "4", "ack"], "{form:?}");
+    }
+    let mut quiet = rig.client(Form::Quiet).await;
+    quiet.resume("s", 1).await;
+    assert_eq!(quiet.heard(3).await, ["2", "4", "ack"]);
+    let mut behind = rig.client(Form::Envelope).await;
+    behind.join(&[("s", Start::Since(large))]).await.unwrap();
+    assert_eq!(behind.heard(2).await, ["4", "ack"]);
 }
 
 #[tokio::test]

@@ -98,7 +98,8 @@ impl Reader {
 
 fn last_page(events: Vec<Event>) -> Page {
     let cursor = events.iter().rev().find_map(|event| event.cursor);
-    Page { events, cursor: cursor.unwrap_or(Cursor::BEGINNING), is_last: false }
+    let cursor = cursor.unwrap_or(Cursor::BEGINNING);
+    Page { events, gaps: Vec::new(), cursor, is_last: false }
 }
 
 impl Flights {

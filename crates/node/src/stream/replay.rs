@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use bytes::{Bytes, BytesMut};
-use redcast_broker::Page;
+use redcast_broker::{Gap, Page};
 use redcast_hub::Form;
 use redcast_protocol::{Channel, Cursor, Reply};
 use redcast_wire::{event_frame, text_frame};
@@ -21,18 +21,22 @@ pub(super) struct Replay {
     /// The last entry that was read.
     pub(super) cursor: Cursor,
     pub(super) is_last: bool,
+    /// What is to be told between them, each at its place.
+    gaps: Vec<(Cursor, Gap)>,
     raw: OnceLock<Vec<Bytes>>,
+    quiet: OnceLock<Vec<Bytes>>,
     envelope: OnceLock<Vec<Bytes>>,
 }
 
 impl Replay {
     pub(super) fn new(channel: Channel, page: Page) -> Self {
-        let Page { events, cursor, is_last } = page;
+        let Page { events, gaps, cursor, is_last } = page;
         let kept = |event: redcast_broker::Event| {
             Some(Kept { cursor: event.cursor?, payload: event.payload })
         };
         let events = events.into_iter().filter_map(kept).collect();
-        Self { channel, events, cursor, is_last, raw: OnceLock::new(), envelope: OnceLock::new() }
+        let (raw, quiet, envelope) = Default::default();
+        Self { channel, events, cursor, is_last, gaps, raw, quiet, envelope }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -44,22 +48,48 @@ impl Replay {
         self.events.iter().map(|kept| kept.payload.len()).sum()
     }
 
-    /// The frames of all events, in pieces.
+    /// The frames of all events and of what is told between them, in pieces.
     pub(super) fn pieces(&self, form: Form) -> &[Bytes] {
         let made = match form {
-            Form::Raw | Form::Quiet | Form::Tracked => &self.raw,
+            Form::Raw | Form::Tracked => &self.raw,
+            Form::Quiet => &self.quiet,
             Form::Envelope => &self.envelope,
         };
-        made.get_or_init(|| pieces(&self.channel, &self.events, form))
+        // Who asked for no notices gets none of the past either.
+        let gaps = if form == Form::Quiet { &[][..] } else { &self.gaps };
+        made.get_or_init(|| joined(between(&self.channel, &self.events, gaps, form)))
     }
 }
 
 /// The frames of events, in pieces.
 pub(super) fn pieces(channel: &Channel, events: &[Kept], form: Form) -> Vec<Bytes> {
+    joined(events.iter().map(|kept| frame(channel, kept, form)))
+}
+
+/// The frames of events, and of gaps before the events that are newer.
+fn between<'a>(
+    channel: &'a Channel,
+    events: &'a [Kept],
+    gaps: &'a [(Cursor, Gap)],
+    form: Form,
+) -> impl Iterator<Item = Bytes> + 'a {
+    let mut gaps = gaps.iter().peekable();
+    let mut events = events.iter().peekable();
+    std::iter::from_fn(move || {
+        let next = events.peek().map(|kept| kept.cursor.id());
+        let gap = gaps.next_if(|(place, _)| next.is_none_or(|next| place.id() < next));
+        match gap {
+            Some((_, gap)) => Some(gap_frame(gap)),
+            None => events.next().map(|kept| frame(channel, kept, form)),
+        }
+    })
+}
+
+fn joined(frames: impl Iterator<Item = Bytes>) -> Vec<Bytes> {
     let mut pieces = Vec::new();
     let mut piece = BytesMut::new();
-    for kept in events {
-        piece.extend_from_slice(&frame(channel, kept, form));
+    for frame in frames {
+        piece.extend_from_slice(&frame);
         if piece.len() >= PIECE_BYTES {
             pieces.push(piece.split().freeze());
         }
@@ -79,6 +109,17 @@ pub(super) fn frame(channel: &Channel, kept: &Kept, form: Form) -> Bytes {
             text_frame(&Reply::encode_event(channel, Some(kept.cursor), &kept.payload))
         }
     }
+}
+
+fn gap_frame(gap: &Gap) -> Bytes {
+    let notice = Reply::Gap {
+        channel: gap.channel.as_str(),
+        from: gap.from_ms,
+        to: gap.to_ms,
+        reason: gap.reason,
+        dropped: gap.dropped,
+    };
+    text_frame(&notice.encode())
 }
 
 /// What tells a tracked client how far it has come.

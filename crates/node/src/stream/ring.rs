@@ -28,6 +28,8 @@ pub(crate) struct Ring {
     bytes: usize,
     /// The last entry, if it is no event: behind all that is kept.
     passed: Option<Cursor>,
+    /// Whether an entry that the broker tells a gap for stands behind all that is kept.
+    is_cut: bool,
 }
 
 impl Ring {
@@ -53,7 +55,7 @@ impl Ring {
     pub(crate) fn push(&mut self, event: Kept) -> bool {
         let Some(position) = self.position() else { return false };
         self.passed = None;
-        if event.cursor.id() <= position.id() {
+        if self.is_cut || event.cursor.id() <= position.id() {
             // No broker does this. What was kept could not be searched any more.
             self.begin(event.cursor);
             return true;
@@ -70,12 +72,24 @@ impl Ring {
 
     /// An entry that is no event stands behind all others.
     pub(crate) fn pass(&mut self, entry: Cursor) {
-        self.passed = self.position().map(|_| entry);
+        match self.position() {
+            Some(_) if self.is_cut => self.begin(entry),
+            position => self.passed = position.map(|_| entry),
+        }
+    }
+
+    /// A gap follows all that is kept. Whoever comes back over it has to be told, and a
+    /// page of Redis tells at which place.
+    pub(crate) fn cut(&mut self) {
+        self.is_cut = self.position().is_some();
     }
 
     /// The events after `place`; none if what follows it is not all here, or if `place`
     /// is one of another history.
     pub(crate) fn after(&self, place: Cursor) -> Option<impl ExactSizeIterator<Item = &Kept>> {
+        if self.is_cut {
+            return None;
+        }
         let first = if self.base == Some(place) {
             0
         } else if self.passed == Some(place) {
@@ -188,6 +202,23 @@ mod tests {
         ring.pass(kept(18, "no").cursor);
         ring.begin(kept(14, "c").cursor);
         assert_eq!(ring.position(), Some(kept(14, "c").cursor));
+    }
+
+    #[test]
+    fn over_a_gap_nobody_goes_on_here() {
+        let mut ring = Ring::default();
+        ring.cut();
+        ring.begin(kept(10, "z").cursor);
+        assert_eq!(payloads(ring.after(kept(10, "z").cursor)), Some(vec![]));
+        let mut ring = begun();
+        let (last, large) = (kept(14, "c").cursor, kept(15, "large").cursor);
+        ring.cut();
+        assert_eq!((payloads(ring.after(last)), ring.position()), (None, Some(last)));
+        ring.pass(large);
+        assert_eq!((payloads(ring.after(last)), ring.position()), (None, Some(large)));
+        assert_eq!(payloads(ring.after(large)), Some(vec![]));
+        assert!(ring.push(kept(16, "d")));
+        assert_eq!(payloads(ring.after(large)), Some(vec!["d"]));
     }
 
     #[test]

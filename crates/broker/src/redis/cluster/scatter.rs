@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResult, Value};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 
 use super::map::Node;
@@ -31,7 +31,9 @@ pub(in super::super) struct Scatter {
     /// How long a node may take to answer.
     patience: Duration,
     lines: HashMap<Node, Line>,
-    dials: JoinSet<(Node, RedisResult<MultiplexedConnection>)>,
+    dials: JoinSet<RedisResult<MultiplexedConnection>>,
+    /// To whom each of them leads.
+    dialed: HashMap<task::Id, Node>,
 }
 
 /// The way to one node.
@@ -51,7 +53,8 @@ type Shares = BTreeMap<(Node, bool), Vec<usize>>;
 impl Scatter {
     /// Connects to nothing yet; a node may take `patience` to answer.
     pub(in super::super) fn new(topology: Arc<Topology>, patience: Duration) -> Self {
-        Self { topology, patience, lines: HashMap::new(), dials: JoinSet::new() }
+        let (lines, dials, dialed) = Default::default();
+        Self { topology, patience, lines, dials, dialed }
     }
 
     /// Sends each command to whoever has the slot of its key; one without a key goes to
@@ -116,28 +119,44 @@ impl Scatter {
                 Some(_) => continue,
             };
             self.lines.insert(node.clone(), Line::Dialed { is_new });
-            let (node, info) = (node.clone(), self.topology.info(node));
-            self.dials.spawn(async move {
-                let dialed = timeout(DIAL_WITHIN, connect(info)).await;
-                (node, dialed.unwrap_or_else(|_| Err(silent())))
-            });
+            let info = self.topology.info(node);
+            self.spawn(node.clone(), connect(info));
         }
-        while let Some(dialed) = self.dials.try_join_next() {
-            self.settle(dialed.ok());
+        while let Some(dialed) = self.dials.try_join_next_with_id() {
+            self.settle(dialed);
         }
         let is_new = |line: Option<&Line>| matches!(line, Some(Line::Dialed { is_new: true }));
         while shares.keys().any(|(node, _)| is_new(self.lines.get(node))) {
-            let Some(dialed) = self.dials.join_next().await else { break };
-            self.settle(dialed.ok());
+            let Some(dialed) = self.dials.join_next_with_id().await else { break };
+            self.settle(dialed);
         }
     }
 
-    fn settle(&mut self, dialed: Option<(Node, RedisResult<MultiplexedConnection>)>) {
-        // One that panicked, which its hook has told, leaves its line as it is.
-        let Some((node, outcome)) = dialed else { return };
-        match outcome {
-            Ok(connection) => drop(self.lines.insert(node, Line::Up(connection))),
-            Err(_) => self.lose(node),
+    fn spawn(
+        &mut self,
+        node: Node,
+        connecting: impl Future<Output = RedisResult<MultiplexedConnection>> + Send + 'static,
+    ) {
+        let dial = self.dials.spawn(async move {
+            let dialed = timeout(DIAL_WITHIN, connecting).await;
+            dialed.unwrap_or_else(|_| Err(silent()))
+        });
+        self.dialed.insert(dial.id(), node);
+    }
+
+    fn settle(
+        &mut self,
+        dialed: Result<(task::Id, RedisResult<MultiplexedConnection>), JoinError>,
+    ) {
+        // One that panicked, which its hook has told, is tried again like any other.
+        let (id, connected) = match dialed {
+            Ok((id, connected)) => (id, connected.ok()),
+            Err(error) => (error.id(), None),
+        };
+        let Some(node) = self.dialed.remove(&id) else { return };
+        match connected {
+            Some(connection) => drop(self.lines.insert(node, Line::Up(connection))),
+            None => self.lose(node),
         }
     }
 
@@ -279,6 +298,19 @@ mod tests {
         ] {
             assert_eq!(key_of(&command(words)).as_deref(), key, "{words:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_dial_that_panics_is_one_that_failed() {
+        let seed = redis::IntoConnectionInfo::into_connection_info("redis://a:1").unwrap();
+        let mut scatter = Scatter::new(Topology::new(&[seed]), DIAL_WITHIN);
+        let node = Node::new("a", 1);
+        scatter.lines.insert(node.clone(), Line::Dialed { is_new: true });
+        scatter.spawn(node.clone(), async { panic!("as no dial should") });
+        let dialed = scatter.dials.join_next_with_id().await.unwrap();
+        scatter.settle(dialed);
+        let line = scatter.lines.get(&node);
+        assert!(!matches!(line, Some(Line::Dialed { .. })), "it is never tried again");
     }
 
     #[test]

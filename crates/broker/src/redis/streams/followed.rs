@@ -74,6 +74,12 @@ impl Followed {
         std::mem::take(&mut self.lost)
     }
 
+    /// The streams that were lost and not asked for since.
+    #[cfg(test)]
+    pub(crate) fn lost(&self) -> impl Iterator<Item = &Channel> {
+        self.lost.iter()
+    }
+
     /// Whether the stream of this key is read.
     pub(crate) fn is_live(&self, key: &str) -> bool {
         self.streams.get(key).is_some_and(|stream| stream.is_live)
@@ -120,8 +126,7 @@ impl Stream {
         let Some((census, lineages)) = census else {
             return self.tail.judge(read, before, None, false);
         };
-        let known = self.lineage.as_ref();
-        let is_same = known.is_some_and(|known| lineages.later.is_subset(known));
+        let is_same = self.lineage.as_ref().is_some_and(|known| lineages.go_on(known));
         let verdict = self.tail.judge(read, before, Some(census), is_same);
         self.lineage = Some(lineages.earlier.clone());
         verdict

@@ -1,20 +1,19 @@
 //! What lies further back in a stream than anybody follows it, read over a pool of
 //! connections and verified: a page that can't follow its cursor exactly is refused.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use parking_lot::Mutex;
-use redcast_protocol::{Channel, Cursor, ResetReason};
+use redcast_protocol::{Channel, Cursor, GapReason, ResetReason};
 use redis::{RedisError, RedisResult, Value};
 
 use super::appetite::Appetite;
+use super::appetites::Appetites;
 use super::entry::{self, Entry, census, spell};
 use super::tail::{Census, StreamState};
 use crate::redis::config::RedisConfig;
 use crate::redis::names::Names;
 use crate::redis::pool::{Pool, Trouble};
-use crate::{BrokerMetrics, Event, HistoryError, Page, ReadLimit};
+use crate::{Event, Gap, HistoryError, Page, ReadLimit, clock};
 
 /// What a read that was not answered in time has come to.
 const TOO_LATE: &str = "it did not answer in time";
@@ -29,8 +28,7 @@ pub(crate) struct History {
     pool: Pool,
     names: Names,
     max_event_size: usize,
-    metrics: BrokerMetrics,
-    appetite: Arc<Mutex<Appetite>>,
+    appetites: Appetites,
 }
 
 impl From<Trouble> for HistoryError {
@@ -44,13 +42,12 @@ impl From<Trouble> for HistoryError {
 
 impl History {
     /// Reads over `pool`.
-    pub(crate) fn new(pool: Pool, config: &RedisConfig, metrics: BrokerMetrics) -> Self {
+    pub(crate) fn new(pool: Pool, config: &RedisConfig) -> Self {
         Self {
             pool,
             names: Names::new(&config.prefix),
             max_event_size: config.max_event_size,
-            metrics,
-            appetite: Arc::new(Mutex::new(Appetite::new())),
+            appetites: Appetites::default(),
         }
     }
 
@@ -61,11 +58,10 @@ impl History {
         since: Cursor,
         limit: ReadLimit,
     ) -> Result<Page, HistoryError> {
-        let within = self.appetite.lock().count_within(limit.bytes, 1);
+        let within = self.appetites.of(channel).count_within(limit.bytes);
         // The entry of the cursor itself is read, too.
         let count = limit.events.min(within).max(1) + 1;
-        let (mut read, census) =
-            self.pool.in_time(TOO_LATE, self.ask(channel, since, count)).await?;
+        let (mut read, census) = self.in_time(channel, self.ask(channel, since, count)).await?;
         let is_last = read.len() < count;
         let first = read.first().map(Entry::cursor);
         let follows = match follow(since, first, &census).map_err(HistoryError::Reset)? {
@@ -87,11 +83,11 @@ impl History {
         let (mut events, mut bytes, mut seen) = (Vec::new(), 0, 0);
         let mut oldest: Option<Cursor> = None;
         'pages: while events.len() < count && seen < count.saturating_mul(LOOK_THROUGH) {
-            let within = self.appetite.lock().count_within(LAST_EVENTS_BYTES - bytes, 1);
+            let within = self.appetites.of(channel).count_within(LAST_EVENTS_BYTES - bytes);
             let wanted = (count - events.len()).min(within);
             let asking = self.ask_backwards(channel, oldest, wanted);
-            let Some(entries) = self.pool.in_time(TOO_LATE, asking).await? else { break };
-            self.learn(&entries);
+            let Some(entries) = self.in_time(channel, asking).await? else { break };
+            self.learn(channel, &entries);
             let is_all = entries.len() < wanted;
             seen += entries.len();
             for entry in entries {
@@ -125,7 +121,7 @@ impl History {
         let asked: RedisResult<(Value,)> = pipeline.query_async(&mut connection).await;
         let (read,) = asked.map_err(|error| self.failed(channel, &error))?;
         let read = entry::entries(read).map_err(|error| self.failed(channel, &error))?;
-        self.learn(&read);
+        self.learn(channel, &read);
         // Only where the cursor's entry is not there, it takes a second question.
         if read.first().is_some_and(|first| first.cursor() == since) {
             return Ok((read, Census::Absent));
@@ -173,7 +169,7 @@ impl History {
         is_last: bool,
     ) -> Page {
         let received = Instant::now();
-        let mut page = Page { events: Vec::new(), cursor: since, is_last };
+        let mut page = Page { events: Vec::new(), gaps: Vec::new(), cursor: since, is_last };
         let mut bytes = 0;
         for entry in entries {
             bytes += entry.data.as_ref().map_or(0, bytes::Bytes::len);
@@ -183,32 +179,54 @@ impl History {
                 break;
             }
             page.cursor = entry.cursor();
+            if self.is_too_large(&entry) {
+                page.gaps.push((page.cursor, too_large(channel)));
+            }
             page.events.extend(self.event(channel, entry, received));
         }
         page
     }
 
+    /// The event of an entry, if it is one. What is none was counted when it was followed,
+    /// and may be read any number of times.
     fn event(&self, channel: &Channel, entry: Entry, received: Instant) -> Option<Event> {
         let cursor = Some(entry.cursor());
-        let Some(payload) = entry.data else {
-            self.metrics.dropped_no_data.inc();
-            return None;
-        };
-        if payload.len() > self.max_event_size {
-            self.metrics.dropped_too_large.inc();
+        if self.is_too_large(&entry) {
             return None;
         }
-        Some(Event { channel: channel.clone(), payload, received, cursor })
+        Some(Event { channel: channel.clone(), payload: entry.data?, received, cursor })
     }
 
-    fn learn(&self, entries: &[Entry]) {
+    fn is_too_large(&self, entry: &Entry) -> bool {
+        entry.data.as_ref().is_some_and(|data| data.len() > self.max_event_size)
+    }
+
+    fn learn(&self, channel: &Channel, entries: &[Entry]) {
         let bytes = entries.iter().map(|entry| entry.size).sum();
-        self.appetite.lock().learn(entries.len(), bytes);
+        self.appetites.change(channel, |appetite| appetite.learn(entries.len(), bytes));
+    }
+
+    async fn in_time<T>(
+        &self,
+        channel: &Channel,
+        asking: impl Future<Output = Result<T, HistoryError>>,
+    ) -> Result<T, HistoryError> {
+        let answer = self.pool.in_time(TOO_LATE, asking).await;
+        if matches!(answer, Err(HistoryError::Unavailable(_))) {
+            self.appetites.change(channel, Appetite::was_too_much);
+        }
+        answer
     }
 
     fn failed(&self, channel: &Channel, error: &RedisError) -> Trouble {
         self.pool.failed(&format!("to read {channel}"), error)
     }
+}
+
+fn too_large(channel: &Channel) -> Gap {
+    let now = clock::unix_ms();
+    let (channel, reason) = (channel.clone(), GapReason::TooLarge);
+    Gap { channel, from_ms: now, to_ms: now, reason, dropped: Some(1) }
 }
 
 /// What of the entries that were read from a place on follows that place.

@@ -19,14 +19,14 @@ pub(crate) async fn tell(
     read: Read,
     link: &mut Link,
     followed: &mut Followed,
-    Reader { outlet, wishes, .. }: &Reader,
+    Reader { outlet, desk, .. }: &Reader,
 ) -> Result<(), Broken> {
     let received = Instant::now();
     let verdicts = judge(&read, link, followed).await?;
     for ((key, entries), verdict) in read.into_iter().zip(verdicts) {
         let Some(stream) = followed.get_mut(&key) else { continue };
         // What was left while it was read is nobody's.
-        let is_wanted = wishes.live_channel(stream.channel.as_str()).is_some();
+        let is_wanted = desk.wishes.live_channel(stream.channel.as_str()).is_some();
         match (verdict, entries.last().map(Entry::cursor)) {
             (Verdict::Intact, Some(last)) => {
                 outlet.metrics().streams.repaired.inc_by(stream.repaired(&entries));
@@ -52,7 +52,7 @@ pub(crate) async fn verify(
     keys: &[String],
     link: &mut Link,
     followed: &mut Followed,
-    Reader { outlet, wishes, .. }: &Reader,
+    Reader { outlet, desk, .. }: &Reader,
 ) -> Result<(), Broken> {
     let mut questions = redis::pipe();
     for key in keys {
@@ -72,7 +72,7 @@ pub(crate) async fn verify(
         let Some(stream) = followed.get_mut(key) else { continue };
         outlet.metrics().streams.verifications.inc();
         let verdict = stream.judge(&[], before, Some((&census, &lineages)));
-        let is_wanted = wishes.live_channel(stream.channel.as_str()).is_some();
+        let is_wanted = desk.wishes.live_channel(stream.channel.as_str()).is_some();
         if let (Verdict::Reset(reason), Some(cursor), true) =
             (verdict, stream.tail.cursor(), is_wanted)
         {

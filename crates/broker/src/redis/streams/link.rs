@@ -71,6 +71,12 @@ impl Lineages {
     pub(crate) fn differ(&self) -> bool {
         !self.later.is_subset(&self.earlier)
     }
+
+    /// Whether what answered later is what was `known`. Who says nothing about itself may be
+    /// anybody.
+    pub(crate) fn go_on(&self, known: &Lineage) -> bool {
+        !self.later.is_empty() && self.later.is_subset(known)
+    }
 }
 
 /// The way to streams, and how it fares.
@@ -148,7 +154,8 @@ impl Link {
     }
 
     /// Reads the answers to [`ask_lineage`], which stand next. Without the right to ask, a
-    /// connection counts as a lineage of its own: over one connection the server is the same.
+    /// connection counts as a lineage of its own, because over one connection the server is
+    /// the same. To a cluster there are many, which come and go: then nothing is known.
     pub(crate) fn lineages(&mut self, answers: &mut Answers) -> Result<Lineages, Broken> {
         let mut names = BTreeSet::new();
         for name in ["run_id:", "master_replid:"] {
@@ -157,10 +164,7 @@ impl Link {
                 names.extend(text.lines().filter(|line| line.starts_with(name)).map(str::to_owned));
             }
         }
-        if names.is_empty() {
-            names.insert(format!("connection {}", self.number));
-        }
-        let later = Lineage::new(names);
+        let later = lineage(names, (!self.is_of_many()).then_some(self.number));
         self.lineage_read = Instant::now();
         let earlier = std::mem::replace(&mut self.lineage, later.clone());
         Ok(Lineages { earlier, later })
@@ -254,6 +258,36 @@ pub(crate) fn refusal(error: &RedisError) -> Option<Refusal> {
     Some(Refusal { is_final, reason: words(error) })
 }
 
+/// The lineage of these names, or of a connection of this number, if there is one alone.
+fn lineage(mut names: BTreeSet<String>, connection: Option<u64>) -> Lineage {
+    if let (true, Some(number)) = (names.is_empty(), connection) {
+        names.insert(format!("connection {number}"));
+    }
+    Lineage::new(names)
+}
+
 fn newest(value: Value) -> RedisResult<Option<Cursor>> {
     Ok(entry::entries(value)?.first().map(Entry::cursor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_connection_leads_to_one_server_and_a_cluster_that_names_nobody_to_anybody() {
+        let between = |earlier: &Lineage, later: &Lineage| Lineages {
+            earlier: Arc::clone(earlier),
+            later: Arc::clone(later),
+        };
+        let goes_on = |lineage: &Lineage| between(lineage, lineage).go_on(lineage);
+        let named = lineage(BTreeSet::from(["run_id:1".to_owned()]), None);
+        let (one, other) = (lineage(BTreeSet::new(), Some(1)), lineage(BTreeSet::new(), Some(2)));
+        assert!(goes_on(&named) && goes_on(&one));
+        assert!(between(&one, &other).differ());
+        let unknown = lineage(BTreeSet::new(), None);
+        assert!(!goes_on(&unknown));
+        assert!(!between(&named, &unknown).go_on(&named));
+        assert!(!between(&unknown, &named).go_on(&unknown));
+    }
 }

@@ -3,6 +3,8 @@
 //! pool reads what lies further back.
 
 mod appetite;
+mod appetites;
+mod desk;
 mod entry;
 mod followed;
 mod history;
@@ -13,11 +15,12 @@ mod reader;
 mod seats;
 mod session;
 mod tail;
+mod turns;
+mod wrong;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use redcast_protocol::Channel;
 
 pub use self::history::{Follows, follow};
@@ -28,8 +31,10 @@ pub(super) use self::history::History;
 pub(super) use self::outlet::Outlet;
 pub(super) use self::reader::Reader;
 
+use self::desk::Desk;
 use self::reader::Waiting;
 use self::seats::Seats;
+use self::wrong::Wrong;
 use super::cluster::slot_of;
 use super::config::RedisConfig;
 use super::locator::Locator;
@@ -51,7 +56,7 @@ pub(super) const READERS: usize = 6;
 pub(super) struct Streams {
     wishes: Arc<[Arc<Wishes>]>,
     seats: Arc<Seats>,
-    last_error: Arc<LastError>,
+    wrong: Vec<Arc<Wrong>>,
 }
 
 impl Streams {
@@ -63,9 +68,14 @@ impl Streams {
         outlet: &Outlet,
     ) -> (Self, Vec<Reader>) {
         let seats = Arc::new(Seats::new(READERS, STREAMS_EACH));
-        let last_error = Arc::new(LastError::default());
-        let reader = |number| Reader {
+        let desk = |number| Desk {
             number,
+            names: Names::new(&config.prefix),
+            wishes: Arc::new(Wishes::new(outlet.metrics().streams.channels.clone())),
+            seats: Arc::clone(&seats),
+        };
+        let reader = |number| Reader {
+            desk: desk(number),
             waiting: match locator.topology() {
                 None => Waiting::Block(config.stream_block),
                 Some(_) => Waiting::Poll { every: POLL.min(config.stream_block), slot_of },
@@ -73,15 +83,13 @@ impl Streams {
             locator: locator.clone(),
             server: server.clone(),
             config: Arc::clone(config),
-            names: Names::new(&config.prefix),
-            wishes: Arc::new(Wishes::new(outlet.metrics().streams.channels.clone())),
-            seats: Arc::clone(&seats),
-            last_error: Arc::clone(&last_error),
+            wrong: Arc::default(),
             outlet: outlet.clone(),
         };
         let readers: Vec<Reader> = (0..READERS).map(reader).collect();
-        let wishes = readers.iter().map(|reader| Arc::clone(&reader.wishes)).collect();
-        (Self { wishes, seats, last_error }, readers)
+        let wishes = readers.iter().map(|reader| Arc::clone(&reader.desk.wishes)).collect();
+        let wrong = readers.iter().map(|reader| Arc::clone(&reader.wrong)).collect();
+        (Self { wishes, seats, wrong }, readers)
     }
 
     /// What is wanted of each reader.
@@ -105,6 +113,14 @@ impl Streams {
         }
     }
 
+    /// A caller was refused `channel`: unless others were promised it, its seat is free.
+    pub(super) fn refused(&self, channel: &Channel) {
+        let reader = self.seats.reader(channel);
+        if reader.is_some_and(|reader| !self.wishes[reader].knows(channel)) {
+            self.seats.leave(channel);
+        }
+    }
+
     /// Whether a channel's events arrive.
     pub(super) fn is_live(&self, channel: &Channel) -> bool {
         let reader = self.seats.reader(channel);
@@ -118,22 +134,6 @@ impl Streams {
 
     /// What went wrong last, as long as it is not made good.
     pub(super) fn last_error(&self) -> Option<String> {
-        self.last_error.0.lock().clone()
-    }
-}
-
-/// What went wrong last, for people.
-#[derive(Debug, Default)]
-pub(super) struct LastError(Mutex<Option<String>>);
-
-impl LastError {
-    /// This went wrong.
-    fn set(&self, reason: String) {
-        *self.0.lock() = Some(reason);
-    }
-
-    /// It is made good.
-    fn clear(&self) {
-        *self.0.lock() = None;
+        self.wrong.iter().find_map(|wrong| wrong.sentence())
     }
 }

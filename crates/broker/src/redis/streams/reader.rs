@@ -9,21 +9,20 @@ use redis::{ErrorKind, RedisResult};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::LastError;
+use super::appetite::Appetite;
+use super::desk::Desk;
 use super::followed::Followed;
 use super::link::{Line, Link};
 use super::outlet::Outlet;
-use super::seats::Seats;
 use super::session::{Ended, Session};
+use super::wrong::Wrong;
 use crate::clock;
 use crate::redis::backoff::Backoff;
 use crate::redis::cluster::Scatter;
 use crate::redis::config::RedisConfig;
 use crate::redis::connect::open_reader;
 use crate::redis::locator::Locator;
-use crate::redis::names::Names;
 use crate::redis::server::Server;
-use crate::redis::wishes::Wishes;
 
 /// A link that held this long was a good one: the next loss starts a new back-off.
 const GOOD_LINK: Duration = Duration::from_secs(1);
@@ -32,8 +31,8 @@ const MOST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// One reader. It holds a way into the queue of deliveries.
 pub(crate) struct Reader {
-    /// Which one it is.
-    pub(crate) number: usize,
+    /// What it is to follow.
+    pub(crate) desk: Desk,
     /// How it waits for what is new.
     pub(crate) waiting: Waiting,
     /// Where Redis is.
@@ -42,14 +41,8 @@ pub(crate) struct Reader {
     pub(crate) server: Server,
     /// How patient to be.
     pub(crate) config: Arc<RedisConfig>,
-    /// How streams are spelled.
-    pub(crate) names: Names,
-    /// What it is to follow.
-    pub(crate) wishes: Arc<Wishes>,
-    /// What it is told to follow again.
-    pub(crate) seats: Arc<Seats>,
     /// Where it tells what went wrong.
-    pub(crate) last_error: Arc<LastError>,
+    pub(crate) wrong: Arc<Wrong>,
     /// Where events go.
     pub(crate) outlet: Outlet,
 }
@@ -95,6 +88,7 @@ impl Reader {
 struct Life<'a> {
     reader: &'a Reader,
     followed: Followed,
+    appetite: Appetite,
     backoff: Backoff,
     /// How long an answer may take. One that was too long in coming may just be large, so
     /// the next connection waits for longer.
@@ -111,6 +105,7 @@ impl<'a> Life<'a> {
         Self {
             reader,
             followed: Followed::default(),
+            appetite: Appetite::new(),
             backoff: Backoff::new(config.backoff_first, config.backoff_cap),
             patience: config.dead_after,
             is_up: false,
@@ -120,7 +115,7 @@ impl<'a> Life<'a> {
 
     async fn run(mut self) {
         loop {
-            if self.reader.wishes.is_empty() {
+            if self.reader.desk.wishes.is_empty() {
                 self.rest().await;
                 continue;
             }
@@ -144,10 +139,9 @@ impl<'a> Life<'a> {
 
     /// Nothing is wanted, so there is no connection.
     async fn rest(&mut self) {
-        self.reader.seats.sweep(self.reader.number, |_| false);
-        self.followed.retain(|_| false);
+        self.reader.desk.sweep(&mut self.followed);
         self.go_up();
-        self.reader.wishes.changed().await;
+        self.reader.desk.wishes.changed().await;
     }
 
     /// Uses a connection until it is of no more use; answers when it was heard last and
@@ -157,31 +151,61 @@ impl<'a> Life<'a> {
         self.go_up();
         let since = Instant::now();
         let link = Link::new(line, self.patience);
-        let session = Session::new(self.reader, link, &mut self.followed);
+        let session = Session::new(self.reader, link, &mut self.followed, &mut self.appetite);
         let Ended { heard, reason, was_late } = session.run().await;
         if since.elapsed() >= GOOD_LINK {
             self.backoff.reset();
         }
-        self.patience = match was_late {
-            true => (self.patience * 2).min(MOST_PATIENCE),
-            false => self.reader.config.dead_after,
-        };
+        if was_late {
+            self.appetite.was_too_much();
+        }
+        let good_for = heard.saturating_duration_since(since);
+        self.patience = patience(self.patience, self.reader.config.dead_after, good_for, was_late);
         let reason = self.reader.server.away(&reason?);
         tracing::warn!(reason, "lost a connection that follows streams");
         Some((heard, reason))
     }
 
     fn go_up(&mut self) {
-        self.reader.last_error.clear();
+        self.reader.wrong.link_is_good();
         if !std::mem::replace(&mut self.is_up, true) {
-            self.reader.wishes.link_up();
+            self.reader.desk.wishes.link_up();
         }
     }
 
     fn go_down(&mut self, heard: Instant, reason: String) {
-        self.reader.last_error.set(reason);
+        self.reader.wrong.with_link(reason);
         if std::mem::replace(&mut self.is_up, false) {
-            self.reader.wishes.link_lost(clock::unix_ms_of(heard));
+            self.reader.desk.wishes.link_lost(clock::unix_ms_of(heard));
         }
+    }
+}
+
+/// How long an answer may take over the next connection, if it was `before` over one that
+/// answered in time for so long. What is too large to come in time comes first, right after
+/// a connection was made; what was late long after that is no sign of it.
+fn patience(before: Duration, least: Duration, good_for: Duration, was_late: bool) -> Duration {
+    match was_late {
+        true if good_for < GOOD_LINK => (before * 2).min(MOST_PATIENCE),
+        true => least * 2,
+        false => least,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_while_nothing_comes_in_time_and_good_hours_end_it() {
+        let seconds = Duration::from_secs;
+        let least = seconds(2);
+        let mut now = least;
+        for expected in [4, 8, 16, 32, 60, 60] {
+            now = patience(now, least, Duration::ZERO, true);
+            assert_eq!(now, seconds(expected));
+        }
+        assert_eq!(patience(now, least, seconds(3_600), true), seconds(4));
+        assert_eq!(patience(now, least, Duration::ZERO, false), least);
     }
 }

@@ -101,6 +101,11 @@ impl Seats {
         freed
     }
 
+    /// Whether `channel` was left and taken again since `reader` asked for such channels.
+    pub(crate) fn is_renewed(&self, reader: usize, channel: &Channel) -> bool {
+        self.inner.lock().readers[reader].renewed.contains(channel)
+    }
+
     /// Takes the channels of `reader` that were left and taken again.
     pub(crate) fn renewed(&self, reader: usize) -> HashSet<Channel> {
         std::mem::take(&mut self.inner.lock().readers[reader].renewed)

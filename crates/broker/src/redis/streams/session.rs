@@ -3,6 +3,7 @@
 //! itself, read what is there or wait a moment for it, and judge it before it is told.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use redcast_protocol::{Channel, Cursor};
@@ -10,16 +11,17 @@ use redis::{Pipeline, RedisError, Value};
 use tokio::time::sleep_until;
 
 use super::appetite::Appetite;
+use super::desk::Desk;
 use super::entry::{self, spell};
 use super::followed::Followed;
 use super::judge::{Read, tell, verify};
 use super::link::{Broken, Lineage, Lineages, Link, NoAnswer, ask_all, ask_lineage, refusal};
 use super::reader::{Reader, Waiting};
 use super::tail::{Census, EntryId, Verdict};
+use super::turns::Turns;
 use crate::clock;
 use crate::redis::server::words;
 use crate::redis::wish::Effect;
-use crate::redis::wishes::Refusal;
 
 /// The most streams that are asked about in one write: each answer may hold two entries.
 const ASK_TOGETHER: usize = 64;
@@ -44,7 +46,8 @@ pub(crate) struct Session<'a> {
     reader: &'a Reader,
     link: Link,
     followed: &'a mut Followed,
-    appetite: Appetite,
+    appetite: &'a mut Appetite,
+    turns: Turns,
     next_look: Instant,
     eager_until: Instant,
     /// Who answered, when all places were judged last.
@@ -52,15 +55,21 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Goes on with what was `followed` before.
-    pub(crate) fn new(reader: &'a Reader, link: Link, followed: &'a mut Followed) -> Self {
+    /// Goes on with what was `followed` before, and with what is known of its entries.
+    pub(crate) fn new(
+        reader: &'a Reader,
+        link: Link,
+        followed: &'a mut Followed,
+        appetite: &'a mut Appetite,
+    ) -> Self {
         let now = Instant::now();
         followed.connection_is_new();
         Self {
             reader,
             link,
             followed,
-            appetite: Appetite::new(),
+            appetite,
+            turns: Turns::default(),
             next_look: now,
             eager_until: now,
             lineage: Lineage::default(),
@@ -84,15 +93,8 @@ impl<'a> Session<'a> {
                 self.look_around().await?;
             }
             if self.followed.live().next().is_some() {
-                let began = Instant::now();
-                let count = self.appetite.count(self.followed.live().count());
-                let read = self.read(count).await?;
-                let is_behind = read.iter().any(|(_, entries)| entries.len() >= count);
-                tell(read, &mut self.link, self.followed, self.reader).await?;
-                if let (Waiting::Poll { every, .. }, false) = (self.reader.waiting, is_behind) {
-                    self.wait_until(began + every).await;
-                }
-            } else if self.reader.wishes.is_empty() {
+                self.take_turn().await?;
+            } else if self.reader.desk.wishes.is_empty() {
                 return Ok(());
             } else {
                 // What was refused waits for its turn.
@@ -101,30 +103,35 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Reads the streams whose turn it is, and tells what they had.
+    async fn take_turn(&mut self) -> Result<(), Broken> {
+        let began = Instant::now();
+        let (streams, reach) = (self.followed.live().count(), self.appetite.reach());
+        let turn = self.turns.take(streams, reach, began);
+        let count = self.appetite.count(turn.len());
+        let read = self.read(count, turn.clone(), turn.len() == streams).await?;
+        let behind = read.iter().filter(|(_, entries)| entries.len() >= count).count();
+        self.turns.read(&turn, (streams, reach), behind, Instant::now());
+        tell(read, &mut self.link, self.followed, self.reader).await?;
+        let is_done = behind == 0 && turn.end == streams;
+        if let (Waiting::Poll { every, .. }, true) = (self.reader.waiting, is_done) {
+            self.wait_until(began + every).await;
+        }
+        Ok(())
+    }
+
     async fn wait_until(&self, moment: Instant) {
         tokio::select! {
-            () = self.reader.wishes.changed() => {}
+            () = self.reader.desk.wishes.changed() => {}
             () = sleep_until(moment.into()) => {}
         }
     }
 
     /// Lets go of what is not wanted any more and takes over what is.
     async fn settle(&mut self) -> Result<(), Broken> {
-        let Reader { number, names, wishes, seats, .. } = self.reader;
-        for channel in seats.renewed(*number) {
-            self.followed.remove(&names.channel(&channel));
-            wishes.renew(&channel);
-        }
-        for channel in self.followed.take_lost() {
-            wishes.ended(channel.as_str(), clock::unix_ms_of(self.link.heard));
-        }
-        let work = wishes.take_work(Instant::now());
-        for channel in &work.unsubscribe {
-            self.followed.remove(&names.channel(channel));
-            wishes.unsubscribed(channel.as_str());
-            seats.release(channel);
-        }
-        for channels in [work.subscribe, work.subscribe_singly].concat().chunks(ASK_TOGETHER) {
+        let heard_ms = clock::unix_ms_of(self.link.heard);
+        let wanted = self.reader.desk.settle(self.followed, Instant::now(), heard_ms);
+        for channels in wanted.chunks(ASK_TOGETHER) {
             self.take_over(channels).await?;
             self.eager_until = Instant::now() + EAGER_FOR;
         }
@@ -135,7 +142,7 @@ impl<'a> Session<'a> {
     async fn take_over(&mut self, channels: &[Channel]) -> Result<(), Broken> {
         let mut questions = redis::pipe();
         for channel in channels {
-            let key = self.reader.names.channel(channel);
+            let key = self.reader.desk.names.channel(channel);
             let place = self.followed.follow(&key, channel).tail.cursor();
             ask_all(&mut questions, &key, place.unwrap_or(Cursor::BEGINNING).id());
         }
@@ -161,7 +168,10 @@ impl<'a> Session<'a> {
         (before, census): (Option<Cursor>, Census),
         lineages: &Lineages,
     ) {
-        let Reader { names, wishes, outlet, .. } = self.reader;
+        let Reader { desk: desk @ Desk { names, wishes, .. }, wrong, outlet, .. } = self.reader;
+        if !desk.still_serves(self.followed, channel) {
+            return;
+        }
         let stream = self.followed.follow(&names.channel(channel), channel);
         let is_new = stream.tail.cursor().is_none();
         if is_new {
@@ -175,6 +185,7 @@ impl<'a> Session<'a> {
             }
         }
         stream.goes_on(&census);
+        wrong.made_good(channel);
         // What goes on where it was has missed nothing.
         if let Some(gap) = wishes.subscribed(channel, clock::unix_ms()).filter(|_| is_new) {
             outlet.gap(gap).await;
@@ -182,13 +193,18 @@ impl<'a> Session<'a> {
     }
 
     async fn refused(&mut self, channel: &Channel, error: &RedisError) -> Result<(), Broken> {
-        let Reader { server, wishes, last_error, outlet, .. } = self.reader;
-        let refusal = match refusal(error) {
-            Some(refusal) => refusal,
-            None if self.link.is_of_many() => Refusal { is_final: false, reason: words(error) },
-            None => return Err(words(error)),
+        let Reader { server, desk: Desk { wishes, .. }, wrong, outlet, .. } = self.reader;
+        let Some(refusal) = refusal(error) else {
+            if !self.link.is_of_many() {
+                return Err(words(error));
+            }
+            // Its node is away or being replaced, and with it all its streams.
+            wrong.with_channel(channel, server.away(&words(error)));
+            wishes.ended(channel.as_str(), clock::unix_ms_of(self.link.heard));
+            return Ok(());
         };
-        last_error.set(server.refused(&format!("the subscription to {channel}"), &refusal.reason));
+        let what = format!("the subscription to {channel}");
+        wrong.with_channel(channel, server.refused(&what, &refusal.reason));
         let effect = wishes.refused(channel, &refusal);
         if effect != Effect::None {
             tracing::warn!(%channel, reason = refusal.reason, "Redis refused a stream");
@@ -202,14 +218,10 @@ impl<'a> Session<'a> {
     /// Looks at what no read tells: streams that are gone or went back, and a server that
     /// goes on with another history than it had.
     async fn look_around(&mut self) -> Result<(), Broken> {
-        let Reader { number, config, names, wishes, seats, .. } = self.reader;
+        let Reader { config, desk, .. } = self.reader;
         self.next_look = Instant::now() + config.ask_again_every;
-        wishes.ask_again(Instant::now(), config.ask_again_every);
-        // Whoever takes such a seat from now on must not go on where others left it.
-        for channel in seats.sweep(*number, |channel| wishes.knows(channel)) {
-            self.followed.remove(&names.channel(&channel));
-        }
-        self.followed.retain(|channel| wishes.knows(channel));
+        desk.wishes.ask_again(Instant::now(), config.ask_again_every);
+        desk.sweep(self.followed);
         let live: Vec<String> = self.followed.live().map(|(key, _)| key.to_owned()).collect();
         let mut questions = redis::pipe();
         ask_lineage(&mut questions);
@@ -236,19 +248,21 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// Reads what was added, or waits a moment for it.
-    async fn read(&mut self, count: usize) -> Result<Read, Broken> {
+    /// Reads what was added to the streams of this `turn`, or, if these are `all`, waits a
+    /// moment for it.
+    async fn read(&mut self, count: usize, turn: Range<usize>, all: bool) -> Result<Read, Broken> {
+        let live = self.followed.live().skip(turn.start).take(turn.len());
         let (questions, keys, block) = match self.reader.waiting {
             Waiting::Block(block) => {
                 let is_eager = Instant::now() < self.eager_until;
                 let block = if is_eager { block.min(SHORT_BLOCK) } else { block };
-                let live = self.followed.live().map(|(key, place)| (key, place.id()));
+                let live = live.map(|(key, place)| (key, place.id()));
                 let mut questions = redis::pipe();
-                ask_read(&mut questions, count, Some(block), live.unzip());
-                (questions, vec![Vec::new()], block)
+                ask_read(&mut questions, count, all.then_some(block), live.unzip());
+                (questions, vec![Vec::new()], if all { block } else { Duration::ZERO })
             }
             Waiting::Poll { slot_of, .. } => {
-                let (questions, keys) = self.ask_each_slot(count, slot_of);
+                let (questions, keys) = ask_each_slot(count, live, slot_of);
                 (questions, keys, Duration::ZERO)
             }
         };
@@ -271,28 +285,28 @@ impl<'a> Session<'a> {
         self.appetite.learn(entries().count(), entries().map(|entry| entry.size).sum());
         Ok(read)
     }
+}
 
-    /// In a cluster the streams of one command have to be of one slot; a command that waits
-    /// would hold up those behind it.
-    fn ask_each_slot(
-        &self,
-        count: usize,
-        slot_of: fn(&str) -> u16,
-    ) -> (Pipeline, Vec<Vec<String>>) {
-        let mut slots: BTreeMap<u16, (Vec<&str>, Vec<EntryId>)> = BTreeMap::new();
-        for (key, place) in self.followed.live() {
-            let (keys, places) = slots.entry(slot_of(key)).or_default();
-            keys.push(key);
-            places.push(place.id());
-        }
-        let mut questions = redis::pipe();
-        let mut asked = Vec::with_capacity(slots.len());
-        for (keys, places) in slots.into_values() {
-            asked.push(keys.iter().map(|&key| key.to_owned()).collect());
-            ask_read(&mut questions, count, None, (keys, places));
-        }
-        (questions, asked)
+/// In a cluster the streams of one command have to be of one slot; a command that waits
+/// would hold up those behind it.
+fn ask_each_slot<'a>(
+    count: usize,
+    streams: impl Iterator<Item = (&'a str, Cursor)>,
+    slot_of: fn(&str) -> u16,
+) -> (Pipeline, Vec<Vec<String>>) {
+    let mut slots: BTreeMap<u16, (Vec<&str>, Vec<EntryId>)> = BTreeMap::new();
+    for (key, place) in streams {
+        let (keys, places) = slots.entry(slot_of(key)).or_default();
+        keys.push(key);
+        places.push(place.id());
     }
+    let mut questions = redis::pipe();
+    let mut asked = Vec::with_capacity(slots.len());
+    for (keys, places) in slots.into_values() {
+        asked.push(keys.iter().map(|&key| key.to_owned()).collect());
+        ask_read(&mut questions, count, None, (keys, places));
+    }
+    (questions, asked)
 }
 
 fn ask_read(

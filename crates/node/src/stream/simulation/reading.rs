@@ -87,7 +87,7 @@ fn after(
         Ok(Follows::AllButFirst) => drop(read.remove(0)),
         Ok(Follows::Nothing) => read.clear(),
     }
-    let mut page = Page { events: Vec::new(), cursor: since, is_last };
+    let mut page = Page { events: Vec::new(), gaps: Vec::new(), cursor: since, is_last };
     let mut bytes = 0;
     for entry in read {
         bytes += entry.payload.as_ref().map_or(0, bytes::Bytes::len);
@@ -124,7 +124,7 @@ fn last(wanted: usize, mut read: Vec<Entry>, world: &World, dice: &mut Dice) -> 
     }
     let events: Vec<Event> = read.into_iter().rev().filter_map(event).collect();
     let cursor = events.last().and_then(|event| event.cursor).unwrap_or(Cursor::BEGINNING);
-    let page = Page { events, cursor, is_last: false };
+    let page = Page { events, gaps: Vec::new(), cursor, is_last: false };
     Progress::Read(What::Last(wanted), Replay::new(channel(), page))
 }
 
