@@ -22,6 +22,7 @@ mod row;
 mod scene;
 mod simulation;
 mod taken;
+mod witness;
 
 pub use findings::{Finding, Findings};
 pub use haproxy::HaProxy;

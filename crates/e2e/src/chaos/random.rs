@@ -7,7 +7,7 @@ use fastrand::Rng;
 use tokio::time::sleep;
 
 use super::findings::Findings;
-use super::scene::{DURABLE, Scale, first_pong, loopback, say, until_readyz};
+use super::scene::{DURABLE, Scale, first_pong, kill_connections, loopback, say, until_readyz};
 use crate::fault_proxy::{Door, Fault, FaultProxy, Way};
 use crate::fleet::{Fleet, Store};
 use crate::gateway::Gateway;
@@ -116,10 +116,12 @@ impl Storm {
                 self.redis.thaw();
                 first_pong(&self.redis).await;
             }
-            "subscribers killed" => kill(&self.redis, "pubsub").await,
+            "subscribers killed" => {
+                kill_connections(&self.redis, "pubsub").await;
+            }
             "all connections killed" => {
-                kill(&self.redis, "pubsub").await;
-                kill(&self.redis, "normal").await;
+                kill_connections(&self.redis, "pubsub").await;
+                kill_connections(&self.redis, "normal").await;
             }
             "black hole, one way" => {
                 proxy.set(way, Fault::Drop);
@@ -165,12 +167,4 @@ impl Storm {
             resident: metrics.value("process_resident_memory_bytes"),
         }
     }
-}
-
-async fn kill(redis: &RedisServer, kind: &str) {
-    let mut admin = redis.connection().await;
-    let mut command = redis::cmd("CLIENT");
-    // This connection is of the kind, too, and stays.
-    command.arg("KILL").arg("TYPE").arg(kind).arg("SKIPME").arg("yes");
-    command.exec_async(&mut admin).await.expect("Redis kills");
 }

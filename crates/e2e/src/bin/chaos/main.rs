@@ -56,20 +56,20 @@ async fn main() -> ExitCode {
 async fn judge(row: &'static Row, scale: &Scale) -> Judged {
     let (began, scale) = (Instant::now(), scale.clone());
     let runtime = Handle::current();
+    // What a row found before it panics is found all the same.
+    let mut findings = Findings::new(scale.stretch);
+    let mut written = findings.clone();
     let running = spawn_blocking(move || {
-        let mut findings = Findings::new(scale.stretch);
-        let running = async { timeout(row.limit, (row.run)(&scale, &mut findings)).await };
+        let findings = &mut written;
+        let running = async { timeout(row.limit, (row.run)(&scale, findings)).await };
         if runtime.block_on(running).is_err() {
             findings.broken(&format!("not within {} s", row.limit.as_secs()));
         }
-        findings.all().to_vec()
     });
-    let findings = running.await.unwrap_or_else(|error| {
-        let mut findings = Findings::new(1);
+    if let Err(error) = running.await {
         findings.broken(&words(&*error.into_panic()));
-        findings.all().to_vec()
-    });
-    Judged { row, findings, took: began.elapsed() }
+    }
+    Judged { row, findings: findings.all(), took: began.elapsed() }
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {
