@@ -13,6 +13,7 @@ use super::LastError;
 use super::followed::Followed;
 use super::link::{Line, Link};
 use super::outlet::Outlet;
+use super::patience::Patience;
 use super::seats::Seats;
 use super::session::{Ended, Session};
 use crate::clock;
@@ -27,8 +28,6 @@ use crate::redis::wishes::Wishes;
 
 /// A link that held this long was a good one: the next loss starts a new back-off.
 const GOOD_LINK: Duration = Duration::from_secs(1);
-/// The longest that an answer may take, however large it is.
-const MOST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// One reader. It holds a way into the queue of deliveries.
 pub(crate) struct Reader {
@@ -96,9 +95,8 @@ struct Life<'a> {
     reader: &'a Reader,
     followed: Followed,
     backoff: Backoff,
-    /// How long an answer may take. One that was too long in coming may just be large, so
-    /// the next connection waits for longer.
-    patience: Duration,
+    /// How long an answer may take.
+    patience: Patience,
     /// Whether there is a connection, or none is missed: whoever wants something first
     /// waits for it to be made.
     is_up: bool,
@@ -112,7 +110,7 @@ impl<'a> Life<'a> {
             reader,
             followed: Followed::default(),
             backoff: Backoff::new(config.backoff_first, config.backoff_cap),
-            patience: config.dead_after,
+            patience: Patience::new(config.dead_after),
             is_up: false,
             outage_logged: false,
         }
@@ -158,14 +156,11 @@ impl<'a> Life<'a> {
         let since = Instant::now();
         let link = Link::new(line, self.patience);
         let session = Session::new(self.reader, link, &mut self.followed);
-        let Ended { heard, reason, was_late } = session.run().await;
+        let Ended { heard, reason, patience } = session.run().await;
+        self.patience = patience;
         if since.elapsed() >= GOOD_LINK {
             self.backoff.reset();
         }
-        self.patience = match was_late {
-            true => (self.patience * 2).min(MOST_PATIENCE),
-            false => self.reader.config.dead_after,
-        };
         let reason = self.reader.server.away(&reason?);
         tracing::warn!(reason, "lost a connection that follows streams");
         Some((heard, reason))
