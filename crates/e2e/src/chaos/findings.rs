@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::checker::{GapVerdict, Window};
 use crate::fleet::{Again, Crowd, Outcome, Page};
 
@@ -15,7 +17,7 @@ const SLACK: Duration = Duration::from_secs(1);
 const COMPLAINTS: usize = 5;
 
 /// One measured value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// What was measured.
     pub what: String,
@@ -183,3 +185,7 @@ impl Findings {
 fn seconds(time: Duration) -> String {
     format!("{:.2} s", time.as_secs_f64())
 }
+
+#[cfg(test)]
+#[path = "findings_tests.rs"]
+mod tests;

@@ -26,6 +26,9 @@ const TOLD: Duration = Duration::from_secs(3);
 const MEMORY: u64 = 64 << 20;
 /// The events of the burst: as many and as large as make 50 MB.
 const BURST: (usize, usize) = (100, 500_000);
+/// Redis ends a subscriber with more than this unread.
+pub(super) const BUFFER_LIMIT: [&str; 5] =
+    ["--client-output-buffer-limit", "pubsub", "1mb", "512kb", "1"];
 const BURST_CHANNEL: &str = "e:burst";
 
 /// Every subscribing connection is killed each second.
@@ -61,23 +64,17 @@ pub(super) async fn kills(scale: &Scale, findings: &mut Findings) {
 /// The gateways' user loses its right to all channels and keys, and gets it back.
 pub(super) async fn right(scale: &Scale, findings: &mut Findings) {
     let redis = RedisServer::start_with(&DURABLE);
-    let mut admin = redis.connection().await;
-    let mut acl = async |rules: &[&str]| {
-        let mut command = redis::cmd("ACL");
-        command.arg("SETUSER").arg("gateway").arg(rules);
-        command.query_async::<()>(&mut admin).await.expect("Redis sets a user's rights");
-    };
-    acl(&["on", ">chaos", "+@all", "~*", "&*"]).await;
+    rights(&redis, &["on", ">chaos", "+@all", "~*", "&*"]).await;
     let url = format!("redis://gateway:chaos@127.0.0.1:{}", redis.port());
     let mut fleet = Fleet::start(scale.fleet(vec![url], Store::Single(redis.url()))).await;
     let ready = until_readyz(fleet.running(), 200, scale.patience(TOLD)).await;
     findings.within("ready before", ready, TOLD);
-    acl(&["resetchannels", "resetkeys"]).await;
+    rights(&redis, &["resetchannels", "resetkeys"]).await;
     say("the right to channels and keys is taken, for 5 s");
     let told = until_readyz(fleet.running(), 503, scale.patience(TOLD)).await;
     findings.within("told by readiness", told, TOLD);
     sleep(Duration::from_secs(5).saturating_sub(told)).await;
-    acl(&["~*", "&*"]).await;
+    rights(&redis, &["~*", "&*"]).await;
     let again = fleet.live_again(fleet.crowd.mark(), scale.patience(LIVE)).await;
     findings.live("live again", &again, LIVE);
     ready_again(scale, findings, &fleet, "live again").await;
@@ -86,18 +83,25 @@ pub(super) async fn right(scale: &Scale, findings: &mut Findings) {
     findings.lossless(&outcome);
 }
 
+/// Changes the rights of the gateways' user.
+pub(super) async fn rights(redis: &RedisServer, rules: &[&str]) {
+    let mut command = redis::cmd("ACL");
+    command.arg("SETUSER").arg("gateway").arg(rules);
+    let mut admin = redis.connection().await;
+    command.exec_async(&mut admin).await.expect("Redis sets a user's rights");
+}
+
 /// One script publishes 50 MB: Redis writes nothing while it runs, so its buffers for
 /// subscribers grow past every limit, and it kills them.
 pub(super) async fn overflow(scale: &Scale, findings: &mut Findings) {
-    let limit = ["--client-output-buffer-limit", "pubsub", "1mb", "512kb", "1"];
-    let redis = RedisServer::start_with(&[&DURABLE[..], &limit].concat());
+    let redis = RedisServer::start_with(&[&DURABLE[..], &BUFFER_LIMIT].concat());
     let mut fleet = scale.fleet_over(&redis).await;
     let listeners = listeners(&fleet).await;
     let reconnects = async |fleet: &Fleet| metric(fleet.running(), LINKS_REBUILT).await;
     let before = reconnects(&fleet).await;
     let vitals: Vec<Vitals> = fleet.running().map(Vitals::watch).collect();
     say("a burst of 50 MB");
-    burst(&redis).await;
+    burst(&redis, BURST_CHANNEL).await;
     let again = fleet.live_again(fleet.crowd.mark(), scale.patience(LIVE)).await;
     findings.live("live again", &again, LIVE);
     ready_again(scale, findings, &fleet, "live again").await;
@@ -137,10 +141,11 @@ async fn listeners(fleet: &Fleet) -> Vec<tokio::task::JoinHandle<()>> {
     listeners
 }
 
-async fn burst(redis: &RedisServer) {
+/// Publishes 50 MB in one go.
+pub(super) async fn burst(redis: &RedisServer, channel: &str) {
     let script = "local event = string.rep('x', ARGV[2]) \
                   for _ = 1, ARGV[1] do redis.call('PUBLISH', KEYS[1], event) end";
     let mut command = redis::cmd("EVAL");
-    command.arg(script).arg(1).arg(BURST_CHANNEL).arg(BURST.0).arg(BURST.1);
+    command.arg(script).arg(1).arg(channel).arg(BURST.0).arg(BURST.1);
     command.query_async::<()>(&mut redis.connection().await).await.expect("the script runs");
 }

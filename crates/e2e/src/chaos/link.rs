@@ -27,6 +27,9 @@ const LIVE: Duration = Duration::from_secs(2);
 const LIVE_ONE_WAY: Duration = Duration::from_secs(3);
 /// How long one direction is lost.
 const ONE_WAY: Duration = Duration::from_secs(20);
+/// Between two faults everything is well for longer than it takes to notice one: an
+/// earlier outage must not make gateways slower to see the next.
+const BETWEEN: Duration = Duration::from_secs(5);
 /// How often connections are cut in each of two ways.
 const CUTS: usize = 5;
 const WARM_UP: Duration = Duration::from_secs(2);
@@ -76,6 +79,7 @@ pub(super) async fn one_way(scale: &Scale, findings: &mut Findings) {
         proxy.mend();
         let live = mended(scale, findings, &mut fleet, (name, LIVE_ONE_WAY)).await;
         windows.push(Window { fault, live });
+        sleep(BETWEEN).await;
     }
     windows.push(abandoned(scale, findings, &mut fleet, &redis, &proxy).await);
     let outcome = fleet.finish(true, scale.patience(LIVE)).await;
