@@ -120,11 +120,11 @@ bench-snapshot: ## Measure what a heartbeat to 10,000 clients costs the gateway;
 		exit $$status
 
 .PHONY: chaos
-chaos: ## Break Redis, the network and gateways under load; print what each fault cost beside its bar (ROWS, SEED, MINUTES)
+chaos: ## Break Redis, the network and gateways under load; print what each fault cost beside its bar (ROWS, SEED, MINUTES; DOCS=1 puts the table into docs/GUARANTEES.md)
 	@scripts/install-test-tools
 	@cargo build --release --locked -p redcast -p redcast-e2e --bins
 	@GATEWAY_BIN=$(CURDIR)/target/release/redcast ROWS="$(ROWS)" SEED="$(SEED)" MINUTES="$(MINUTES)" \
-		target/release/chaos --json target/chaos/chaos.json
+		target/release/chaos --json target/chaos/chaos.json $(if $(DOCS),--into docs/GUARANTEES.md)
 
 .PHONY: mutants
 mutants: ## Break protocol, wire and hub on purpose and list what no test noticed (40 minutes at most)

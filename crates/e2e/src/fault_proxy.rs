@@ -39,6 +39,8 @@ pub enum Fault {
     HalfOpen,
     /// So many bytes arrive on each connection, then it is reset.
     CutAfter(u64),
+    /// The same for the connections that are there; those to come are well.
+    CutOnce(u64),
 }
 
 /// What happens to whoever dials.
@@ -59,6 +61,15 @@ pub enum Way {
     ToServer,
     /// From the server to who dialled.
     ToClient,
+}
+
+impl Way {
+    fn back(self) -> Self {
+        match self {
+            Self::ToServer => Self::ToClient,
+            Self::ToClient => Self::ToServer,
+        }
+    }
 }
 
 /// A running proxy; gone, with all its connections, when dropped.
@@ -245,7 +256,10 @@ async fn pump(
     let mut faults = shared.fault(way).subscribe();
     let mut buffer = vec![0; CHUNK];
     let mut is_forgotten = false;
-    let mut fault = *faults.borrow_and_update();
+    let mut fault = match *faults.borrow_and_update() {
+        Fault::CutOnce(_) => Fault::Pass,
+        fault => fault,
+    };
     loop {
         if fault == Fault::Stall {
             fault = changed(&mut faults).await;
@@ -278,16 +292,22 @@ async fn pump(
         let mut arriving = &buffer[..count];
         match &mut fault {
             Fault::Delay(delay) => sleep_until(read_at + *delay).await,
-            Fault::CutAfter(left) => {
+            Fault::CutAfter(left) | Fault::CutOnce(left) => {
                 let some = usize::try_from(*left).unwrap_or(usize::MAX).min(count);
                 arriving = &arriving[..some];
                 *left -= some as u64;
             }
             Fault::Pass | Fault::HalfOpen | Fault::Stall | Fault::Drop => {}
         }
-        to.write_all(arriving).await?;
+        if let Err(error) = to.write_all(arriving).await {
+            if *shared.fault(way.back()).borrow() != Fault::HalfOpen {
+                return Err(error);
+            }
+            // The other side has ended, which this one must not hear of.
+            is_forgotten = true;
+        }
         shared.bytes(way).fetch_add(arriving.len() as u64, Ordering::Relaxed);
-        if fault == Fault::CutAfter(0) {
+        if matches!(fault, Fault::CutAfter(0) | Fault::CutOnce(0)) {
             return Err(io::ErrorKind::ConnectionReset.into());
         }
     }

@@ -147,6 +147,39 @@ async fn a_half_open_connection_hears_no_end() {
 }
 
 #[tokio::test]
+async fn cuts_once_those_who_are_there() {
+    let echo = Echo::start().await;
+    let proxy = FaultProxy::before(echo.address).await;
+    let mut socket = dial(&proxy).await;
+    echoes(&mut socket, "whole").await;
+    proxy.set(Way::ToClient, Fault::CutOnce(3));
+    socket.write_all(b"halves").await.unwrap();
+    assert_eq!(read(&mut socket, 3).await, "hal");
+    assert!(is_reset(&mut socket).await);
+    echoes(&mut dial(&proxy).await, "whole although it goes on").await;
+}
+
+#[tokio::test]
+async fn who_writes_to_an_ended_side_does_not_hear_of_it() {
+    let echo = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let proxy = FaultProxy::before(echo.local_addr().unwrap()).await;
+    let mut socket = dial(&proxy).await;
+    let (mut server, _) = echo.accept().await.unwrap();
+    socket.write_all(b"before").await.unwrap();
+    assert_eq!(read(&mut server, 6).await, "before");
+    proxy.set(Way::ToClient, Fault::HalfOpen);
+    server.set_zero_linger().unwrap();
+    drop(server);
+    // The first write is refused by the other side's kernel, those behind it by ours.
+    for _ in 0..5 {
+        socket.write_all(b"anybody?").await.unwrap();
+        assert!(says_nothing(&mut socket).await);
+    }
+    proxy.mend();
+    assert!(is_reset(&mut socket).await);
+}
+
+#[tokio::test]
 async fn refuses_is_silent_and_comes_back_on_the_same_port() {
     let echo = Echo::start().await;
     let proxy = FaultProxy::before(echo.address).await;

@@ -7,7 +7,10 @@ use std::io::{self, IsTerminal, Write, stderr};
 use std::{env, fmt};
 
 use anyhow::{Context, Result};
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, IntGaugeVec, Opts, Registry};
+use tokio::runtime::{Handle, RuntimeMetrics};
 use tracing::{Dispatch, Level, Metadata};
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::filter_fn;
@@ -135,7 +138,34 @@ pub(crate) fn registry() -> Result<Registry> {
     )?;
     build.with_label_values(&[VERSION, COMMIT]).set(1);
     registry.register(Box::new(build))?;
+    registry.register(Box::new(Tasks::new()?))?;
     Ok(registry)
+}
+
+/// How many tasks the runtime has, asked at the moment of a scrape: whatever is spawned for
+/// a connection or a link and never ends shows here before it shows in memory.
+struct Tasks {
+    runtime: RuntimeMetrics,
+    alive: IntGauge,
+}
+
+impl Tasks {
+    /// Of the runtime that it is called in.
+    fn new() -> Result<Self> {
+        let alive = IntGauge::new("redcast_tasks_alive", "Tasks of the runtime that go on.")?;
+        Ok(Self { runtime: Handle::try_current()?.metrics(), alive })
+    }
+}
+
+impl Collector for Tasks {
+    fn desc(&self) -> Vec<&Desc> {
+        self.alive.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.alive.set(i64::try_from(self.runtime.num_alive_tasks()).unwrap_or(i64::MAX));
+        self.alive.collect()
+    }
 }
 
 /// 1 from the signal to stop until the end.

@@ -1,6 +1,6 @@
 //! Clients are the fault: some never read, or all come at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::findings::Findings;
-use super::scene::{DURABLE, Scale, loopback, metric, say};
+use super::scene::{DURABLE, Scale, loopback, metric, ready_again, say};
 use crate::fleet::{Crowd, CrowdOptions, Fleet, Load, Order, Store};
 use crate::patience::within;
 use crate::raw_client::Dial;
@@ -18,12 +18,15 @@ use crate::redis_server::RedisServer;
 use crate::vitals::Vitals;
 
 pub(super) const BAR_SILENT: &str = "cut as the policy says, resumable; the others complete";
-pub(super) const BAR_STORM: &str = "Redis sees ≤ 2 XRANGE per channel and cursor; all live ≤ 30 s";
+pub(super) const BAR_STORM: &str =
+    "Redis sees ≤ 2 reads per channel and cursor; all live ≤ 30 s; S lost 0";
 const OUTBOX: usize = 256 << 10;
 const UNSENT: usize = 64 << 10;
 const STORM: usize = 10_000;
 /// How long nobody is there.
 const AWAY: Duration = Duration::from_secs(3);
+/// Clients come at random within a second; the last of them may wait for a processor.
+const STORM_BEGAN: Duration = Duration::from_millis(1500);
 const STORM_LIVE: Duration = Duration::from_secs(30);
 const LIVE: Duration = Duration::from_secs(3);
 /// Until what is too slow was cut, and until it has caught up.
@@ -95,7 +98,8 @@ pub(super) async fn storm(scale: &Scale, findings: &mut Findings) {
     options.first_doors = 1;
     let mut fleet = Fleet::start(options).await;
     say(&format!("{STORM} clients are on one gateway"));
-    let attempts = fleet.crowd.counts().attempts();
+    let counts = fleet.crowd.counts();
+    let (attempts, resumes, fresh) = (counts.attempts(), counts.resumes(), counts.fresh_joins());
     fleet.crowd.order(Order::StayAway);
     within(STORM_LIVE, "all are gone", async || fleet.crowd.counts().open() == 0).await;
     fleet.open_doors();
@@ -107,19 +111,28 @@ pub(super) async fn storm(scale: &Scale, findings: &mut Findings) {
     say("it is killed, and all come to the others");
     let mark = fleet.crowd.mark();
     fleet.crowd.order(Order::Read);
+    let came = async || fleet.crowd.counts().attempts() >= attempts + STORM as u64;
+    let began = within(scale.patience(STORM_BEGAN), "all knock", came).await;
     let again = fleet.live_again(mark, scale.patience(STORM_LIVE)).await;
+    findings.within("all handshakes begun", began, STORM_BEGAN);
     findings.live("all live", &again, STORM_LIVE);
     let clients = again.clients.len();
     findings.note("half of the clients live after, ms", again.clients[clients / 2]);
-    findings.note("handshakes", fleet.crowd.counts().attempts() - attempts);
+    let counts = fleet.crowd.counts();
+    findings.note("handshakes", counts.attempts() - attempts);
+    findings.at_least("subscribes with a cursor", counts.resumes() - resumes, STORM as u64);
+    findings.exactly("subscribes without one", counts.fresh_joins() - fresh, 0);
+    ready_again(scale, findings, &fleet, "all live").await;
     let reads = reads.end().await;
+    let read: BTreeSet<&String> = reads.keys().map(|(key, _)| key).collect();
+    findings.exactly("stream channels that were read", read.len(), fleet.feed.streams().len());
     findings.note("channels and cursors that were read", reads.len());
     findings.note("reads in all", reads.values().sum::<usize>());
     for ((key, from), count) in reads.iter().filter(|(_, count)| **count > 2) {
         say(&format!("{key} was read from {from} {count} times"));
     }
     let most = reads.values().copied().max().unwrap_or(0);
-    findings.at_most("XRANGE per channel and cursor, most", most, 2);
+    findings.at_most("XRANGE or XREVRANGE per channel and cursor, most", most, 2);
     findings.lossless(&fleet.finish(true, STORM_LIVE).await);
 }
 
@@ -159,11 +172,13 @@ impl Reads {
 /// The key and the beginning of a range that a line of MONITOR tells.
 fn range(line: &str) -> Option<(String, String)> {
     let mut words = line.split('"').skip(1).step_by(2);
-    if !words.next()?.eq_ignore_ascii_case("XRANGE") {
+    let command = words.next()?;
+    if !["XRANGE", "XREVRANGE"].iter().any(|range| command.eq_ignore_ascii_case(range)) {
         return None;
     }
     let (key, from, to) = (words.next()?, words.next()?, words.next()?);
-    (from != to).then(|| (key.to_owned(), from.to_owned()))
+    let is_one = words.next().is_some() && words.next() == Some("1");
+    (from != to && !is_one).then(|| (key.to_owned(), from.to_owned()))
 }
 
 #[cfg(test)]
@@ -174,7 +189,10 @@ mod tests {
     fn reads_what_monitor_tells() {
         let line = r#"+1.5 [0 127.0.0.1:1] "XRANGE" "s:1" "5-0" "+" "COUNT" "100""#;
         assert_eq!(range(line), Some(("s:1".to_owned(), "5-0".to_owned())));
+        let line = r#"+1.5 [0 127.0.0.1:1] "xrevrange" "s:1" "+" "-" "COUNT" "100""#;
+        assert_eq!(range(line), Some(("s:1".to_owned(), "+".to_owned())));
         for other in [
+            r#"+1.5 [0 127.0.0.1:1] "XREVRANGE" "s:1" "+" "-" "COUNT" "1""#,
             r#"+1.5 [0 127.0.0.1:1] "XRANGE" "s:1" "5-0" "5-0""#,
             r#"+1.5 [0 127.0.0.1:1] "XADD" "s:1" "*" "data" "x""#,
             "+OK",

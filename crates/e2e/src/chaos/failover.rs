@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use super::findings::Findings;
-use super::scene::{DURABLE, Scale, say, until_readyz};
-use crate::fleet::{Fleet, Store};
+use super::scene::{DURABLE, READY, Scale, ready_again, say, until_readyz};
+use crate::fleet::{Fleet, Page, Store};
 use crate::sentinel_set::{SentinelOptions, SentinelSet};
 
 pub(super) const BAR: &str = "S lost 0 or `reset`; live ≤ down-after + 3 s; 0 stuck";
-pub(super) const BAR_SPLIT: &str = "0 silent holes; forked clients get `reset`";
+pub(super) const BAR_SPLIT: &str =
+    "S: 0 silent holes, forked clients get `reset`; E: a `gap` on every channel";
 const DOWN_AFTER: Duration = Duration::from_secs(1);
 const LIVE: Duration = Duration::from_secs(4);
 /// How long a new primary refuses everybody who dials.
@@ -36,7 +37,7 @@ pub(super) async fn failovers(scale: &Scale, findings: &mut Findings) {
     let mut set = sentinels().await;
     let mut fleet = fleet(scale, &set).await;
     let count = if scale.is_full { 20 } else { 1 };
-    let (mut slowest, mut stuck) = (Duration::ZERO, 0);
+    let (mut slowest, mut ready, mut stuck) = (Duration::ZERO, Duration::ZERO, 0);
     for number in 0..count {
         set.until_complete().await;
         // Once shut, they can't tell it any more.
@@ -59,11 +60,11 @@ pub(super) async fn failovers(scale: &Scale, findings: &mut Findings) {
         sleep(REFUSING).await;
         set.open_replicas().await;
         let again = fleet.live_again(mark, scale.patience(LIVE)).await;
-        let last = again.channels.last().copied().unwrap_or(0);
-        let live = replaced + Duration::from_millis(last);
+        let live = replaced + Duration::from_millis(again.slowest());
         say(&format!("replaced after {replaced:.1?}, live after {live:.1?}"));
         slowest = slowest.max(live);
         stuck += again.deaf;
+        ready = until_readyz(fleet.running(), 200, scale.patience(READY)).await.max(ready);
         if let Some(old) = killed {
             set.server_at(old).restart();
         }
@@ -71,8 +72,10 @@ pub(super) async fn failovers(scale: &Scale, findings: &mut Findings) {
     findings.note("failovers", count);
     findings.within("slowest to be live again", slowest, LIVE);
     findings.exactly("stuck", stuck, 0);
-    until_readyz(fleet.running(), 200, scale.patience(LIVE)).await;
-    findings.lossless(&fleet.finish(true, scale.patience(LIVE)).await);
+    findings.within("slowest to be ready, once live", ready, READY);
+    let outcome = fleet.finish(true, scale.patience(LIVE)).await;
+    findings.stayed(&outcome);
+    findings.lossless(&outcome);
 }
 
 /// The old primary is cut off from sentinels and replicas, but not from the producer,
@@ -90,9 +93,23 @@ pub(super) async fn split_brain(scale: &Scale, findings: &mut Findings) {
     let again = fleet.live_again(fleet.crowd.mark(), DEMOTED).await;
     findings.note("the producer has found the new one after, s", began.elapsed().as_secs());
     findings.exactly("stuck", again.deaf, 0);
+    ready_again(scale, findings, &fleet, "reconnected").await;
     let outcome = fleet.finish(true, scale.patience(LIVE)).await;
     findings.at_least("acknowledged by the old primary and lost", outcome.taken, 1);
     findings.at_least("resets", outcome.tally.streams.resets, 1);
-    // What is published where no gateway looks, nobody can know of.
+    findings.stayed(&outcome);
     findings.streams(&outcome);
+    let pubsubs = &outcome.tally.pubsubs;
+    let mut fewest = usize::MAX;
+    outcome.crowd.each(|_, _, page| {
+        if let Page::PubSub { record, .. } = page {
+            fewest = fewest.min(record.gaps().len());
+        }
+    });
+    findings.at_least("gaps per client and E channel, fewest", fewest, 1);
+    findings.exactly("E duplicated", pubsubs.duplicated, 0);
+    findings.exactly("E reordered", pubsubs.reordered, 0);
+    // What is published where no gateway looks, nobody can know of.
+    findings.note("E published at the old primary alone", pubsubs.silent);
+    findings.exactly("deaf at the end", outcome.deaf, 0);
 }

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use super::findings::Findings;
 use super::haproxy::HaProxy;
-use super::scene::{DURABLE, Scale, say, until_readyz};
+use super::scene::{DURABLE, READY, Scale, ready_again, say, until_readyz};
 use crate::fleet::{Fleet, FleetOptions, Store};
 use crate::redis_server::{RedisServer, free_port};
 
@@ -37,19 +37,20 @@ pub(super) async fn killed(scale: &Scale, findings: &mut Findings) {
     sleep(WARM_UP).await;
     let before = fleet.crowd.counts().closes().get(&1006).copied().unwrap_or(0);
     say("a gateway is killed");
-    let mark = fleet.crowd.mark();
     fleet.kill_gateway(0);
+    let mark = fleet.crowd.mark();
     sleep(BALANCED).await;
     fleet.close_door(0);
     let again = fleet.live_again(mark, scale.patience(RESUMED)).await;
     let lost = fleet.crowd.counts().closes().get(&1006).copied().unwrap_or(0) - before;
-    findings.note("clients that lost their gateway", lost);
+    findings.at_least("clients that lost their gateway", lost, scale.many as u64 / 4);
     // Of all clients, so that the others can't hide a slow tail.
     let clients = again.clients.len();
     let worst_lost = usize::try_from(lost).unwrap_or(0) / 100;
     let p99 = again.clients[clients.saturating_sub(worst_lost + 1)];
     findings.within("p99 of those resumed", Duration::from_millis(p99), RESUMED);
     findings.exactly("deaf", again.deaf, 0);
+    ready_again(scale, findings, &fleet, "resumed").await;
     findings.lossless(&fleet.finish(true, scale.patience(RESUMED)).await);
 }
 
@@ -71,6 +72,8 @@ pub(super) async fn drained(scale: &Scale, findings: &mut Findings) {
     findings.note("the end took", format!("{:.1} s", began.elapsed().as_secs_f64()));
     let again = fleet.live_again(fleet.crowd.mark(), scale.patience(RESUMED)).await;
     findings.exactly("deaf", again.deaf, 0);
+    ready_again(scale, findings, &fleet, "resumed").await;
+    findings.at_least("clients of that gateway", clients, scale.many as f64 / 4.0);
     closes(findings, &fleet, clients as u64);
     findings.lossless(&fleet.finish(true, scale.patience(RESUMED)).await);
 }
@@ -87,6 +90,8 @@ pub(super) async fn rolling(scale: &Scale, findings: &mut Findings) {
     let mut fleet = Fleet::start(options).await;
     let first = fleet.crowd.counts().failures().values().sum::<u64>();
     findings.exactly("failed handshakes before", first, 0);
+    let dials = fleet.crowd.counts().attempts();
+    let mut ready = Duration::ZERO;
     for number in 0..3 {
         say(&format!("gateway {number} is replaced"));
         let mut gateway = fleet.take_gateway(number);
@@ -94,18 +99,21 @@ pub(super) async fn rolling(scale: &Scale, findings: &mut Findings) {
         let status = gateway.exit().await;
         findings.exactly("exit code", status.code().unwrap_or(-1), 0);
         fleet.start_gateway(number).await;
-        until_readyz(fleet.running(), 200, scale.patience(RESUMED)).await;
+        ready = until_readyz(fleet.running(), 200, scale.patience(READY)).await.max(ready);
         sleep(Duration::from_secs(2)).await;
     }
     let again = fleet.live_again(fleet.crowd.mark(), scale.patience(RESUMED)).await;
     findings.exactly("deaf", again.deaf, 0);
     let counts = fleet.crowd.counts();
-    let (failures, attempts) = (counts.failures(), counts.attempts());
+    let (failures, attempts) = (counts.failures(), counts.attempts() - dials);
+    findings.within("slowest to be ready", ready, READY);
     let failed: u64 = failures.values().sum();
-    findings.note("handshakes", attempts);
+    // Each client loses its gateway once at the least.
+    findings.at_least("handshakes", attempts, scale.many as u64);
     findings.note("failed, by reason", format!("{failures:?}"));
     findings.at_most("failed handshakes, per mille", failed as f64 * 1e3 / attempts as f64, 1.0);
-    let closed = counts.closes().values().sum();
+    let closed: u64 = counts.closes().values().sum();
+    findings.at_least("connections ended", closed, scale.many as u64);
     closes(findings, &fleet, closed);
     findings.lossless(&fleet.finish(true, scale.patience(RESUMED)).await);
 }

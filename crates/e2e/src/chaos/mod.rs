@@ -22,9 +22,10 @@ mod row;
 mod scene;
 mod simulation;
 mod taken;
+mod witness;
 
 pub use findings::{Finding, Findings};
 pub use haproxy::HaProxy;
-pub use report::{Judged, json, markdown, table};
+pub use report::{Judged, Report, day, table};
 pub use row::{ROWS, Row, Run, row, story};
 pub use scene::Scale;

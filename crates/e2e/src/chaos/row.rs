@@ -209,6 +209,6 @@ pub async fn story(name: &str) {
     let mut findings = Findings::new(scale.stretch);
     let running = tokio::time::timeout(row.limit, (row.run)(&scale, &mut findings));
     running.await.unwrap_or_else(|_| panic!("{name}: not within {:?}", row.limit));
-    let missed: Vec<_> = findings.all().iter().filter(|finding| !finding.is_met).collect();
+    let missed: Vec<_> = findings.all().into_iter().filter(|finding| !finding.is_met).collect();
     assert!(missed.is_empty(), "{name}: {missed:#?}");
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
 
+use super::findings::Findings;
 use crate::fleet::{CrowdOptions, Feed, Fleet, FleetOptions, Load, Store};
 use crate::gateway::Gateway;
 use crate::http::get;
@@ -13,6 +14,9 @@ use crate::redis_server::RedisServer;
 
 /// How often a gateway is asked how it is.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long after all channels are live a gateway may take to say that it is ready: two
+/// canaries, one of which may just have been missed.
+pub(super) const READY: Duration = Duration::from_secs(3);
 /// What the issue says: AOF, written each second.
 pub(super) const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "everysec"];
 
@@ -131,6 +135,12 @@ pub(super) async fn until_readyz<'a>(
     took.into_iter().max().unwrap_or_default()
 }
 
+/// Measures how much later than its clients' channels every gateway says that it is ready.
+pub(super) async fn ready_again(scale: &Scale, findings: &mut Findings, fleet: &Fleet, name: &str) {
+    let took = until_readyz(fleet.running(), 200, scale.patience(READY)).await;
+    findings.within(&format!("{name}: ready"), took, READY);
+}
+
 /// Waits for the first PONG of a server that is coming back.
 pub(super) async fn first_pong(redis: &RedisServer) {
     let client = redis.client();
@@ -143,6 +153,17 @@ pub(super) async fn first_pong(redis: &RedisServer) {
         }
         sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// Counts the links to Redis that gateways have built again.
+pub(super) const LINKS_REBUILT: &str = "redcast_redis_reconnects_total";
+
+/// Redis ends all connections of a kind but that of whoever asks.
+pub(super) async fn kill_connections(redis: &RedisServer, kind: &str) -> usize {
+    let mut admin = redis.connection().await;
+    let mut command = redis::cmd("CLIENT");
+    command.arg("KILL").arg("TYPE").arg(kind).arg("SKIPME").arg("yes");
+    command.query_async(&mut admin).await.expect("Redis kills")
 }
 
 /// The sum of a metric over gateways.

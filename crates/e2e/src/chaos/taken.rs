@@ -8,7 +8,7 @@ use redis::Cmd;
 use tokio::time::sleep;
 
 use super::findings::Findings;
-use super::scene::{DURABLE, Scale, say};
+use super::scene::{DURABLE, Scale, ready_again, say};
 use crate::checker::ToldReset;
 use crate::fleet::{Crowd, CrowdOptions, Fleet, Order, Page};
 use crate::patience::{unix_ms, within};
@@ -16,8 +16,6 @@ use crate::redis_server::RedisServer;
 
 pub(super) const BAR: &str = "`reset` to every affected client ≤ 2 s";
 const TOLD: Duration = Duration::from_secs(2);
-/// Until everything that was published has been delivered.
-const QUIET: Duration = Duration::from_millis(500);
 /// What flows between two faults.
 const FLOW: Duration = Duration::from_secs(1);
 /// Large entries, more of them than an instance keeps by itself: else it would still know
@@ -64,7 +62,10 @@ pub(super) async fn taken(scale: &Scale, findings: &mut Findings) {
         take(scale, findings, &mut fleet, &redis, &loss).await;
     }
     away(scale, findings, &fleet, &redis).await;
-    findings.lossless(&fleet.finish(false, scale.patience(TOLD)).await);
+    ready_again(scale, findings, &fleet, "at the end").await;
+    let outcome = fleet.finish(false, scale.patience(TOLD)).await;
+    findings.stayed(&outcome);
+    findings.lossless(&outcome);
 }
 
 /// Takes something from quiet channels, and waits until every client on them knows.
@@ -77,8 +78,10 @@ async fn take(
 ) {
     let Loss { what, reason, channels, command } = loss;
     let mut admin = redis.connection().await;
-    fleet.producer.pause();
-    sleep(QUIET).await;
+    fleet.producer.be_quiet().await;
+    let truths = fleet.truths(false).await;
+    let delivered = async || fleet.crowd.missing(&truths) == 0;
+    within(scale.patience(TOLD), "everything is delivered", delivered).await;
     say(what);
     let (began, patience) = (unix_ms(), Instant::now() + scale.patience(TOLD));
     for channel in channels.clone() {

@@ -9,12 +9,14 @@ mod numbers;
 mod pubsub;
 mod stream;
 mod tally;
+mod window;
 
 pub use ledger::{Entry, Fate, Ledger};
 pub use numbers::Numbers;
 pub use pubsub::{PubSubRecord, PubSubVerdict, Span, ToldGap};
 pub use stream::{StreamRecord, StreamVerdict, ToldReset, Truth};
 pub use tally::Tally;
+pub use window::{GapVerdict, Window};
 
 /// A stream ID: milliseconds and sequence.
 pub type StreamId = (u64, u64);

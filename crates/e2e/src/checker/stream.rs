@@ -5,9 +5,9 @@
 //! place from which the channel goes on; what lies between is forgiven, and anything
 //! else that Redis holds and the client did not get is lost.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Numbers, StreamId, before};
+use super::{Numbers, StreamId, ToldGap, before};
 
 /// A `reset` that a client was told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +33,20 @@ pub struct StreamRecord {
     /// Stretches that a reset has forgiven: behind the first, up to the second.
     forgiven: Vec<(StreamId, StreamId)>,
     resets: Vec<ToldReset>,
+    /// What each reset took back, by its number.
+    taken_back: Vec<TakenBack>,
+    gaps: Vec<ToldGap>,
     duplicated: usize,
     reordered: usize,
+}
+
+/// What a client had when it was told a reset: the cause lies in it, or there is none.
+#[derive(Debug, Clone, Default)]
+struct TakenBack {
+    /// Entries that it had got since the reset before.
+    got: Numbers,
+    /// Where its cursor stood.
+    cursor: Option<StreamId>,
 }
 
 /// What Redis holds of a channel at the end: IDs and numbers, in order.
@@ -42,6 +54,8 @@ pub struct StreamRecord {
 pub struct Truth {
     entries: Vec<(StreamId, u64)>,
     places: HashMap<u64, StreamId>,
+    /// Every ID, also of entries that are no event of the producer's.
+    ids: HashSet<StreamId>,
     is_whole: bool,
 }
 
@@ -60,13 +74,24 @@ pub struct StreamVerdict {
     pub resets: usize,
     /// Entries that it got, that Redis no longer holds, and of which no reset told.
     pub forked: usize,
+    /// Resets although Redis still holds all that it had got, and where its cursor stood.
+    pub causeless: usize,
+    /// Gaps that it was told.
+    pub gaps: usize,
 }
 
 impl Truth {
     /// What Redis holds. `is_whole`: nothing was ever taken away on purpose.
     pub fn new(entries: Vec<(StreamId, u64)>, is_whole: bool) -> Self {
         let places = entries.iter().map(|&(id, number)| (number, id)).collect();
-        Self { entries, places, is_whole }
+        let ids = entries.iter().map(|&(id, _)| id).collect();
+        Self { entries, places, ids, is_whole }
+    }
+
+    /// The same with entries that are no event of the producer's: cursors may stand there.
+    pub fn with_strangers(mut self, ids: impl IntoIterator<Item = StreamId>) -> Self {
+        self.ids.extend(ids);
+        self
     }
 
     /// The number of the last entry.
@@ -110,13 +135,24 @@ impl StreamRecord {
     /// Notes a reset, and the place from which the channel goes on where it was told.
     pub fn reset(&mut self, reason: &str, place: Option<StreamId>, at: u64) {
         self.resets.push(ToldReset { reason: reason.to_owned(), at });
-        self.since_reset.clear();
+        let got = std::mem::take(&mut self.since_reset);
+        self.taken_back.push(TakenBack { got, cursor: self.reached });
         self.is_open_since = self.is_open_since.or(self.reached).or(self.began);
         if let Some(place) = place {
             self.close_reset(place);
             self.began.get_or_insert(place);
             self.reached = Some(place);
         }
+    }
+
+    /// Notes a gap.
+    pub fn gap(&mut self, gap: ToldGap) {
+        self.gaps.push(gap);
+    }
+
+    /// All gaps so far.
+    pub fn gaps(&self) -> &[ToldGap] {
+        &self.gaps
     }
 
     fn close_reset(&mut self, place: StreamId) {
@@ -169,7 +205,22 @@ impl StreamRecord {
             reordered: self.reordered,
             resets: self.resets.len(),
             forked: if truth.is_whole { gone } else { 0 },
+            causeless: if truth.is_whole { self.causeless(truth) } else { 0 },
+            gaps: self.gaps.len(),
         }
+    }
+
+    fn causeless(&self, truth: &Truth) -> usize {
+        self.taken_back.iter().filter(|taken| !taken.has_cause(truth)).count()
+    }
+}
+
+impl TakenBack {
+    fn has_cause(&self, truth: &Truth) -> bool {
+        // The beginning of a stream is a place, but no entry.
+        let cursor = self.cursor.filter(|&cursor| cursor != (0, 0));
+        cursor.is_some_and(|cursor| !truth.ids.contains(&cursor))
+            || self.got.iter().any(|number| !truth.holds(number))
     }
 }
 

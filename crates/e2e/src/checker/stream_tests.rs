@@ -62,7 +62,10 @@ fn a_reset_forgives_what_lies_before_its_place_and_no_more() {
     record.event((7, 0), 7);
     record.event((8, 0), 8);
     record.event((9, 0), 9);
-    assert_eq!(record.judge(&truth()), StreamVerdict { lost: 1, resets: 1, ..clean(4) });
+    assert_eq!(
+        record.judge(&truth()),
+        StreamVerdict { lost: 1, resets: 1, causeless: 1, ..clean(4) }
+    );
 }
 
 #[test]
@@ -73,11 +76,14 @@ fn a_reset_without_a_place_forgives_up_to_what_follows() {
     for number in [7, 8, 9] {
         record.event((number, 0), number);
     }
-    assert_eq!(record.judge(&truth()), StreamVerdict { resets: 1, ..clean(4) });
+    assert_eq!(record.judge(&truth()), StreamVerdict { resets: 1, causeless: 1, ..clean(4) });
     let mut record = told(&[3]);
     record.reset("unknown", None, 0);
     record.event((8, 0), 8);
-    assert_eq!(record.judge(&truth()), StreamVerdict { lost: 1, resets: 1, ..clean(2) });
+    assert_eq!(
+        record.judge(&truth()),
+        StreamVerdict { lost: 1, resets: 1, causeless: 1, ..clean(2) }
+    );
 }
 
 #[test]
@@ -121,4 +127,54 @@ fn after_a_fork_lower_ids_are_neither_duplicates_nor_out_of_order() {
     record.event((4, 0), 12);
     record.event((5, 0), 13);
     assert_eq!(record.judge(&truth), StreamVerdict { resets: 1, ..clean(4) });
+}
+
+#[test]
+fn a_reset_needs_a_cause_of_this_client_s_own() {
+    // Another client's entry 10 is gone; this one never had it.
+    let mut record = told(&[3, 4, 5]);
+    record.reset("forked", Some((5, 0)), 0);
+    for number in 6..=9 {
+        record.event((number, 0), number);
+    }
+    let causeless = StreamVerdict { resets: 1, causeless: 1, ..clean(7) };
+    assert_eq!(record.judge(&truth()), causeless);
+    // The second of two has none, as the first has taken everything back.
+    let mut record = told(&[3, 4]);
+    record.event((4, 1), 10);
+    record.reset("forked", Some((4, 0)), 0);
+    record.reset("forked", Some((4, 0)), 0);
+    for number in 5..=9 {
+        record.event((number, 0), number);
+    }
+    let one_of_two = StreamVerdict { resets: 2, causeless: 1, ..clean(8) };
+    assert_eq!(record.judge(&truth()), one_of_two);
+}
+
+#[test]
+fn a_cursor_at_an_entry_that_is_gone_is_a_cause() {
+    let mut record = StreamRecord::default();
+    record.joined((2, 7));
+    record.reset("forked", Some((2, 0)), 0);
+    (3..=9).for_each(|number| record.event((number, 0), number));
+    assert_eq!(record.judge(&truth()), StreamVerdict { resets: 1, ..clean(7) });
+    // Somebody else's entry that is still there is none.
+    let truth = truth().with_strangers([(2, 7)]);
+    assert_eq!(record.judge(&truth).causeless, 1);
+}
+
+#[test]
+fn the_beginning_of_a_stream_is_no_cause() {
+    let mut record = StreamRecord::default();
+    record.joined((0, 0));
+    record.reset("unknown", Some((0, 0)), 0);
+    assert_eq!(record.judge(&truth()).causeless, 1);
+}
+
+#[test]
+fn counts_gaps() {
+    let mut record = told(&[3, 4, 5, 6, 7, 8, 9]);
+    let span = crate::checker::Span { from: 1, to: 2 };
+    record.gap(ToldGap { reason: "redis_disconnected".to_owned(), span, at: 3 });
+    assert_eq!(record.judge(&truth()), StreamVerdict { gaps: 1, ..clean(7) });
 }

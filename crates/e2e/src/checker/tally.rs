@@ -21,6 +21,8 @@ impl Tally {
         sum.reordered += verdict.reordered;
         sum.resets += verdict.resets;
         sum.forked += verdict.forked;
+        sum.causeless += verdict.causeless;
+        sum.gaps += verdict.gaps;
     }
 
     /// Adds one client's pub/sub channel.

@@ -11,6 +11,8 @@ pub struct Counts {
     connected: AtomicI64,
     acknowledged: AtomicU64,
     strangers: AtomicU64,
+    resumes: AtomicU64,
+    fresh: AtomicU64,
     failures: Mutex<BTreeMap<String, u64>>,
     closes: Mutex<BTreeMap<u16, u64>>,
     errors: Mutex<BTreeMap<String, u64>>,
@@ -37,6 +39,12 @@ impl Counts {
 
     pub(super) fn stranger(&self) {
         self.strangers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A subscribe to streams was said, with a cursor for each of them or not.
+    pub(super) fn said(&self, is_resume: bool) {
+        let counter = if is_resume { &self.resumes } else { &self.fresh };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn closed(&self, code: u16) {
@@ -66,6 +74,16 @@ impl Counts {
     /// Events that are none of the producer's.
     pub fn strangers(&self) -> u64 {
         self.strangers.load(Ordering::Relaxed)
+    }
+
+    /// Subscribes to streams that went on where the client was.
+    pub fn resumes(&self) -> u64 {
+        self.resumes.load(Ordering::Relaxed)
+    }
+
+    /// Subscribes to streams without a cursor for each of them.
+    pub fn fresh_joins(&self) -> u64 {
+        self.fresh.load(Ordering::Relaxed)
     }
 
     /// Handshakes that failed, by reason.

@@ -75,6 +75,13 @@ pub struct Again {
     pub deaf: usize,
 }
 
+impl Again {
+    /// When the last channel was live again, milliseconds after the mark.
+    pub fn slowest(&self) -> u64 {
+        self.channels.last().copied().unwrap_or(0)
+    }
+}
+
 impl Shared {
     pub(super) fn diary(&self, member: usize) -> MutexGuard<'_, Diary> {
         self.diaries[member].lock().expect("no panic under the lock")

@@ -20,8 +20,6 @@ pub enum Page {
     Stream {
         /// What it was told.
         record: StreamRecord,
-        /// Gaps that it was told: a stream channel has some, too.
-        gaps: Vec<ToldGap>,
         /// When it was live after the last mark.
         live: Live,
     },
@@ -87,7 +85,7 @@ impl Page {
     fn new(is_stream: bool) -> Self {
         let live = Live::default();
         if is_stream {
-            Self::Stream { record: StreamRecord::default(), gaps: Vec::new(), live }
+            Self::Stream { record: StreamRecord::default(), live }
         } else {
             Self::PubSub { record: PubSubRecord::default(), live }
         }
@@ -112,8 +110,8 @@ impl Page {
         let span = Span { from, to };
         match self {
             Self::PubSub { record, .. } => record.gap(reason, span, at),
-            Self::Stream { gaps, .. } => {
-                gaps.push(ToldGap { reason: reason.to_owned(), span, at });
+            Self::Stream { record, .. } => {
+                record.gap(ToldGap { reason: reason.to_owned(), span, at });
             }
         }
     }

@@ -109,6 +109,8 @@ impl Member {
         let mut heard = Instant::now();
         if self.subscribe(&mut client).await {
             self.read(&mut client, &mut heard).await;
+        } else {
+            self.shared.counts.closed(1006);
         }
         self.shared.counts.connected(-1);
         let silent_for = u64::try_from(heard.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -152,6 +154,7 @@ impl Member {
             if let Some(command) = refused {
                 sleep(SAY_AGAIN.mul_f64(self.random.f64())).await;
                 if !self.say(client, command).await {
+                    self.shared.counts.closed(1006);
                     return;
                 }
             }
@@ -172,6 +175,9 @@ impl Member {
         });
         let since: serde_json::Map<String, serde_json::Value> = known.collect();
         let mut text = serde_json::json!({"type":"subscribe","id":command,"channels":names});
+        if command == STREAMS {
+            self.shared.counts.said(since.len() == channels.len());
+        }
         if !since.is_empty() {
             text["since"] = since.into();
         }

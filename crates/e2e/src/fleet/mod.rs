@@ -16,6 +16,7 @@ mod producer;
 mod said;
 mod store;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ pub use producer::{Load, Producer};
 pub use said::Said;
 pub use store::{Failure, Links, Store};
 
-use crate::checker::{Ledger, Tally, Truth};
+use crate::checker::{Ledger, Tally, ToldGap, Truth};
 use crate::gateway::{Gateway, GatewayOptions};
 
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -214,8 +215,9 @@ impl Fleet {
         crowd.assert_sane();
         let tally = crowd.judge(&truths, &ledger);
         let taken = redis_lost(&feed, &ledger, &truths);
+        let closes = crowd.counts().closes();
         drop(gateways);
-        Outcome { tally, deaf: again.deaf, taken, is_whole, crowd, ledger, truths }
+        Outcome { tally, deaf: again.deaf, taken, closes, is_whole, feed, crowd, ledger, truths }
     }
 }
 
@@ -227,8 +229,12 @@ pub struct Outcome {
     pub deaf: usize,
     /// Entries that Redis acknowledged and no longer holds.
     pub taken: usize,
+    /// Connections that the other side ended before the end, by close code.
+    pub closes: BTreeMap<u16, u64>,
     /// Whether nothing was taken away on purpose.
     pub is_whole: bool,
+    /// What flowed.
+    pub feed: Arc<Feed>,
     /// The clients, for a closer look.
     pub crowd: Crowd,
     /// What the producer knows.
@@ -244,12 +250,16 @@ impl Outcome {
         self.crowd.each(|client, channel, page| match page {
             Page::Stream { record, .. } => {
                 let verdict = record.judge(&self.truths[channel]);
-                if verdict.lost + verdict.duplicated + verdict.reordered + verdict.forked > 0 {
+                let lossy = verdict.lost + verdict.duplicated + verdict.reordered;
+                let is_strange = |gap: &ToldGap| gap.reason != "too_large";
+                let gaps = record.gaps().iter().filter(|gap| is_strange(gap)).count();
+                if lossy + verdict.forked + verdict.causeless + gaps > 0 {
                     let missing: Vec<u64> = record.missing(&self.truths[channel]).take(5).collect();
                     let (places, resets) = (record.places(), record.resets());
                     complaints.push(format!(
                         "client {client}, stream {channel}: {verdict:?}, missing {missing:?}, \
-                         began and reached {places:?}, {resets:?}"
+                         began and reached {places:?}, {resets:?}, {:?}",
+                        record.gaps()
                     ));
                 }
             }

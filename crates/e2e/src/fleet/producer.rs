@@ -37,6 +37,7 @@ pub struct Load {
 /// A running producer; it stops when dropped.
 pub struct Producer {
     goes_on: watch::Sender<Pace>,
+    is_quiet: watch::Receiver<bool>,
     rate: usize,
     task: JoinHandle<()>,
 }
@@ -54,13 +55,21 @@ impl Producer {
     pub fn start(store: Store, feed: Arc<Feed>, ledger: Arc<Ledger>, load: Load) -> Self {
         let goes_on = watch::Sender::new(Pace::Publish(load.rate));
         let pace = goes_on.subscribe();
-        let work = Work { links: Links::new(store), feed, ledger, load, next: 0 };
-        Self { goes_on, rate: load.rate, task: tokio::spawn(work.publish(pace)) }
+        let (says_quiet, is_quiet) = watch::channel(false);
+        let work = Work { links: Links::new(store), feed, ledger, load, says_quiet, next: 0 };
+        Self { goes_on, is_quiet, rate: load.rate, task: tokio::spawn(work.publish(pace)) }
     }
 
     /// Stops for a while; what is on its way still arrives.
     pub fn pause(&self) {
         self.goes_on.send_replace(Pace::Pause);
+    }
+
+    /// Stops for a while, once every answer is there or given up.
+    pub async fn be_quiet(&self) {
+        self.pause();
+        let mut is_quiet = self.is_quiet.clone();
+        is_quiet.wait_for(|is_quiet| *is_quiet).await.expect("the producer runs");
     }
 
     /// Goes on after [`Self::pause`].
@@ -86,6 +95,7 @@ struct Work {
     feed: Arc<Feed>,
     ledger: Arc<Ledger>,
     load: Load,
+    says_quiet: watch::Sender<bool>,
     /// Whose turn it is.
     next: usize,
 }
@@ -108,7 +118,9 @@ impl Work {
                     self.batch(share).await;
                 }
                 Pace::Pause => {
+                    self.says_quiet.send_replace(true);
                     let _ = pace.changed().await;
+                    self.says_quiet.send_replace(false);
                 }
                 Pace::End => return,
             }

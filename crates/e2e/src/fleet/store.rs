@@ -127,10 +127,11 @@ impl Links {
         answer
     }
 
-    /// What a stream holds, from its first entry to its last. Entries that are no event
-    /// of the producer's are left out.
+    /// What a stream holds, from its first entry to its last. Of entries that are no
+    /// event of the producer's only the IDs are kept.
     pub async fn truth(&mut self, key: &str, is_whole: bool) -> Truth {
         let mut entries = Vec::new();
+        let mut strangers = Vec::new();
         let mut from = "-".to_owned();
         loop {
             let mut command = redis::cmd("XRANGE");
@@ -138,8 +139,11 @@ impl Links {
             let page = self.run(key, &command).await.expect("Redis shows what it holds");
             let page: Vec<(String, HashMap<String, Vec<u8>>)> =
                 redis::from_redis_value(page).expect("entries of a stream");
-            let Some((last, _)) = page.last() else { return Truth::new(entries, is_whole) };
+            let Some((last, _)) = page.last() else {
+                return Truth::new(entries, is_whole).with_strangers(strangers);
+            };
             from = format!("({last}");
+            strangers.extend(page.iter().filter_map(|(id, _)| stream_id(id)));
             entries.extend(page.iter().filter_map(entry));
         }
     }

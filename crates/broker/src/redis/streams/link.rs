@@ -14,6 +14,7 @@ use redis::{
 use tokio::time::timeout;
 
 use super::entry::{self, Entry, census, spell};
+use super::patience::Patience;
 use super::tail::{Census, EntryId};
 use crate::redis::cluster::Scatter;
 use crate::redis::locator::Locator;
@@ -83,7 +84,8 @@ impl Lineages {
 pub(crate) struct Link {
     line: Line,
     number: u64,
-    patience: Duration,
+    /// How long an answer may take.
+    pub(crate) patience: Patience,
     /// The last answer to [`ask_lineage`].
     lineage: Lineage,
     lineage_read: Instant,
@@ -95,7 +97,7 @@ pub(crate) struct Link {
 
 impl Link {
     /// A fresh one, on which an answer may take so long.
-    pub(crate) fn new(line: Line, patience: Duration) -> Self {
+    pub(crate) fn new(line: Line, patience: Patience) -> Self {
         let number = LINKS.fetch_add(1, Ordering::Relaxed);
         let (lineage, heard) = (Lineage::default(), Instant::now());
         Self { line, number, patience, lineage, lineage_read: heard, heard, was_late: false }
@@ -121,15 +123,15 @@ impl Link {
                 return Ok(Answers { answers: answers.into_iter(), of_one: false });
             }
         };
-        let deadline = Instant::now() + self.patience + block;
+        let (asked, longest) = (Instant::now(), self.patience.get() + block);
         let asking = questions.ignore_errors().query_async(connection);
         tokio::pin!(asking);
         // Only here, where nothing is told in part: another primary may have taken over.
         let mut answers = tokio::select! {
-            answers = timeout(self.patience + block, &mut asking) => answers,
+            answers = timeout(longest, &mut asking) => answers,
             reason = locator.moved(place) => return Err(reason),
         };
-        if answers.is_err() && deadline.elapsed() > OWN_LAG {
+        if answers.is_err() && asked.elapsed() > longest + OWN_LAG {
             // They may have arrived while we were away.
             answers = timeout(OWN_LAG, &mut asking).await;
         }
@@ -138,6 +140,8 @@ impl Link {
             return Err("it did not answer in time".to_owned());
         };
         self.heard = Instant::now();
+        // What Redis was asked to keep back is no answer that is long in coming.
+        self.patience.answered(asked + block.min(asked.elapsed()), self.heard);
         let answers: Vec<_> = answers.map_err(|error| words(&error))?;
         Ok(Answers { answers: answers.into_iter(), of_one: true })
     }

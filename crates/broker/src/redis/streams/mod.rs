@@ -11,6 +11,7 @@ mod history;
 mod judge;
 mod link;
 mod outlet;
+mod patience;
 mod reader;
 mod seats;
 mod session;

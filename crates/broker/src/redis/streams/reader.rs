@@ -14,6 +14,7 @@ use super::desk::Desk;
 use super::followed::Followed;
 use super::link::{Line, Link};
 use super::outlet::Outlet;
+use super::patience::Patience;
 use super::session::{Ended, Session};
 use super::wrong::Wrong;
 use crate::clock;
@@ -26,8 +27,6 @@ use crate::redis::server::Server;
 
 /// A link that held this long was a good one: the next loss starts a new back-off.
 const GOOD_LINK: Duration = Duration::from_secs(1);
-/// The longest that an answer may take, however large it is.
-const MOST_PATIENCE: Duration = Duration::from_secs(60);
 
 /// One reader. It holds a way into the queue of deliveries.
 pub(crate) struct Reader {
@@ -90,9 +89,8 @@ struct Life<'a> {
     followed: Followed,
     appetite: Appetite,
     backoff: Backoff,
-    /// How long an answer may take. One that was too long in coming may just be large, so
-    /// the next connection waits for longer.
-    patience: Duration,
+    /// How long an answer may take.
+    patience: Patience,
     /// Whether there is a connection, or none is missed: whoever wants something first
     /// waits for it to be made.
     is_up: bool,
@@ -107,7 +105,7 @@ impl<'a> Life<'a> {
             followed: Followed::default(),
             appetite: Appetite::new(),
             backoff: Backoff::new(config.backoff_first, config.backoff_cap),
-            patience: config.dead_after,
+            patience: Patience::new(config.dead_after),
             is_up: false,
             outage_logged: false,
         }
@@ -152,15 +150,14 @@ impl<'a> Life<'a> {
         let since = Instant::now();
         let link = Link::new(line, self.patience);
         let session = Session::new(self.reader, link, &mut self.followed, &mut self.appetite);
-        let Ended { heard, reason, was_late } = session.run().await;
+        let Ended { heard, reason, was_late, patience } = session.run().await;
+        self.patience = patience;
         if since.elapsed() >= GOOD_LINK {
             self.backoff.reset();
         }
         if was_late {
             self.appetite.was_too_much();
         }
-        let good_for = heard.saturating_duration_since(since);
-        self.patience = patience(self.patience, self.reader.config.dead_after, good_for, was_late);
         let reason = self.reader.server.away(&reason?);
         tracing::warn!(reason, "lost a connection that follows streams");
         Some((heard, reason))
@@ -178,34 +175,5 @@ impl<'a> Life<'a> {
         if std::mem::replace(&mut self.is_up, false) {
             self.reader.desk.wishes.link_lost(clock::unix_ms_of(heard));
         }
-    }
-}
-
-/// How long an answer may take over the next connection, if it was `before` over one that
-/// answered in time for so long. What is too large to come in time comes first, right after
-/// a connection was made; what was late long after that is no sign of it.
-fn patience(before: Duration, least: Duration, good_for: Duration, was_late: bool) -> Duration {
-    match was_late {
-        true if good_for < GOOD_LINK => (before * 2).min(MOST_PATIENCE),
-        true => least * 2,
-        false => least,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patience_grows_while_nothing_comes_in_time_and_good_hours_end_it() {
-        let seconds = Duration::from_secs;
-        let least = seconds(2);
-        let mut now = least;
-        for expected in [4, 8, 16, 32, 60, 60] {
-            now = patience(now, least, Duration::ZERO, true);
-            assert_eq!(now, seconds(expected));
-        }
-        assert_eq!(patience(now, least, seconds(3_600), true), seconds(4));
-        assert_eq!(patience(now, least, Duration::ZERO, false), least);
     }
 }

@@ -16,6 +16,7 @@ use super::entry::{self, spell};
 use super::followed::Followed;
 use super::judge::{Read, tell, verify};
 use super::link::{Broken, Lineage, Lineages, Link, NoAnswer, ask_all, ask_lineage, refusal};
+use super::patience::Patience;
 use super::reader::{Reader, Waiting};
 use super::tail::{Census, EntryId, Verdict};
 use super::turns::Turns;
@@ -39,6 +40,8 @@ pub(crate) struct Ended {
     pub(crate) reason: Option<Broken>,
     /// Whether an answer was too long in coming.
     pub(crate) was_late: bool,
+    /// How patient to be with the next one.
+    pub(crate) patience: Patience,
 }
 
 /// One connection that follows streams.
@@ -79,7 +82,9 @@ impl<'a> Session<'a> {
     /// Reads until the connection is of no more use, or nothing is wanted.
     pub(crate) async fn run(mut self) -> Ended {
         let reason = self.follow().await.err();
-        Ended { heard: self.link.heard, reason, was_late: self.link.was_late }
+        let mut patience = self.link.patience;
+        patience.ended(self.link.was_late);
+        Ended { heard: self.link.heard, reason, was_late: self.link.was_late, patience }
     }
 
     async fn follow(&mut self) -> Result<(), Broken> {

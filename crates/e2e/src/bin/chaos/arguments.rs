@@ -1,9 +1,11 @@
 //! What to run: flags, and the variables that `make chaos` passes on.
 
+use std::path::PathBuf;
+
 use redcast_e2e::chaos::{ROWS, Row, row};
 
 const USAGE: &str = "usage: chaos [--rows NAME,NAME…] [--seed NUMBER] [--minutes NUMBER] \
-                     [--json FILE] [--markdown] [--quick] [--list]";
+                     [--json FILE] [--into DOCUMENT] [--quick] [--list]";
 
 /// What was asked for.
 pub(crate) struct Arguments {
@@ -13,12 +15,13 @@ pub(crate) struct Arguments {
     pub(crate) seed: u64,
     /// How long the random row goes on.
     pub(crate) minutes: u64,
-    /// Where the report goes.
-    pub(crate) json: String,
+    /// Where the report goes, with what earlier runs of the same commit left there; the
+    /// table for a document goes beside it.
+    pub(crate) json: PathBuf,
+    /// The document that gets the table between its markers.
+    pub(crate) into: Option<PathBuf>,
     /// Whether everything is as small as in the stories, with their deadlines.
     pub(crate) is_quick: bool,
-    /// Whether the table is also printed for a document.
-    pub(crate) is_markdown: bool,
 }
 
 impl Arguments {
@@ -28,8 +31,8 @@ impl Arguments {
         let mut rows = variable("ROWS");
         let mut seed = variable("SEED");
         let mut minutes = variable("MINUTES");
-        let mut json = "target/chaos/chaos.json".to_owned();
-        let mut is_markdown = false;
+        let mut json = PathBuf::from("target/chaos/chaos.json");
+        let mut into = None;
         let mut is_quick = false;
         let mut flags = std::env::args().skip(1);
         while let Some(flag) = flags.next() {
@@ -38,8 +41,8 @@ impl Arguments {
                 "--rows" => rows = Some(value()?),
                 "--seed" => seed = Some(value()?),
                 "--minutes" => minutes = Some(value()?),
-                "--json" => json = value()?,
-                "--markdown" => is_markdown = true,
+                "--json" => json = value()?.into(),
+                "--into" => into = Some(value()?.into()),
                 "--quick" => is_quick = true,
                 "--list" => return Err(names().join("\n")),
                 _ => return Err(USAGE.to_owned()),
@@ -50,8 +53,8 @@ impl Arguments {
             seed: number(seed.as_deref(), random())?,
             minutes: number(minutes.as_deref(), 30)?,
             json,
+            into,
             is_quick,
-            is_markdown,
         })
     }
 }

@@ -10,11 +10,12 @@
 mod arguments;
 
 use std::any::Any;
-use std::process::ExitCode;
+use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use redcast_e2e::chaos::{Findings, Judged, Row, Scale, json, markdown, table};
-use redcast_e2e::raise_descriptor_limit;
+use redcast_e2e::chaos::{Finding, Findings, Judged, Report, Row, Scale, day, table};
+use redcast_e2e::{raise_descriptor_limit, unix_ms};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -37,39 +38,59 @@ async fn main() -> ExitCode {
         Scale::full(arguments.seed, arguments.minutes)
     };
     println!("seed {}", arguments.seed);
-    let mut judged = Vec::new();
+    let (mut judged, commit) = (Vec::new(), commit());
+    let mut report = Report::read(&std::fs::read_to_string(&arguments.json).unwrap_or_default());
     for (number, row) in (1..).zip(&arguments.rows) {
         println!("[{number}/{}] {}: {}", arguments.rows.len(), row.name, row.fault);
-        let done = judge(row, &scale).await;
-        judged.push(done);
-        write(&arguments.json, &json(&judged, arguments.seed).to_string());
+        let began = Instant::now();
+        let findings = judge(row, &scale).await;
+        let run = (arguments.seed, &*day(unix_ms() / 1000), &*commit);
+        let done = Judged::new(row, findings, began.elapsed().as_secs_f64(), run);
+        judged.push(done.clone());
+        report.add(done);
+        write(&arguments.json, &report.json());
+        write(&arguments.json.with_extension("md"), &report.markdown());
     }
     println!("{}", table(&judged));
-    if arguments.is_markdown {
-        println!("{}", markdown(&judged));
+    if let Some(document) = &arguments.into {
+        let text = std::fs::read_to_string(document).expect("the document can be read");
+        write(document, &report.within(&text).expect("the document has the table's markers"));
     }
     if judged.iter().all(Judged::is_met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// Which state of the code this is, so that tables of two are never mixed. Documents, which
+/// take the table, are none of it.
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    };
+    let commit = git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
+    let changed = git(&["status", "--porcelain", "--", ".", ":!docs"]).unwrap_or_default();
+    if changed.is_empty() { commit } else { commit + "-changed" }
+}
+
 /// Runs a row on a thread of its own, so that one that panics misses its bar and the
 /// others go on.
-async fn judge(row: &'static Row, scale: &Scale) -> Judged {
-    let (began, scale) = (Instant::now(), scale.clone());
+async fn judge(row: &'static Row, scale: &Scale) -> Vec<Finding> {
+    let scale = scale.clone();
     let runtime = Handle::current();
+    // What a row found before it panics is found all the same.
+    let mut findings = Findings::new(scale.stretch);
+    let mut written = findings.clone();
     let running = spawn_blocking(move || {
-        let mut findings = Findings::new(scale.stretch);
-        let running = async { timeout(row.limit, (row.run)(&scale, &mut findings)).await };
+        let findings = &mut written;
+        let running = async { timeout(row.limit, (row.run)(&scale, findings)).await };
         if runtime.block_on(running).is_err() {
             findings.broken(&format!("not within {} s", row.limit.as_secs()));
         }
-        findings.all().to_vec()
     });
-    let findings = running.await.unwrap_or_else(|error| {
-        let mut findings = Findings::new(1);
+    if let Err(error) = running.await {
         findings.broken(&words(&*error.into_panic()));
-        findings.all().to_vec()
-    });
-    Judged { row, findings, took: began.elapsed() }
+    }
+    findings.all()
 }
 
 fn words(panic: &(dyn Any + Send)) -> String {
@@ -77,8 +98,8 @@ fn words(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned())).unwrap_or_default()
 }
 
-fn write(path: &str, text: &str) {
-    let folder = std::path::Path::new(path).parent().expect("a file in a folder");
+fn write(path: &Path, text: &str) {
+    let folder = path.parent().expect("a file in a folder");
     std::fs::create_dir_all(folder).expect("the folder can be made");
     std::fs::write(path, text).expect("the report can be written");
 }
