@@ -149,11 +149,22 @@ impl fmt::Debug for RedisConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BrokerConfigError {
     /// A URL scheme that this version does not speak.
-    #[error("redis.url: unsupported scheme {0:?}; use redis://, rediss:// or unix://")]
+    #[error(
+        "redis.url: unsupported scheme {0:?}; use redis://, rediss://, unix://, \
+         redis+sentinel://, rediss+sentinel://, redis+cluster:// or rediss+cluster://"
+    )]
     UnsupportedScheme(String),
     /// The URL has a known scheme and is wrong all the same.
     #[error("redis.url: {0}")]
     InvalidUrl(String),
+    /// The URL of one of several nodes is wrong.
+    #[error("redis.nodes: number {number}: {reason}")]
+    Node {
+        /// Which one, counted from 1.
+        number: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A value that could never work.
     #[error("redis.{key}: {reason}")]
     InvalidValue {
@@ -205,8 +216,12 @@ impl RedisConfig {
     /// Reads the URLs and checks the values.
     pub(super) fn addresses(&self) -> Result<Vec<Address>, BrokerConfigError> {
         self.check_values()?;
-        let read = |url: &str| Address::read(url)?.with_tls(&self.tls);
-        let addresses: Vec<_> = self.urls().into_iter().map(read).collect::<Result<_, _>>()?;
+        let urls = self.urls().into_iter().enumerate();
+        let read = |(at, url)| {
+            let address = Address::read(url).and_then(|address| address.with_tls(&self.tls));
+            address.map_err(|error| if self.nodes.is_empty() { error } else { error.of_node(at) })
+        };
+        let addresses: Vec<_> = urls.map(read).collect::<Result<_, _>>()?;
         check(addresses.len() <= MAX_NODES, "nodes", "must be 16 at most")?;
         let is_cluster = addresses.iter().any(|address| matches!(address, Address::Cluster(_)));
         check(is_cluster || !self.sharded, "sharded", "needs a redis+cluster:// URL")?;
@@ -253,6 +268,15 @@ impl RedisConfig {
     }
 }
 
+impl BrokerConfigError {
+    /// The same of the URL at this place among those of several nodes.
+    fn of_node(self, at: usize) -> Self {
+        let sentence = self.to_string();
+        let reason = sentence.strip_prefix("redis.url: ").unwrap_or(&sentence).to_owned();
+        Self::Node { number: at + 1, reason }
+    }
+}
+
 fn check(holds: bool, key: &'static str, reason: &'static str) -> Result<(), BrokerConfigError> {
     if holds { Ok(()) } else { Err(BrokerConfigError::InvalidValue { key, reason }) }
 }
@@ -293,11 +317,18 @@ mod tests {
     }
 
     #[test]
-    fn schemes_of_later_versions_are_refused_by_name() {
+    fn other_schemes_are_refused_by_name_and_with_the_node_that_has_them() {
         for scheme in ["redis+tls", "rediss+unix", "http"] {
-            let error = read(&format!("{scheme}://host:1")).unwrap_err();
+            let url = format!("{scheme}://host:1");
+            let error = read(&url).unwrap_err();
             assert_eq!(error, BrokerConfigError::UnsupportedScheme(scheme.to_owned()));
-            assert!(error.to_string().contains("unsupported scheme"), "{error}");
+            let sentence = format!("redis.url: unsupported scheme \"{scheme}\"; use redis://");
+            assert!(error.to_string().starts_with(&sentence), "{error}");
+            assert!(error.to_string().contains("redis+cluster://"), "{error}");
+            let nodes = vec!["redis://host".to_owned(), url];
+            let error = RedisConfig { nodes, ..RedisConfig::default() }.check().unwrap_err();
+            let sentence = format!("redis.nodes: number 2: unsupported scheme \"{scheme}\"");
+            assert!(error.to_string().starts_with(&sentence), "{error}");
         }
     }
 
