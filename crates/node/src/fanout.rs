@@ -156,6 +156,8 @@ impl Fanout {
     async fn pass_notice(&self, entry: &Entry, notice: &Reply<'_>) -> Result<(), HubClosed> {
         let frames = Frames::notice(text_frame(&notice.encode()));
         let places = self.hub.reserve(ENVELOPE_BYTES).await?;
+        let members = entry.members();
+        let place = members.ring().position().filter(|_| members.encodings().has_tracked());
         let broadcast = Broadcast {
             channel: entry.key,
             frames,
@@ -164,9 +166,9 @@ impl Fanout {
             // Held like the events around it, or it would overtake them.
             flush_every: entry.flush_every,
             received: None,
-            cursor: None,
+            // Without it, what is due to be told would count as told to nobody.
+            cursor: place.map(|place| cursor_frame(&entry.channel, place)),
         };
-        let members = entry.members();
         places.send(&broadcast, |shard| members.in_shard(shard));
         Ok(())
     }

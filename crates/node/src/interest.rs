@@ -96,7 +96,8 @@ struct Hold {
     entry: Arc<Entry>,
 }
 
-/// The task that unsubscribes channels whose linger is over.
+/// The task that unsubscribes channels whose linger is over, and lets go of what was read
+/// of streams.
 pub struct Reaper(pub(crate) Arc<Interest>);
 
 impl Interest {
@@ -106,7 +107,7 @@ impl Interest {
         metrics: NodeMetrics,
         shards: usize,
     ) -> Arc<Self> {
-        let reader = Reader::new(broker.clone(), metrics.streams.clone());
+        let reader = Reader::new(broker.clone(), metrics.streams.clone(), config.replay.bytes);
         Arc::new(Self {
             broker,
             config,
@@ -346,7 +347,11 @@ impl Drop for Hold {
 impl Reaper {
     /// Works until the process ends.
     pub async fn run(self) {
-        let interest = self.0;
+        tokio::join!(self.0.reader.sweep(), self.reap());
+    }
+
+    async fn reap(&self) {
+        let interest = &self.0;
         loop {
             let next = interest.idle.lock().pop_front();
             let Some((due, entry)) = next else {

@@ -95,7 +95,11 @@ impl<S: Socket> Participant<S> {
         let subscribe = |channel| self.interest.subscribe(channel, shard, encoding);
         let joined = try_join_all(channels.map(subscribe)).await?;
         let plans = self.plans(wanted, &fresh, &joined);
-        let keys: Vec<ChannelKey> = joined.iter().map(Membership::key).collect();
+        let mut keys: Vec<ChannelKey> = joined.iter().map(Membership::key).collect();
+        // Those too that it is in already: what is held of them for `flush_every` comes
+        // before the places that the acknowledgement tells.
+        let known = plans.iter().map(|plan| plan.entry.key).filter(|key| !keys.contains(key));
+        keys.extend(known.collect::<Vec<_>>());
         if keys.is_empty() && plans.is_empty() {
             let frames: Vec<u8> =
                 notices.into_iter().chain(ack(&[]).into_iter().flatten()).collect();

@@ -18,7 +18,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::metrics::StreamMetrics;
 use super::reader::{Reader, What};
-use super::replay::{cursor_frame, frame, pieces};
+use super::replay::{Replay, cursor_frame, frame, frames};
+use super::ring::Kept;
 use super::way::{Step, Way};
 use crate::interest::{Entry, Members};
 use crate::participant::JoinError;
@@ -46,6 +47,14 @@ pub(crate) struct Plan {
     pub(crate) way: Way,
 }
 
+/// Events of the past that are sent together.
+struct Piece {
+    frames: Bytes,
+    events: usize,
+    /// What tells a tracked client how far it has come by them.
+    cursor: Option<Bytes>,
+}
+
 /// What a step has brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -53,6 +62,26 @@ enum Outcome {
     Nothing,
     /// Redis did not answer.
     Away,
+}
+
+impl Piece {
+    fn of(channel: &Channel, events: &[Kept], form: Form) -> Option<Self> {
+        let place = events.last()?.cursor;
+        Some(Self::new(channel, place, frames(channel, events, form), (events.len(), form)))
+    }
+
+    /// A page of the past may have no events and still something to tell.
+    fn all(channel: &Channel, replay: &Replay, form: Form) -> Option<Self> {
+        let place = replay.events.last().map_or(replay.cursor, |last| last.cursor);
+        let frames = replay.frames(form);
+        let count = replay.events.len();
+        (!frames.is_empty()).then(|| Self::new(channel, place, frames, (count, form)))
+    }
+
+    fn new(channel: &Channel, place: Cursor, frames: Bytes, (events, form): (usize, Form)) -> Self {
+        let cursor = (form == Form::Tracked).then(|| cursor_frame(channel, place));
+        Self { frames, events, cursor }
+    }
 }
 
 impl<S: Socket> Joining<'_, S> {
@@ -127,22 +156,28 @@ impl<S: Socket> Joining<'_, S> {
             // Before the look: what moves after it is noticed.
             let mut moved = pin!(entry.moved());
             moved.as_mut().enable();
-            let step = plan.way.step(entry.members().ring());
+            let (step, is_approached) = {
+                let members = entry.members();
+                let step = plan.way.step(members.ring());
+                (step, plan.way.is_approached(members.ring()))
+            };
             let outcome = match step {
                 Step::Join(_) => return Ok(()),
                 Step::Send(events) => {
-                    self.send(&pieces(&entry.channel, &events, self.form()), events.len()).await?;
+                    let piece = Piece::of(&entry.channel, &events, self.form());
                     plan.way.sent(&events);
+                    drop(events);
+                    self.send(piece).await?;
                     Outcome::Progress
                 }
                 Step::Read(what) => self.read(plan, what).await?,
-                Step::Wait => match timeout(PAUSE, moved).await {
-                    Ok(()) => Outcome::Progress,
-                    Err(_) => {
+                Step::Wait => {
+                    if timeout(PAUSE, moved).await.is_err() {
                         plan.way.ask_again();
-                        Outcome::Nothing
                     }
-                },
+                    // That the channel moves is no progress: it may be in another history.
+                    if is_approached { Outcome::Progress } else { Outcome::Nothing }
+                }
             };
             match outcome {
                 Outcome::Progress => until = Instant::now() + PATIENCE,
@@ -158,13 +193,12 @@ impl<S: Socket> Joining<'_, S> {
         let channel = &plan.entry.channel;
         let outcome = match self.reader.read(channel, what).await {
             Ok(replay) => {
-                let events = plan.way.share(&replay);
-                if events.len() == replay.events.len() {
-                    self.send(replay.pieces(self.form()), events.len()).await?;
-                } else {
-                    self.send(&pieces(channel, events, self.form()), events.len()).await?;
-                }
-                if plan.way.read(&replay) { Outcome::Progress } else { Outcome::Nothing }
+                let is_further = plan.way.read(&replay);
+                let piece = Piece::all(channel, &replay, self.form());
+                // A slow client holds its frames and not what they were made of.
+                drop(replay);
+                self.send(piece).await?;
+                if is_further { Outcome::Progress } else { Outcome::Nothing }
             }
             Err(HistoryError::Reset(reason)) => {
                 plan.way.lose(reason);
@@ -182,19 +216,21 @@ impl<S: Socket> Joining<'_, S> {
     }
 
     /// Sends events of the past no faster than the client takes them.
-    async fn send(&self, pieces: &[Bytes], events: usize) -> Result<(), JoinError> {
+    async fn send(&self, piece: Option<Piece>) -> Result<(), JoinError> {
+        let Some(Piece { frames, events, cursor }) = piece else { return Ok(()) };
         let connection = self.seat.connection();
-        for piece in pieces {
-            connection.send(piece);
-            connection.drained().await;
-            if connection.closing().is_some() {
-                return Err(HubClosed.into());
-            }
-            // Commands and pongs are not read meanwhile; a client that takes what it is sent
-            // lives.
-            connection.mark_alive();
-            tokio::task::consume_budget().await;
+        connection.send(&frames);
+        drop(frames);
+        // Now, as nobody knows whether the client will still be here after the next piece.
+        cursor.inspect(|cursor| connection.send(cursor));
+        connection.drained().await;
+        if connection.closing().is_some() {
+            return Err(HubClosed.into());
         }
+        // Commands and pongs are not read meanwhile; a client that takes what it is sent
+        // lives.
+        connection.mark_alive();
+        tokio::task::consume_budget().await;
         self.metrics.replayed.inc_by(events as u64);
         Ok(())
     }

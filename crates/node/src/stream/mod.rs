@@ -24,4 +24,8 @@ pub(crate) use way::Way;
 #[cfg(test)]
 mod joining_tests;
 #[cfg(test)]
+mod rig;
+#[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod trouble_tests;

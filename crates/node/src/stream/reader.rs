@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use redcast_broker::{Broker, Event, HistoryError, Page, ReadLimit};
+use redcast_broker::{Broker, HistoryError, ReadLimit};
 use redcast_protocol::{Channel, Cursor};
-use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::sync::{Notify, OnceCell};
+use tokio::time::{Instant, sleep};
 
 use super::metrics::StreamMetrics;
 use super::replay::Replay;
@@ -17,8 +17,10 @@ use super::replay::Replay;
 /// How long what was read serves those who come after it. Whoever gets it reads on from
 /// its last entry, which Redis then verifies, so age makes it no less exact.
 const KEPT_FOR: Duration = Duration::from_secs(1);
-/// The most bytes of payloads that are kept for those who come after.
+/// The most bytes that are kept for those who come after, frames and all.
 const KEPT_BYTES: usize = 16 << 20;
+/// How often it is looked at what is kept in vain.
+const SWEEP_EVERY: Duration = Duration::from_millis(125);
 
 /// What is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,13 +37,22 @@ type Answer = Result<Arc<Replay>, HistoryError>;
 pub(crate) struct Reader {
     broker: Arc<dyn Broker>,
     metrics: StreamMetrics,
+    /// How much of the last events one client may be sent.
+    replay_bytes: usize,
     flights: Mutex<Flights>,
+    took_off: Notify,
 }
 
 #[derive(Default)]
 struct Flights {
-    under_way: HashMap<(Channel, What), Arc<Flight>>,
-    swept: Option<Instant>,
+    under_way: HashMap<(Channel, What), Seat>,
+    /// What all of them take.
+    bytes: usize,
+}
+
+struct Seat {
+    flight: Arc<Flight>,
+    bytes: usize,
 }
 
 struct Flight {
@@ -50,8 +61,24 @@ struct Flight {
 }
 
 impl Reader {
-    pub(crate) fn new(broker: Arc<dyn Broker>, metrics: StreamMetrics) -> Self {
-        Self { broker, metrics, flights: Mutex::default() }
+    pub(crate) fn new(
+        broker: Arc<dyn Broker>,
+        metrics: StreamMetrics,
+        replay_bytes: usize,
+    ) -> Self {
+        let (flights, took_off) = Default::default();
+        Self { broker, metrics, replay_bytes, flights, took_off }
+    }
+
+    /// Lets go of what was read in time, and of what nobody waits for any more. Works until
+    /// it is dropped.
+    pub(crate) async fn sweep(&self) {
+        loop {
+            if self.flights.lock().sweep(Instant::now()) {
+                self.took_off.notified().await;
+            }
+            sleep(SWEEP_EVERY).await;
+        }
     }
 
     /// Reads, or waits for somebody else's read of the same. If who reads goes away, one of
@@ -59,11 +86,13 @@ impl Reader {
     pub(super) async fn read(&self, channel: &Channel, what: What) -> Answer {
         let flight = self.flight(channel, what);
         let answer = flight.answer.get_or_init(|| self.ask(channel, what)).await.clone();
-        let keeps = answer.as_ref().is_ok_and(|replay| !replay.is_empty());
-        if !keeps {
+        let mut flights = self.flights.lock();
+        match &answer {
+            Ok(replay) if !replay.is_empty() => flights.keep((channel, what), &flight, replay),
             // What is not there now may be there in a moment.
-            self.flights.lock().forget(channel, what, &flight);
+            _ => flights.forget((channel, what), &flight),
         }
+        drop(flights);
         answer
     }
 
@@ -75,52 +104,72 @@ impl Reader {
     fn flight(&self, channel: &Channel, what: What) -> Arc<Flight> {
         let now = Instant::now();
         let mut flights = self.flights.lock();
-        flights.sweep(now);
         let key = (channel.clone(), what);
-        if let Some(flight) = flights.under_way.get(&key).filter(|flight| flight.serves(now)) {
+        if let Some(seat) = flights.under_way.get(&key).filter(|seat| seat.flight.serves(now)) {
             self.metrics.reads_saved.inc();
-            return flight.clone();
+            return seat.flight.clone();
         }
+        flights.remove(&key);
         let flight = Arc::new(Flight { begun: now, answer: OnceCell::new() });
-        flights.under_way.insert(key, flight.clone());
+        flights.under_way.insert(key, Seat { flight: flight.clone(), bytes: 0 });
+        drop(flights);
+        self.took_off.notify_one();
         flight
     }
 
     async fn ask(&self, channel: &Channel, what: What) -> Answer {
         self.metrics.reads.inc();
-        let page = match what {
-            What::After(since, limit) => self.broker.events_after(channel, since, limit).await?,
-            What::Last(count) => last_page(self.broker.last_events(channel, count).await?),
-        };
-        Ok(Arc::new(Replay::new(channel.clone(), page)))
+        let name = channel.clone();
+        Ok(Arc::new(match what {
+            What::After(since, limit) => {
+                Replay::new(name, self.broker.events_after(channel, since, limit).await?)
+            }
+            What::Last(count) => {
+                let last = self.broker.last_events(channel, count).await?;
+                Replay::of_last(name, last, self.replay_bytes)
+            }
+        }))
     }
-}
-
-fn last_page(events: Vec<Event>) -> Page {
-    let cursor = events.iter().rev().find_map(|event| event.cursor);
-    let cursor = cursor.unwrap_or(Cursor::BEGINNING);
-    Page { events, gaps: Vec::new(), cursor, is_last: false }
 }
 
 impl Flights {
-    fn forget(&mut self, channel: &Channel, what: What, flight: &Arc<Flight>) {
-        let key = (channel.clone(), what);
-        if self.under_way.get(&key).is_some_and(|known| Arc::ptr_eq(known, flight)) {
-            self.under_way.remove(&key);
+    /// Charges what was read, and lets go of everything that was before if that is too much.
+    fn keep(&mut self, (channel, what): (&Channel, What), flight: &Arc<Flight>, replay: &Replay) {
+        let Some(seat) = self.under_way.get_mut(&(channel.clone(), what)) else { return };
+        if seat.bytes > 0 || !Arc::ptr_eq(&seat.flight, flight) {
+            return;
+        }
+        seat.bytes = replay.bytes();
+        self.bytes += seat.bytes;
+        if self.bytes > KEPT_BYTES {
+            self.under_way.retain(|_, seat| seat.bytes == 0);
+            self.bytes = 0;
         }
     }
 
-    /// Lets go of what serves nobody any more; now and then, because it looks at all.
-    fn sweep(&mut self, now: Instant) {
-        if self.swept.is_some_and(|swept| now < swept + KEPT_FOR / 8) {
-            return;
+    fn forget(&mut self, (channel, what): (&Channel, What), flight: &Arc<Flight>) {
+        let key = (channel.clone(), what);
+        if self.under_way.get(&key).is_some_and(|seat| Arc::ptr_eq(&seat.flight, flight)) {
+            self.remove(&key);
         }
-        self.swept = Some(now);
-        self.under_way.retain(|_, flight| flight.serves(now) || Arc::strong_count(flight) > 1);
-        let kept: usize = self.under_way.values().map(|flight| flight.bytes()).sum();
-        if kept > KEPT_BYTES {
-            self.under_way.retain(|_, flight| flight.bytes() == 0);
-        }
+    }
+
+    fn remove(&mut self, key: &(Channel, What)) {
+        self.bytes -= self.under_way.remove(key).map_or(0, |seat| seat.bytes);
+    }
+
+    /// Lets go of what serves nobody any more; answers whether nothing is left. Where
+    /// nothing was read so far, somebody still waits for it, or has gone away.
+    fn sweep(&mut self, now: Instant) -> bool {
+        let mut freed = 0;
+        self.under_way.retain(|_, Seat { flight, bytes }| {
+            let is_read = flight.answer.initialized();
+            let stays = (is_read && flight.serves(now)) || Arc::strong_count(flight) > 1;
+            freed += if stays { 0 } else { *bytes };
+            stays
+        });
+        self.bytes -= freed;
+        self.under_way.is_empty()
     }
 }
 
@@ -128,11 +177,8 @@ impl Flight {
     fn serves(&self, now: Instant) -> bool {
         !self.answer.initialized() || now < self.begun + KEPT_FOR
     }
-
-    fn bytes(&self) -> usize {
-        match self.answer.get() {
-            Some(Ok(replay)) => replay.bytes(),
-            Some(Err(_)) | None => 0,
-        }
-    }
 }
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;

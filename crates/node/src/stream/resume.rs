@@ -11,11 +11,16 @@ use redcast_protocol::{Cursor, ResetReason};
 use super::ring::{Kept, Ring};
 use crate::config::ReplayConfig;
 
-/// The most that is read at once.
-const PAGE: ReadLimit = ReadLimit { events: 512, bytes: 1 << 20 };
-/// The most bytes of events that a join may bring with it, over all its channels: they are
+/// The most that is read at once, and sent at once from the ring. It is all that is held for
+/// a client that does not take it, and there may be thousands of those.
+pub(super) const PAGE: ReadLimit = ReadLimit { events: 512, bytes: 64 << 10 };
+/// The bytes of events that a join may bring with it, shared by its channels: they are
 /// encoded while the channels' events wait.
 const JOIN_BYTES: usize = 64 << 10;
+/// Among more channels than these the share is not made smaller, so that a join of 128
+/// brings 512 KiB at most: with less, some of many busy channels would always have got
+/// further than their share while the others were looked at.
+const SHARES: usize = 16;
 /// What each of them is charged beside its payload.
 const EVENT_OVERHEAD: usize = 64;
 
@@ -33,8 +38,18 @@ pub(crate) struct Rules {
 impl Rules {
     /// At most so much for each of so many channels that are joined together.
     pub(crate) fn new(most: ReplayConfig, channels: usize) -> Self {
-        let join_bytes = (JOIN_BYTES / channels.max(1)).max(JOIN_BYTES / 16);
+        let join_bytes = JOIN_BYTES / channels.clamp(1, SHARES);
         Self { events: most.events, bytes: most.bytes, join_bytes }
+    }
+
+    /// The same again for what comes while a client is sent the last events, so many of
+    /// them.
+    pub(super) fn and_last(self, count: usize) -> Self {
+        Self {
+            events: self.events.saturating_add(count),
+            bytes: self.bytes.saturating_mul(2),
+            ..self
+        }
     }
 }
 
@@ -52,6 +67,8 @@ pub(crate) struct Resume {
     asked_at: Option<Cursor>,
     /// Where it was when Redis had nothing newer than `read`.
     at_end: Option<Cursor>,
+    /// How far it had come when it was looked at last, while Redis was ahead of it.
+    nearest: Option<(u64, u64)>,
     /// What may still be replayed.
     left: Rules,
 }
@@ -80,6 +97,7 @@ impl Resume {
             verified: false,
             asked_at: None,
             at_end: None,
+            nearest: None,
             left: rules,
         }
     }
@@ -95,18 +113,11 @@ impl Resume {
         let exhausted = self.left.events == 0 || self.left.bytes == 0;
         let rest = ring.after(self.read).or_else(|| ring.after(self.seen));
         if let Some(rest) = rest {
-            let rest: Vec<Kept> = rest.cloned().collect();
-            let cost: usize = rest.iter().map(|kept| kept.payload.len() + EVENT_OVERHEAD).sum();
-            return match (cost > self.left.join_bytes, exhausted) {
-                (false, _) => Next::Join(rest),
-                (true, false) => Next::Send(rest),
-                (true, true) => Next::Reset(ResetReason::Trimmed),
-            };
+            return self.out_of_ring(rest, exhausted);
         }
         // Redis was read further than the channel has come, or holds nothing newer while
         // the channel has come elsewhere: reading again would tell nothing new.
-        let is_ahead = self.verified && self.read.id() > position.id();
-        if is_ahead || self.at_end == Some(position) {
+        if self.is_ahead_of(position) || self.at_end == Some(position) {
             return Next::Wait;
         }
         if exhausted {
@@ -116,6 +127,37 @@ impl Resume {
         let events = self.left.events.min(PAGE.events);
         let bytes = self.left.bytes.min(PAGE.bytes);
         Next::Read(self.read, ReadLimit { events, bytes })
+    }
+
+    /// What of the ring's events comes next: all that is left, or as much as is sent at once.
+    fn out_of_ring<'a>(&self, rest: impl Iterator<Item = &'a Kept>, exhausted: bool) -> Next {
+        let (mut cost, mut events) = (0, Vec::new());
+        for kept in rest {
+            cost += kept.payload.len() + EVENT_OVERHEAD;
+            if cost > PAGE.bytes && !events.is_empty() {
+                break;
+            }
+            events.push(kept.clone());
+        }
+        match (cost > self.left.join_bytes, exhausted) {
+            (false, _) => Next::Join(events),
+            (true, false) => Next::Send(events),
+            (true, true) => Next::Reset(ResetReason::Trimmed),
+        }
+    }
+
+    /// Whether the channel has come nearer to where the client is, since the last call. If
+    /// it only moves, somewhere else, it may never come there.
+    pub(crate) fn is_approached(&mut self, ring: &Ring) -> bool {
+        let Some(position) = ring.position().filter(|position| self.is_ahead_of(*position)) else {
+            return false;
+        };
+        let before = self.nearest.replace(position.id());
+        before.is_none_or(|before| before < position.id())
+    }
+
+    fn is_ahead_of(&self, position: Cursor) -> bool {
+        self.verified && self.read.id() > position.id()
     }
 
     /// These events were sent.

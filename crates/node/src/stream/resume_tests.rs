@@ -32,7 +32,7 @@ fn resume(since: Cursor) -> Resume {
 }
 
 fn read(since: Cursor) -> Next {
-    Next::Read(since, ReadLimit { events: 512, bytes: 1 << 20 })
+    Next::Read(since, PAGE)
 }
 
 #[test]
@@ -129,15 +129,34 @@ fn too_much_for_one_step_is_sent_first() {
     ring.begin(at(10));
     let large: Vec<Kept> = (11..=14).map(|number| sized(number, 20_000)).collect();
     large.iter().for_each(|kept| assert!(ring.push(kept.clone())));
+    let mut small = Ring::default();
+    small.begin(large[1].cursor);
+    large[2..].iter().for_each(|kept| assert!(small.push(kept.clone())));
     let mut client = resume(at(10));
-    assert_eq!(client.next(&ring), Next::Send(large.clone()));
+    assert_eq!(client.next(&ring), Next::Send(large[..3].to_vec()), "no more than a page");
+    client.sent(&large[..3]);
+    assert_eq!(client.next(&ring), Next::Join(large[3..].to_vec()));
     client.sent(&large);
     assert_eq!(client.next(&ring), Next::Join(vec![]));
+    let huge = sized(15, 200_000);
+    assert!(ring.push(huge.clone()));
+    let mut client = resume(large[3].cursor);
+    assert_eq!(client.next(&ring), Next::Send(vec![huge]), "one at least");
     // With others in the same step there is less room for each.
-    let mut client = Resume::new(large[1].cursor, Rules::new(MOST, 1));
-    assert_eq!(client.next(&ring), Next::Join(large[2..].to_vec()));
     let mut client = Resume::new(large[1].cursor, Rules::new(MOST, 4));
-    assert_eq!(client.next(&ring), Next::Send(large[2..].to_vec()));
+    assert_eq!(client.next(&small), Next::Send(large[2..].to_vec()));
+}
+
+#[test]
+fn a_channel_comes_nearer_only_towards_the_client() {
+    let mut client = resume(at(12));
+    assert!(!client.is_approached(&ring(at(10), [])), "nobody knows that Redis has it");
+    client.sent(&[kept(20)]);
+    assert!(client.is_approached(&ring(at(10), [])));
+    assert!(!client.is_approached(&ring(at(10), [])), "it stands still");
+    assert!(client.is_approached(&ring(at(10), [19])));
+    assert!(!client.is_approached(&ring(at(10), [15])), "it went back");
+    assert!(!client.is_approached(&ring(at(10), [21])), "it went past");
 }
 
 #[test]
@@ -145,7 +164,7 @@ fn who_missed_more_than_may_be_replayed_is_reset_after_it() {
     let far = ring(at(1000), []);
     let most = ReplayConfig { events: 3, bytes: 1 << 20 };
     let mut client = Resume::new(at(5), Rules::new(most, 1));
-    assert_eq!(client.next(&far), Next::Read(at(5), ReadLimit { events: 3, bytes: 1 << 20 }));
+    assert_eq!(client.next(&far), Next::Read(at(5), ReadLimit { events: 3, bytes: PAGE.bytes }));
     client.sent(&[kept(6), kept(7), kept(8)]);
     client.read_to(at(8), false);
     assert_eq!(client.next(&far), Next::Reset(ResetReason::Trimmed));

@@ -107,10 +107,15 @@ impl Ring {
         self.kept.len()
     }
 
-    /// The last `count` events; none if not so many are kept.
-    pub(crate) fn last(&self, count: usize) -> Option<impl ExactSizeIterator<Item = &Kept>> {
+    /// The place in front of the last `count` events, or of as many of them as have no more
+    /// than `bytes`; none if not so many are kept.
+    pub(crate) fn before_last(&self, count: usize, bytes: usize) -> Option<Cursor> {
         let first = self.kept.len().checked_sub(count)?;
-        Some(self.kept.range(first..))
+        let fitting = count_within(self.kept.range(first..).rev(), bytes);
+        match (self.kept.len() - fitting).checked_sub(1) {
+            Some(before) => self.kept.get(before).map(|kept| kept.cursor),
+            None => self.base,
+        }
     }
 
     /// Whether the ring knows which events stand around a place with this ID.
@@ -118,6 +123,19 @@ impl Ring {
         let (Some(base), Some(position)) = (self.base, self.position()) else { return false };
         (base.id()..=position.id()).contains(&place.id())
     }
+}
+
+/// How many of these events, from the first on, have no more than `bytes` together.
+pub(super) fn count_within<'a>(events: impl Iterator<Item = &'a Kept>, bytes: usize) -> usize {
+    let mut left = bytes;
+    let fits = |kept: &&Kept| match left.checked_sub(kept.payload.len()) {
+        Some(rest) => {
+            left = rest;
+            true
+        }
+        None => false,
+    };
+    events.take_while(fits).count()
 }
 
 #[cfg(test)]
@@ -157,8 +175,12 @@ mod tests {
         assert_eq!(after(12, "other"), None, "of another history");
         assert_eq!(after(10, "other"), None);
         assert_eq!(ring.position(), Some(kept(14, "c").cursor));
-        assert_eq!(payloads(ring.last(2)), Some(vec!["b", "c"]));
-        assert_eq!(payloads(ring.last(4)), None);
+        let before_last = |count, bytes| ring.before_last(count, bytes);
+        assert_eq!(before_last(2, 9), Some(kept(11, "a").cursor));
+        assert_eq!(before_last(3, 9), Some(kept(10, "before").cursor));
+        assert_eq!(before_last(3, 2), Some(kept(11, "a").cursor), "two have so many bytes");
+        assert_eq!(before_last(0, 9), Some(kept(14, "c").cursor));
+        assert_eq!(before_last(4, 9), None);
     }
 
     #[test]

@@ -51,18 +51,19 @@ impl Way {
 
     /// What is next, given what the channel's ring holds at this moment.
     pub(super) fn step(&mut self, ring: &Ring) -> Step {
-        let Some(position) = ring.position() else {
+        if ring.position().is_none() {
             let can_join = matches!(self.place, Place::Live { awaited: false });
             return if can_join { Step::Join(Vec::new()) } else { Step::Wait };
-        };
+        }
         match &mut self.place {
             Place::Live { .. } | Place::Lost(_) => Step::Join(Vec::new()),
             Place::Before { count, kept } => {
                 let count = if *kept { ring.len().min(*count) } else { *count };
-                let Some(last) = ring.last(count) else { return Step::Read(What::Last(count)) };
-                let last = last.cloned().collect();
-                self.place = Place::Between(Resume::new(position, self.rules));
-                Step::Send(last)
+                let Some(place) = ring.before_last(count, self.rules.bytes) else {
+                    return Step::Read(What::Last(count));
+                };
+                self.place = Place::Between(Resume::new(place, self.rules.and_last(count)));
+                self.step(ring)
             }
             Place::Between(resume) => match resume.next(ring) {
                 Next::Join(rest) => Step::Join(rest),
@@ -84,32 +85,24 @@ impl Way {
         }
     }
 
-    /// Which of these events the client gets: of the last ones no more than may be
-    /// replayed.
-    pub(super) fn share<'a>(&self, replay: &'a Replay) -> &'a [Kept] {
-        if !matches!(self.place, Place::Before { .. }) {
-            return &replay.events;
+    /// Whether the channel has come nearer to where the client is, since the last call.
+    pub(super) fn is_approached(&mut self, ring: &Ring) -> bool {
+        match &mut self.place {
+            Place::Between(resume) => resume.is_approached(ring),
+            Place::Live { .. } | Place::Before { .. } | Place::Lost(_) => false,
         }
-        let mut left = self.rules.bytes;
-        let fits = |kept: &&Kept| {
-            let fits = left >= kept.payload.len();
-            left = left.saturating_sub(kept.payload.len());
-            fits
-        };
-        let count = replay.events.iter().rev().take_while(fits).count();
-        &replay.events[replay.events.len() - count..]
     }
 
-    /// All of this was read, and the client's share of it was sent. Answers whether the
-    /// client has come further by it.
+    /// All of this was read, and is sent. Answers whether the client has come further by it.
     pub(super) fn read(&mut self, replay: &Replay) -> bool {
         match &mut self.place {
-            Place::Before { count, .. } => match replay.events.last() {
-                None => self.place = Place::Before { count: *count, kept: true },
-                Some(last) => {
-                    self.place = Place::Between(Resume::new(last.cursor, self.rules));
-                }
-            },
+            Place::Before { count, .. } if replay.is_nothing() => {
+                self.place = Place::Before { count: *count, kept: true };
+            }
+            Place::Before { count, .. } => {
+                let rules = self.rules.and_last(*count);
+                self.place = Place::Between(Resume::new(replay.cursor, rules));
+            }
             Place::Between(resume) => {
                 let before = resume.place();
                 resume.sent(&replay.events);

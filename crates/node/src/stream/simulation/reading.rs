@@ -122,10 +122,10 @@ fn last(wanted: usize, mut read: Vec<Entry>, world: &World, dice: &mut Dice) -> 
             });
         }
     }
-    let events: Vec<Event> = read.into_iter().rev().filter_map(event).collect();
-    let cursor = events.last().and_then(|event| event.cursor).unwrap_or(Cursor::BEGINNING);
-    let page = Page { events, gaps: Vec::new(), cursor, is_last: false };
-    Progress::Read(What::Last(wanted), Replay::new(channel(), page))
+    let mut events: Vec<Event> = read.into_iter().rev().filter_map(event).collect();
+    // As if the first of them were as much as is sent at once.
+    events.truncate(1 + wanted / 2);
+    Progress::Read(What::Last(wanted), Replay::of_last(channel(), events, usize::MAX))
 }
 
 fn event(entry: Entry) -> Option<Event> {
