@@ -49,6 +49,11 @@ impl Cursors {
         take(&mut self.due)
     }
 
+    /// Nobody is left in this channel: whoever comes learns a newer place.
+    pub(crate) fn forget(&mut self, channel: ChannelKey) {
+        self.due.remove(&channel);
+    }
+
     /// What there is to tell about one channel.
     pub(crate) fn due(&self, channel: ChannelKey) -> Option<&Bytes> {
         self.due.get(&channel)

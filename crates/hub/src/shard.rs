@@ -316,6 +316,7 @@ impl Shard {
     fn put_back(&mut self, channel: ChannelKey, members: Vec<u32>) {
         if members.is_empty() {
             self.channels.remove(&channel);
+            self.cursors.forget(channel);
         } else {
             self.channels.insert(channel, members);
         }

@@ -15,6 +15,8 @@ use crate::hub::{Hub, Seat};
 use crate::metrics::HubMetrics;
 use crate::testing::{Sent, TestSocket, event, eventually, metrics};
 
+#[path = "shard_cursors_tests.rs"]
+mod cursors;
 #[path = "shard_held_tests.rs"]
 mod held;
 #[path = "shard_properties.rs"]
@@ -71,8 +73,12 @@ impl Rig {
     }
 
     async fn guest(&mut self) -> Guest {
+        self.guest_in(Form::Raw).await
+    }
+
+    async fn guest_in(&mut self, form: Form) -> Guest {
         let socket = TestSocket::open();
-        let seat = self.hub.enter(socket.clone(), Form::Raw.into()).await.unwrap();
+        let seat = self.hub.enter(socket.clone(), form.into()).await.unwrap();
         self.read().await;
         (seat, socket)
     }

@@ -89,7 +89,7 @@ impl<S: Socket> Participant<S> {
         if self.memberships.len() + fresh.len() > most {
             return Err(JoinError::TooMany(most));
         }
-        let notices = self.without_history(wanted)?;
+        let (notices, lost) = self.without_history(&fresh)?;
         let (shard, encoding) = (self.connection().shard(), self.connection().encoding());
         let channels = fresh.iter().map(|wish| &wish.channel);
         let subscribe = |channel| self.interest.subscribe(channel, shard, encoding);
@@ -101,11 +101,8 @@ impl<S: Socket> Participant<S> {
         let known = plans.iter().map(|plan| plan.entry.key).filter(|key| !keys.contains(key));
         keys.extend(known.collect::<Vec<_>>());
         if keys.is_empty() && plans.is_empty() {
-            let frames: Vec<u8> =
-                notices.into_iter().chain(ack(&[]).into_iter().flatten()).collect();
-            if !frames.is_empty() {
-                self.connection().send(&frames.into());
-            }
+            // Nothing is new, so there is nothing else to say.
+            ack(&[]).inspect(|frame| self.connection().send(frame));
             return Ok(());
         }
         let (reader, metrics) = (&self.interest.reader, self.interest.stream_metrics());
@@ -114,27 +111,29 @@ impl<S: Socket> Participant<S> {
         // Exactly: most connections are in one channel, and there are many of them.
         self.memberships.reserve_exact(joined.len());
         self.memberships.extend(joined);
+        (0..lost).for_each(|_| metrics.count_resume(Some(ResetReason::Unknown)));
         Ok(applied.done().await?)
     }
 
-    /// What is to be said to those who want history of channels that have none.
-    fn without_history(&self, wanted: &[Subscription]) -> Result<BytesMut, JoinError> {
-        let mut notices = BytesMut::new();
-        for wish in wanted.iter().filter(|wish| wish.start != Start::Now) {
+    /// What is to be said to one who wants history of channels that have none, and of how
+    /// many of them.
+    fn without_history(&self, fresh: &[&Subscription]) -> Result<(BytesMut, usize), JoinError> {
+        let (mut notices, mut lost) = (BytesMut::new(), 0);
+        for wish in fresh.iter().filter(|wish| wish.start != Start::Now) {
             if self.interest.is_stream(&wish.channel) {
                 continue;
             }
             if let Start::Recent(_) = wish.start {
                 return Err(JoinError::NoHistory(wish.channel.clone()));
             }
-            self.interest.stream_metrics().count_resume(Some(ResetReason::Unknown));
+            lost += 1;
             if self.connection().encoding().form != Form::Quiet {
                 let (channel, reason) = (wish.channel.as_str(), ResetReason::Unknown);
                 let reset = Reply::Reset { channel, reason, id: None };
                 notices.extend_from_slice(&text_frame(&reset.encode()));
             }
         }
-        Ok(notices)
+        Ok((notices, lost))
     }
 
     /// The ways into the stream channels among those that are wanted. Who is in one already

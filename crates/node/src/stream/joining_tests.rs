@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use redcast_hub::Form;
-use redcast_protocol::{Cursor, Start};
+use redcast_protocol::{Cursor, ResetReason, Start};
 
 use super::rig::{Rig, at, numbers, since};
 use crate::config::{NodeConfig, ReplayConfig};
@@ -129,6 +129,22 @@ async fn a_place_that_is_lost_is_told_with_its_reason_and_the_place_to_go_on_fro
 }
 
 #[tokio::test]
+async fn who_is_in_a_channel_without_history_already_is_told_nothing_of_its_past() {
+    let rig = Rig::new();
+    let mut client = rig.client(Form::Envelope).await;
+    client.join(&[("plain", since(3))]).await.unwrap();
+    assert_eq!(client.heard(2).await, ["reset unknown null", "ack"]);
+    for start in [since(3), Start::Recent(3)] {
+        client.join(&[("plain", start)]).await.unwrap();
+        assert_eq!(client.heard(1).await, ["ack"]);
+    }
+    let refused = client.join(&[("other", Start::Recent(3)), ("more", since(1))]).await;
+    assert_eq!(refused, Err(JoinError::NoHistory(channel("other"))));
+    let resumes = rig.node.metrics.streams.resets(ResetReason::Unknown);
+    assert_eq!(resumes, 1, "those that came of something");
+}
+
+#[tokio::test]
 async fn no_more_is_replayed_than_may_be_and_the_rest_is_a_reset() {
     let replay = ReplayConfig { events: 20, bytes: 1 << 20 };
     for (replay, last) in [(replay, 30), (ReplayConfig { events: 600, bytes: 24 }, 522)] {
@@ -208,6 +224,35 @@ async fn several_channels_are_joined_in_one_step_whatever_their_kind() {
     assert_eq!(client.heard(2).await, ["10", "6"]);
     members.0.heard(2).await;
     members.1.heard(2).await;
+}
+
+/// While one of them is read, the other goes on.
+#[tokio::test]
+async fn several_channels_are_caught_up_with_until_all_are_at_their_ends() {
+    let rig = Rig::new();
+    rig.write("s1", 1..=1300);
+    rig.write("s2", 1..=1300);
+    let _members = (rig.member("s1", at(1300)).await, rig.member("s2", at(1300)).await);
+    let mut client = rig.client(Form::Envelope).await;
+    let publishing = async {
+        for number in 1301..=1400 {
+            rig.publish("s1", number);
+            rig.publish("s2", number);
+            tokio::task::yield_now().await;
+        }
+    };
+    let wanted = [("s1", since(700)), ("s2", since(900))];
+    let (places, ()) = tokio::join!(client.join(&wanted), publishing);
+    let mut expected = [numbers(701..=1400), numbers(901..=1400)].concat();
+    let mut heard = client.heard(expected.len() + 1).await;
+    let ack = heard.iter().position(|frame| frame == "ack").unwrap();
+    for (_, place) in places.unwrap() {
+        assert!(heard[ack + 1..].iter().all(|live| live.parse::<u64>().unwrap() > place.millis));
+    }
+    heard.remove(ack);
+    heard.sort();
+    expected.sort();
+    assert_eq!(heard, expected);
 }
 
 /// Whoever comes back, from wherever and whenever, gets each event after its place once.

@@ -68,6 +68,15 @@ impl StreamMetrics {
     }
 }
 
+#[cfg(test)]
+impl StreamMetrics {
+    /// How many clients were reset for this reason when they came back.
+    pub(crate) fn resets(&self, reason: ResetReason) -> u64 {
+        let found = self.resumes_reset.iter().find(|(known, _)| *known == reason);
+        found.map_or(0, |(_, counter)| counter.get())
+    }
+}
+
 fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
     let counter = IntCounter::new(name, help)?;
     registry.register(Box::new(counter.clone()))?;

@@ -9,7 +9,7 @@ use redcast_hub::Form;
 use redcast_protocol::{Cursor, GapReason, Pattern, ResetReason, Start};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::rig::{Rig, at, numbers, since};
+use super::rig::{Rig, at, since};
 use crate::config::{ChannelRule, NodeConfig};
 use crate::participant::JoinError;
 use crate::testing::{channel, entry};

@@ -218,6 +218,10 @@ const WRONG_FILES: &[(&str, &str)] = &[
         "FILE:4:1: snapshots[0].on_connect: \"pong\" is a message of Redcast's own",
     ),
     (
+        "[[snapshots]]\nname = \"a\"\nkey = \"k\"\non_tick = \"close\"",
+        "FILE:4:1: snapshots[0].on_tick: \"close\" is a message of Redcast's own",
+    ),
+    (
         "[[snapshots]]\nname = \"a\"\nkey = \"k\"\non_tick = \"\"",
         "FILE:4:1: snapshots[0].on_tick: must not be empty",
     ),

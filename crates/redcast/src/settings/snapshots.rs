@@ -16,7 +16,8 @@ use super::{Finding, Parsed, Settings, quoted};
 const EVERY: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
 
 /// What Redcast calls its own messages: a client could not tell them from a snapshot.
-const OWN_TYPES: [&str; 8] = ["welcome", "event", "ack", "pong", "error", "gap", "reset", "cursor"];
+const OWN_TYPES: [&str; 10] =
+    ["welcome", "event", "ack", "pong", "error", "gap", "reset", "cursor", "close", "binary"];
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
