@@ -14,8 +14,10 @@ use tokio::time::{Instant, sleep};
 use super::metrics::StreamMetrics;
 use super::replay::Replay;
 
-/// How long what was read serves those who come after it. Whoever gets it reads on from
-/// its last entry, which Redis then verifies, so age makes it no less exact.
+/// How long what was read serves those who come after the one before: in a storm of clients
+/// that come back, all of it. Whoever gets it reads on from its last entry, which Redis then
+/// verifies, so age makes it no less exact. What the last events are changes with time, so
+/// that is kept no longer, however many come.
 const KEPT_FOR: Duration = Duration::from_secs(1);
 /// The most bytes that are kept for those who come after, frames and all.
 const KEPT_BYTES: usize = 16 << 20;
@@ -52,11 +54,13 @@ struct Flights {
 
 struct Seat {
     flight: Arc<Flight>,
+    /// From when on [`KEPT_FOR`] counts.
+    since: Instant,
     bytes: usize,
 }
 
+#[derive(Default)]
 struct Flight {
-    begun: Instant,
     answer: OnceCell<Answer>,
 }
 
@@ -105,13 +109,16 @@ impl Reader {
         let now = Instant::now();
         let mut flights = self.flights.lock();
         let key = (channel.clone(), what);
-        if let Some(seat) = flights.under_way.get(&key).filter(|seat| seat.flight.serves(now)) {
+        if let Some(seat) = flights.under_way.get_mut(&key).filter(|seat| seat.serves(now)) {
             self.metrics.reads_saved.inc();
+            if matches!(what, What::After(..)) {
+                seat.since = now;
+            }
             return seat.flight.clone();
         }
         flights.remove(&key);
-        let flight = Arc::new(Flight { begun: now, answer: OnceCell::new() });
-        flights.under_way.insert(key, Seat { flight: flight.clone(), bytes: 0 });
+        let flight = Arc::new(Flight::default());
+        flights.under_way.insert(key, Seat { flight: flight.clone(), since: now, bytes: 0 });
         drop(flights);
         self.took_off.notify_one();
         flight
@@ -162,10 +169,10 @@ impl Flights {
     /// nothing was read so far, somebody still waits for it, or has gone away.
     fn sweep(&mut self, now: Instant) -> bool {
         let mut freed = 0;
-        self.under_way.retain(|_, Seat { flight, bytes }| {
-            let is_read = flight.answer.initialized();
-            let stays = (is_read && flight.serves(now)) || Arc::strong_count(flight) > 1;
-            freed += if stays { 0 } else { *bytes };
+        self.under_way.retain(|_, seat| {
+            let is_read = seat.flight.answer.initialized();
+            let stays = (is_read && seat.serves(now)) || Arc::strong_count(&seat.flight) > 1;
+            freed += if stays { 0 } else { seat.bytes };
             stays
         });
         self.bytes -= freed;
@@ -173,9 +180,9 @@ impl Flights {
     }
 }
 
-impl Flight {
+impl Seat {
     fn serves(&self, now: Instant) -> bool {
-        !self.answer.initialized() || now < self.begun + KEPT_FOR
+        !self.flight.answer.initialized() || now < self.since + KEPT_FOR
     }
 }
 

@@ -46,6 +46,7 @@ async fn what_was_read_serves_those_who_come_soon_and_is_then_let_go_of() {
     reader.rest(KEPT_FOR - SWEEP_EVERY).await;
     assert!(reader.read(&s, after(3)).await.is_ok());
     assert_eq!(broker.take_log().len(), 1);
+    reader.rest(KEPT_FOR - SWEEP_EVERY).await;
     assert_eq!(reader.flights().0, 1);
     reader.rest(2 * SWEEP_EVERY).await;
     assert_eq!(reader.flights(), (0, 0), "without anybody who reads");
@@ -55,6 +56,19 @@ async fn what_was_read_serves_those_who_come_soon_and_is_then_let_go_of() {
     assert!(reader.read(&s, after(20)).await.unwrap().is_empty());
     assert!(reader.read(&s, after(99)).await.is_err());
     assert_eq!(reader.flights().0, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storm_is_served_by_one_read_but_the_last_events_are_read_anew() {
+    let (broker, reader) = rig();
+    let s = channel("s");
+    for _ in 0..10 {
+        assert!(reader.read(&s, after(3)).await.is_ok());
+        assert!(reader.read(&s, What::Last(2)).await.is_ok());
+        reader.rest(KEPT_FOR / 2).await;
+    }
+    let log = broker.take_log();
+    assert_eq!(log.len(), 1 + 5, "{log:?}");
 }
 
 #[tokio::test(start_paused = true)]
