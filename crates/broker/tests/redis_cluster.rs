@@ -325,13 +325,10 @@ async fn a_stream_is_read_to_the_last_entry_while_its_slot_moves() {
         heard.assert_untouched(stream, &sent);
     }
     let limit = ReadLimit { events: 10_000, bytes: 1 << 20 };
-    let (mut since, mut read) = (Cursor::BEGINNING, 0);
-    loop {
-        let page = rig.broker.events_after(&streams[0], since, limit).await.unwrap();
-        (since, read) = (page.cursor, read + page.events.len());
-        if page.is_last {
-            break;
-        }
+    let (mut place, mut read, mut is_last) = (Cursor::BEGINNING, 0, false);
+    while !is_last {
+        let page = rig.broker.events_after(&streams[0], place, limit).await.unwrap();
+        (place, read, is_last) = (page.cursor, read + page.events.len(), page.is_last);
     }
     assert_eq!(read, heard.count(&streams[0]), "the history moves along");
     let once = OnceKey::parse("order-1").unwrap();

@@ -232,7 +232,11 @@ async fn a_link_that_is_cut_for_a_moment_costs_no_readiness() {
     let mut operator = operator(&server).await;
     for round in 1..=3 {
         let mut kill = redis::cmd("CLIENT");
-        kill.arg("KILL").arg("TYPE").arg("pubsub").query_async::<u64>(&mut operator).await.unwrap();
+        kill.arg("KILL").arg("TYPE").arg("pubsub");
+        // A link that has not subscribed yet is none of this type.
+        while kill.query_async::<u64>(&mut operator).await.unwrap() == 0 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         let is_back = until(LIMIT, || {
             assert!(rig.broker.health().is_ready(), "{:?}", rig.broker.health());
             rig.metric("redcast_redis_reconnects_total") == round

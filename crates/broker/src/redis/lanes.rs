@@ -29,11 +29,14 @@ impl Lanes {
         let addresses = config.addresses()?;
         let links = Links::new(addresses.len(), metrics);
         let together = cancel.child_token();
+        // Of a lane that can't be made the others learn: nobody would use them.
+        let unless_built = together.clone().drop_guard();
         let lanes = addresses.iter().zip(config.urls()).map(|address| {
             let tasks = (tracker, &together);
             Lane::start(address, config, &links, sender.clone(), tasks)
         });
         let lanes = lanes.collect::<Result<Vec<_>, _>>()?;
+        unless_built.disarm();
         Ok(Self { route: Route::new(&config.prefix, lanes.len()), lanes })
     }
 

@@ -8,6 +8,7 @@
 use redcast_protocol::Channel;
 use xxhash_rust::xxh64::xxh64;
 
+use super::cluster::hash_tag;
 use super::names::Names;
 
 /// The places of names among so many nodes.
@@ -34,18 +35,12 @@ impl Route {
     /// in Redis Cluster. So a producer that publishes to `analytics` and keeps
     /// `{analytics}:stats` needs to know one node.
     pub(super) fn key(&self, key: &str) -> usize {
-        self.of(&self.names.key(tag(key).unwrap_or(key)))
+        self.of(&self.names.key(hash_tag(key).unwrap_or(key)))
     }
 
     fn of(&self, name: &str) -> usize {
         jump(xxh64(name.as_bytes(), 0), self.nodes)
     }
-}
-
-/// What stands between the first `{` and the next `}`, unless that is nothing.
-fn tag(key: &str) -> Option<&str> {
-    let (tag, _) = key.split_once('{')?.1.split_once('}')?;
-    (!tag.is_empty()).then_some(tag)
 }
 
 /// The bucket of `hash` among `buckets`: it follows the jumps that the hash makes as

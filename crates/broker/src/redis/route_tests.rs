@@ -54,9 +54,9 @@ fn a_key_with_braces_is_with_the_channel_of_that_name() {
         }
     }
     // An empty pair of braces is no tag.
-    assert_eq!(tag("{}:stats"), None);
-    assert_eq!(tag("{open"), None);
-    assert_eq!(tag("shut}"), None);
+    assert_eq!(hash_tag("{}:stats"), None);
+    assert_eq!(hash_tag("{open"), None);
+    assert_eq!(hash_tag("shut}"), None);
 }
 
 #[test]

@@ -22,11 +22,12 @@ use super::pool::Pool;
 use super::status::Links;
 use super::subscriber::Subscriber;
 
+pub(super) use self::map::SlotMap;
 pub(super) use self::pools::Pools;
 pub(super) use self::routed::Routed;
 pub(super) use self::scatter::Scatter;
 pub(super) use self::shards::Shards;
-pub(super) use self::slot::slot_of;
+pub(super) use self::slot::{hash_tag, slot_of};
 pub(super) use self::topology::{Shard, Topology};
 
 /// What follows a cluster.

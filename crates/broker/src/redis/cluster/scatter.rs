@@ -13,7 +13,7 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, RedisResu
 use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 
-use super::map::Node;
+use super::map::{Node, SlotMap};
 use super::routed::{Again, again};
 use super::slot::slot_of;
 use super::topology::Topology;
@@ -55,6 +55,12 @@ impl Scatter {
     pub(in super::super) fn new(topology: Arc<Topology>, patience: Duration) -> Self {
         let (lines, dials, dialed) = Default::default();
         Self { topology, patience, lines, dials, dialed }
+    }
+
+    /// Who has which slot, as it is known now. Another one is another `Arc`, if the former is
+    /// kept.
+    pub(in super::super) fn map(&self) -> Arc<SlotMap> {
+        self.topology.map()
     }
 
     /// Sends each command to whoever has the slot of its key; one without a key goes to

@@ -18,7 +18,7 @@ pub(crate) fn slot_of(name: &str) -> u16 {
 
 /// The part between the first `{` and the first `}` behind it: it alone is hashed, unless
 /// there is nothing between them.
-fn hash_tag(name: &str) -> Option<&str> {
+pub(crate) fn hash_tag(name: &str) -> Option<&str> {
     let (_, behind) = name.split_once('{')?;
     let (tag, _) = behind.split_once('}')?;
     (!tag.is_empty()).then_some(tag)

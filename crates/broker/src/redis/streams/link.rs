@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::entry::{self, Entry, census, spell};
 use super::patience::Patience;
 use super::tail::{Census, EntryId};
-use crate::redis::cluster::Scatter;
+use crate::redis::cluster::{Scatter, SlotMap};
 use crate::redis::locator::Locator;
 use crate::redis::server::words;
 use crate::redis::wishes::Refusal;
@@ -89,6 +89,8 @@ pub(crate) struct Link {
     /// The last answer to [`ask_lineage`].
     lineage: Lineage,
     lineage_read: Instant,
+    /// Who had which slot when something was read last.
+    read_of: Option<Arc<SlotMap>>,
     /// When anything was heard last.
     pub(crate) heard: Instant,
     /// Whether an answer was too long in coming.
@@ -100,7 +102,8 @@ impl Link {
     pub(crate) fn new(line: Line, patience: Patience) -> Self {
         let number = LINKS.fetch_add(1, Ordering::Relaxed);
         let (lineage, heard) = (Lineage::default(), Instant::now());
-        Self { line, number, patience, lineage, lineage_read: heard, heard, was_late: false }
+        let (lineage_read, read_of, was_late) = (heard, None, false);
+        Self { line, number, patience, lineage, lineage_read, read_of, heard, was_late }
     }
 
     /// Asks and waits for the answers; `block` is how long Redis was asked to keep one back.
@@ -149,6 +152,22 @@ impl Link {
     /// Whether an error is about its stream alone.
     pub(crate) fn is_of_many(&self) -> bool {
         matches!(self.line, Line::Cluster(_))
+    }
+
+    /// Something is about to be read.
+    pub(crate) fn begins_to_read(&mut self) {
+        if let Line::Cluster(scatter) = &self.line {
+            self.read_of = Some(scatter.map());
+        }
+    }
+
+    /// Whether somebody else may have answered what was asked since the last read began. Over
+    /// one connection nobody else does.
+    pub(crate) fn has_moved(&self) -> bool {
+        match (&self.line, &self.read_of) {
+            (Line::Cluster(scatter), Some(map)) => !Arc::ptr_eq(&scatter.map(), map),
+            _ => false,
+        }
     }
 
     /// Whether another lineage may have begun since it was asked for: it takes a failover,

@@ -271,6 +271,7 @@ impl<'a> Session<'a> {
                 (questions, keys, Duration::ZERO)
             }
         };
+        self.link.begins_to_read();
         let mut answers = self.link.ask(questions, block).await?;
         let mut read = Read::new();
         for keys in keys {

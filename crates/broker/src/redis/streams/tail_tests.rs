@@ -82,8 +82,8 @@ impl Play {
         let before = self.server.before(self.tail.cursor().unwrap().id());
         self.step();
         self.dues = self.dues.rotate_left(1);
-        // To ask costs more than to read, so it is not always done. A failover takes longer
-        // than an answer is believed: where there was one since, it is due.
+        // To ask costs more than to read, so it is not always done. But who answers instead
+        // of another is noticed: by the end of the connection, or by the map of a cluster.
         let is_due = self.dues & 1 == 1 || self.asked != self.server.lineage;
         let asks = is_due || self.tail.needs_census();
         if asks && self.is_void(read) {
