@@ -204,15 +204,16 @@ const BOTH: &str = "[[endpoints]]\npath = \"/ws\"\nchannels = [\"orders\", \"aud
     [[channels]]\npattern = \"audit:*\"\nsource = \"stream\"\n[api]\nkey = \"key\"\n";
 
 /// Publishes to both channels until each publish is heard, as after a failover.
-async fn until_both_are_heard(gateway: &Gateway, client: &mut Client, event: &str) {
+async fn until_both_are_heard(gateway: &Gateway, client: &mut Client, event: u64) {
     for channel in ["orders", "audit:1"] {
         let path = format!("/api/publish/{channel}");
-        let publish = async || post(gateway.public(), &path, Some("key"), event).await.status;
+        let body = event.to_string();
+        let publish = async || post(gateway.public(), &path, Some("key"), &body).await.status;
         gateway.until("it is published", async || publish().await == 200).await;
         let heard = async {
             loop {
                 let said = client.json().await;
-                if said["channel"] == channel && said["data"].to_string() == event {
+                if said["channel"] == channel && said["data"] == event {
                     break;
                 }
             }
@@ -245,12 +246,12 @@ async fn behind_sentinels_it_takes_one_right_more() {
     .await;
     let mut client = gateway.connect_envelope("/ws").await;
     client.settled().await;
-    until_both_are_heard(&gateway, &mut client, "1").await;
+    until_both_are_heard(&gateway, &mut client, 1).await;
     let old = set.primary_port().await;
     let new = set.failover().await;
     set.until_complete().await;
     gateway.until_ready().await;
-    until_both_are_heard(&gateway, &mut client, "2").await;
+    until_both_are_heard(&gateway, &mut client, 2).await;
     for port in [old, new] {
         assert_eq!(refused(set.server_at(port)).await, vec![], "{port}");
     }
@@ -277,7 +278,7 @@ async fn in_a_cluster_it_takes_the_lines_of_clusters() {
         .await;
         let mut client = gateway.connect_envelope("/ws").await;
         client.settled().await;
-        until_both_are_heard(&gateway, &mut client, "1").await;
+        until_both_are_heard(&gateway, &mut client, 1).await;
         for n in 0..6 {
             assert_eq!(refused(set.server(n)).await, vec![], "{n}");
         }
