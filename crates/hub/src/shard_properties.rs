@@ -102,85 +102,99 @@ proptest! {
     }
 }
 
-async fn play(steps: Vec<Step>) {
-    let mut rig = Rig::new();
-    let mut guests: BTreeMap<usize, (Guest, Expected)> = BTreeMap::new();
-    for (number, step) in steps.into_iter().enumerate() {
+/// A shard, and who is there with what it should have.
+struct Game {
+    rig: Rig,
+    guests: BTreeMap<usize, (Guest, Expected)>,
+}
+
+impl Game {
+    async fn step(&mut self, number: usize, step: Step) {
         match step {
-            Step::Enter | Step::EnterTracked => {
-                let is_tracked = matches!(step, Step::EnterTracked);
-                let form = if is_tracked { Form::Tracked } else { Form::Raw };
-                let free = (0..8).find(|who| !guests.contains_key(who));
-                if let Some(who) = free {
-                    let expected = Expected { is_tracked, ..Expected::default() };
-                    guests.insert(who, (rig.guest_in(form).await, expected));
-                }
-            }
-            Step::JoinAll(who, channels) => {
-                let Some((guest, expected)) = guests.get_mut(&who) else { continue };
-                let keys = channels.iter().map(|channel| ChannelKey(*channel)).collect();
-                let then = text_frame(format!("{ACKS} {number}").as_bytes());
-                let place = guest.0.reserve().await.unwrap();
-                drop(place.join(keys, Some(then)));
-                expected.channels.extend(channels);
-                if !expected.is_given_back {
-                    expected.events.entry(ACKS).or_default().push(format!("{ACKS} {number}"));
-                }
-            }
-            Step::GiveBack(who) => {
-                let Some((guest, expected)) = guests.get_mut(&who) else { continue };
-                // A drain ends the holding first; else what is held would come too late.
-                rig.read().await;
-                rig.release(Release::All).await;
-                let member = guest.0.connection().clone();
-                let code = CloseCode::ServiceRestart;
-                rig.hub.give_back(member, code, String::new()).await.unwrap();
-                rig.read().await;
-                expected.is_given_back = true;
-            }
-            Step::Tell => {
-                rig.read().await;
-                rig.task.tell_cursors().await;
-            }
+            Step::Enter => self.enter(Form::Raw).await,
+            Step::EnterTracked => self.enter(Form::Tracked).await,
             Step::Join(who, channel) => {
-                let Some((guest, expected)) = guests.get_mut(&who) else { continue };
-                rig.join(guest, channel).await;
+                let Some((guest, expected)) = self.guests.get_mut(&who) else { return };
+                self.rig.join(guest, channel).await;
                 expected.channels.insert(channel);
             }
+            Step::JoinAll(who, channels) => self.join_all(who, channels, number).await,
             Step::Leave(who, channel) => {
-                let Some((guest, expected)) = guests.get_mut(&who) else { continue };
+                let Some((guest, expected)) = self.guests.get_mut(&who) else { return };
                 begin(&mut Box::pin(guest.0.leave(ChannelKey(channel), None))).await;
                 expected.channels.remove(&channel);
             }
-            Step::Depart(who) => drop(guests.remove(&who)),
-            Step::Sweep => rig.sweep(),
-            Step::Publish(channel) => {
-                let text = format!("{channel} {number}");
-                let is_member = |expected: &Expected| {
-                    expected.channels.contains(&channel) && !expected.is_given_back
-                };
-                let is_tracked =
-                    guests.values().any(|(_, e)| e.is_tracked && e.channels.contains(&channel));
-                let broadcast = Broadcast {
-                    cursor: is_tracked.then(|| text_frame(format!("at {text}").as_bytes())),
-                    flush_every: (channel >= CALM).then_some(CALM_FOR),
-                    ..event(channel, &text, SlowConsumer::Disconnect)
-                };
-                rig.hub.reserve(100).await.unwrap().send(&broadcast, |_| true);
-                let members = guests.values_mut().filter(|(_, e)| is_member(e));
-                members.for_each(|(_, expected)| {
-                    expected.events.entry(channel).or_default().push(text.clone());
-                });
+            Step::Depart(who) => drop(self.guests.remove(&who)),
+            Step::GiveBack(who) => self.give_back(who).await,
+            Step::Sweep => self.rig.sweep(),
+            Step::Publish(channel) => self.publish(channel, number).await,
+            Step::Moment => self.moment().await,
+            Step::EndHolding => self.rig.hub.end_holding().await.unwrap(),
+            Step::Tell => {
+                self.rig.read().await;
+                self.rig.task.tell_cursors().await;
             }
-            Step::Moment => {
-                rig.read().await;
-                rig.release(Release::All).await;
-            }
-            Step::EndHolding => rig.hub.end_holding().await.unwrap(),
         }
     }
-    rig.read().await;
-    rig.release(Release::All).await;
+
+    async fn enter(&mut self, form: Form) {
+        let Some(who) = (0..8).find(|who| !self.guests.contains_key(who)) else { return };
+        let expected = Expected { is_tracked: form == Form::Tracked, ..Expected::default() };
+        self.guests.insert(who, (self.rig.guest_in(form).await, expected));
+    }
+
+    async fn join_all(&mut self, who: usize, channels: Vec<u64>, number: usize) {
+        let Some((guest, expected)) = self.guests.get_mut(&who) else { return };
+        let keys = channels.iter().map(|channel| ChannelKey(*channel)).collect();
+        let ack = format!("{ACKS} {number}");
+        let place = guest.0.reserve().await.unwrap();
+        drop(place.join(keys, Some(text_frame(ack.as_bytes()))));
+        expected.channels.extend(channels);
+        if !expected.is_given_back {
+            expected.events.entry(ACKS).or_default().push(ack);
+        }
+    }
+
+    async fn give_back(&mut self, who: usize) {
+        // A drain ends the holding first; else what is held would come too late.
+        self.moment().await;
+        let Some((guest, expected)) = self.guests.get_mut(&who) else { return };
+        let member = guest.0.connection().clone();
+        let code = CloseCode::ServiceRestart;
+        self.rig.hub.give_back(member, code, String::new()).await.unwrap();
+        self.rig.read().await;
+        expected.is_given_back = true;
+    }
+
+    async fn publish(&mut self, channel: u64, number: usize) {
+        let text = format!("{channel} {number}");
+        let is_in = |expected: &Expected| expected.channels.contains(&channel);
+        let is_tracked = self.guests.values().any(|(_, e)| e.is_tracked && is_in(e));
+        let broadcast = Broadcast {
+            cursor: is_tracked.then(|| text_frame(format!("at {text}").as_bytes())),
+            flush_every: (channel >= CALM).then_some(CALM_FOR),
+            ..event(channel, &text, SlowConsumer::Disconnect)
+        };
+        self.rig.hub.reserve(100).await.unwrap().send(&broadcast, |_| true);
+        let members = self.guests.values_mut().filter(|(_, e)| is_in(e) && !e.is_given_back);
+        members.for_each(|(_, expected)| {
+            expected.events.entry(channel).or_default().push(text.clone());
+        });
+    }
+
+    async fn moment(&mut self) {
+        self.rig.read().await;
+        self.rig.release(Release::All).await;
+    }
+}
+
+async fn play(steps: Vec<Step>) {
+    let mut game = Game { rig: Rig::new(), guests: BTreeMap::new() };
+    for (number, step) in steps.into_iter().enumerate() {
+        game.step(number, step).await;
+    }
+    game.moment().await;
+    let Game { mut rig, guests } = game;
     for (guest, expected) in guests.values() {
         assert_eq!(expected.by_channel(guest.1.texts()), expected.events);
     }

@@ -54,6 +54,7 @@ mod redis_outage;
 mod redis_tls;
 mod redis_user;
 mod resume;
+mod resume_slow;
 mod security_doc;
 mod sentinel;
 mod settings;

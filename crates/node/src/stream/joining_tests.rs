@@ -3,9 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use redcast_broker::Delivery;
 use redcast_hub::Form;
 use redcast_protocol::{Cursor, ResetReason, Start};
+use tokio::time::{Instant, sleep};
 
 use super::rig::{Rig, at, numbers, since};
 use crate::config::{NodeConfig, ReplayConfig};
@@ -126,6 +129,25 @@ async fn a_place_that_is_lost_is_told_with_its_reason_and_the_place_to_go_on_fro
     quiet.join(&[("s", since(9)), ("other", since(3))]).await.unwrap();
     rig.publish("s", 21);
     assert_eq!(quiet.heard(2).await, ["ack", "21"]);
+}
+
+/// As it was acknowledged by an instance that read the entry when it took the channel over.
+#[tokio::test(start_paused = true)]
+async fn who_stands_behind_an_entry_that_is_no_event_goes_on_at_once() {
+    let rig = Rig::new();
+    let mut member = rig.member("s", at(20)).await;
+    let poison = Cursor { hash: 9, ..at(21) };
+    rig.tail.send(Delivery::Passed { channel: channel("s"), cursor: poison });
+    // Nobody is told of it; time goes on when all that was sent has been handed over.
+    sleep(Duration::from_millis(1)).await;
+    let begun = Instant::now();
+    let mut client = rig.client(Form::Envelope).await;
+    let places = client.join(&[("s", Start::Since(poison))]).await.unwrap();
+    assert_eq!(places, [(channel("s"), poison)]);
+    assert!(begun.elapsed().as_secs() < 1, "it waited for {:?}", begun.elapsed());
+    rig.publish("s", 22);
+    assert_eq!(client.heard(2).await, ["ack", "22"]);
+    assert_eq!(member.heard(2).await, ["ack", "22"]);
 }
 
 #[tokio::test]

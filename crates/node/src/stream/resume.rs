@@ -113,7 +113,7 @@ impl Resume {
         let exhausted = self.left.events == 0 || self.left.bytes == 0;
         let rest = ring.after(self.read).or_else(|| ring.after(self.seen));
         if let Some(rest) = rest {
-            return self.out_of_ring(rest, exhausted);
+            return self.kept_rest(rest, exhausted);
         }
         // Redis was read further than the channel has come, or holds nothing newer while
         // the channel has come elsewhere: reading again would tell nothing new.
@@ -130,7 +130,7 @@ impl Resume {
     }
 
     /// What of the ring's events comes next: all that is left, or as much as is sent at once.
-    fn out_of_ring<'a>(&self, rest: impl Iterator<Item = &'a Kept>, exhausted: bool) -> Next {
+    fn kept_rest<'a>(&self, rest: impl Iterator<Item = &'a Kept>, exhausted: bool) -> Next {
         let (mut cost, mut events) = (0, Vec::new());
         for kept in rest {
             cost += kept.payload.len() + EVENT_OVERHEAD;
