@@ -1,5 +1,5 @@
-//! Streams over a real Redis that dies, hangs, cuts the line or loses what it had: what is
-//! still there arrives, once and in order, and what is not is told as a reset.
+//! Streams over a real Redis that dies, hangs or cuts the line, and readers that are many,
+//! late or not let in: what is still there arrives, once and in order.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,99 +10,18 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use redcast_broker::{Delivery, RedisConfig, Source, Sources, Subscribed};
+use redcast_broker::{Delivery, RedisConfig, Subscribed};
 use redcast_e2e::{Fault, FaultProxy, RedisServer, Way};
-use redcast_protocol::{Channel, Cursor, GapReason, Pattern, ResetReason};
+use redcast_protocol::{Channel, GapReason};
 use redis::aio::MultiplexedConnection;
-use support::{LIMIT, Rig, calls, channel, config, operator, subscribe_all, until};
+use support::streams::*;
+use support::{LIMIT, Rig, calls, channel, operator, subscribe_all, until};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::sleep;
-
-/// A break must be told within this time.
-const TOLD_WITHIN: Duration = Duration::from_secs(2);
-/// An outage must be seen within this time.
-const SEEN_WITHIN: Duration = Duration::from_secs(3);
-
-fn streams(server: &RedisServer) -> RedisConfig {
-    let sources = Sources::new([(Pattern::parse("s:*").unwrap(), Source::Stream)]);
-    // A page of 20 MB takes its time on a busy machine.
-    RedisConfig { sources, publish_timeout: LIMIT, ..config(server) }
-}
-
-/// A rig with one live stream channel, and its first place.
-async fn live(server: &RedisServer, name: &str) -> (Rig, Channel, Cursor) {
-    let mut rig = Rig::redis(streams(server)).await;
-    let channel = channel(name);
-    assert_eq!(rig.broker.subscribe(&channel).await, Ok(Subscribed::Live));
-    let position = rig.inbox.position().await;
-    assert_eq!(position.reset, None);
-    (rig, channel, position.cursor)
-}
-
-/// XADD as a producer does it, with what stands between the key and the ID.
-async fn add(
-    connection: &mut MultiplexedConnection,
-    channel: &Channel,
-    options: &[&str],
-    payload: &[u8],
-) {
-    let mut command = redis::cmd("XADD");
-    command.arg(format!("test:{channel}")).arg(options).arg("*").arg("data").arg(payload);
-    command.query_async::<String>(connection).await.unwrap();
-}
-
-async fn run(connection: &mut MultiplexedConnection, command: &[&str]) {
-    let mut line = redis::cmd(command[0]);
-    line.arg(&command[1..]);
-    line.query_async::<redis::Value>(connection).await.unwrap();
-}
-
-/// The next delivery has to be a reset, soon after `since`; answers the new place.
-async fn reset(rig: &mut Rig, reason: ResetReason, since: Instant) -> Cursor {
-    let position = rig.inbox.position().await;
-    assert_eq!(position.reset, Some(reason));
-    assert!(since.elapsed() < TOLD_WITHIN, "told after {:?}", since.elapsed());
-    position.cursor
-}
-
-async fn published(rig: &mut Rig, channel: &Channel, number: u32) {
-    let payload = Bytes::from(number.to_string());
-    rig.broker.publish(channel, payload.clone()).await.unwrap();
-    assert_eq!(rig.inbox.event().await.payload, payload);
-}
-
-/// Publishes numbers until each of them is acknowledged once more than it has to be.
-async fn produce_through(rig: &Rig, channel: &Channel, numbers: std::ops::Range<u32>) {
-    for number in numbers {
-        let payload = Bytes::from(number.to_string());
-        // Whether it arrived is not known after a failure, so it may stand there twice.
-        while rig.broker.publish(channel, payload.clone()).await.is_err() {
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
-
-/// Reads until `last`; each entry of the stream arrives once, in order, and nothing else.
-async fn exactly_what_redis_has(rig: &mut Rig, channel: &Channel, first: Cursor, last: u32) {
-    let mut read = Vec::new();
-    loop {
-        let event = rig.inbox.event().await;
-        read.push((event.cursor.unwrap(), event.payload.clone()));
-        if event.payload == last.to_string() {
-            break;
-        }
-    }
-    let mut connection = rig.broker.last_events(channel, 1_000).await.unwrap();
-    connection.retain(|event| event.cursor.unwrap().id() > first.id());
-    assert!(!connection.is_empty());
-    let held: Vec<_> =
-        connection.into_iter().map(|event| (event.cursor.unwrap(), event.payload)).collect();
-    assert_eq!(read, held);
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_with_its_log_on_disk_costs_nothing() {
@@ -161,150 +80,6 @@ async fn a_hang_is_seen_and_costs_nothing() {
     rig.until_ready(LIMIT).await;
     rig.broker.publish(&a, Bytes::from("40")).await.unwrap();
     exactly_what_redis_has(&mut rig, &a, first, 40).await;
-}
-
-#[tokio::test]
-async fn a_trim_past_the_place_is_told() {
-    let server = RedisServer::start();
-    let mut operator = operator(&server).await;
-    let (mut rig, a, _) = live(&server, "s:a").await;
-    published(&mut rig, &a, 0).await;
-    let mut burst = redis::pipe();
-    burst.atomic();
-    for number in 1..=5_u32 {
-        let keep = ["MAXLEN", "=", "2", "*", "data"];
-        burst.cmd("XADD").arg("test:s:a").arg(&keep).arg(number).ignore();
-    }
-    let since = Instant::now();
-    burst.query_async::<()>(&mut operator).await.unwrap();
-    reset(&mut rig, ResetReason::Trimmed, since).await;
-    for number in ["4", "5"] {
-        assert_eq!(rig.inbox.event().await.payload, number);
-    }
-    published(&mut rig, &a, 6).await;
-}
-
-#[tokio::test]
-async fn a_stream_that_is_gone_is_told_and_followed_when_it_comes_again() {
-    let server = RedisServer::start();
-    let mut operator = operator(&server).await;
-    let (mut rig, a, _) = live(&server, "s:a").await;
-    for (round, command) in [&["DEL", "test:s:a"][..], &["FLUSHALL"]].into_iter().enumerate() {
-        published(&mut rig, &a, 2 * u32::try_from(round).unwrap()).await;
-        let since = Instant::now();
-        run(&mut operator, command).await;
-        assert_eq!(reset(&mut rig, ResetReason::Unknown, since).await, Cursor::BEGINNING);
-        published(&mut rig, &a, 2 * u32::try_from(round).unwrap() + 1).await;
-    }
-    let since = Instant::now();
-    run(&mut operator, &["XTRIM", "test:s:a", "MAXLEN", "=", "0"]).await;
-    let place = reset(&mut rig, ResetReason::Trimmed, since).await;
-    let page = redcast_broker::ReadLimit { events: 10, bytes: 1_000 };
-    let page = rig.broker.events_after(&a, place, page).await.unwrap();
-    assert!(page.events.is_empty() && page.is_last);
-    published(&mut rig, &a, 9).await;
-}
-
-#[tokio::test]
-async fn other_history_at_the_same_place_is_told() {
-    let server = RedisServer::start();
-    let mut operator = operator(&server).await;
-    let (mut rig, a, _) = live(&server, "s:a").await;
-    let rewrite = async |operator: &mut MultiplexedConnection, entries: &[(&str, &str)]| {
-        let mut script = redis::pipe();
-        script.atomic().cmd("DEL").arg("test:s:a").ignore();
-        for (id, payload) in entries {
-            script.cmd("XADD").arg("test:s:a").arg(id).arg("data").arg(payload).ignore();
-        }
-        script.query_async::<()>(operator).await.unwrap();
-    };
-    add(&mut operator, &a, &[], b"1").await;
-    let place = rig.inbox.event().await.cursor.unwrap();
-    let id = format!("{}-{}", place.millis, place.sequence);
-    // As a failover does that lost the newest entry and got another one in its place.
-    rewrite(&mut operator, &[(&id, "other")]).await;
-    let since = Instant::now();
-    run(&mut operator, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
-    let forked = reset(&mut rig, ResetReason::Forked, since).await;
-    assert_eq!(forked, Cursor::of(place.millis, place.sequence, b"other"));
-    // A lower end: XREAD alone would wait for ever.
-    rewrite(&mut operator, &[("1-1", "x"), ("1-2", "y")]).await;
-    let lower = reset(&mut rig, ResetReason::Forked, Instant::now()).await;
-    assert_eq!(lower, Cursor::of(1, 2, b"y"));
-    rewrite(&mut operator, &[("1-1", "x"), ("1-2", "y"), ("1-3", "z")]).await;
-    assert_eq!(rig.inbox.event().await.payload, "z");
-}
-
-#[tokio::test]
-async fn a_stream_of_one_entry_is_never_reset_while_all_is_read() {
-    let server = RedisServer::start();
-    let mut operator = operator(&server).await;
-    let (mut rig, a, _) = live(&server, "s:a").await;
-    for number in 0..300_u32 {
-        add(&mut operator, &a, &["MAXLEN", "=", "1"], number.to_string().as_bytes()).await;
-        assert_eq!(rig.inbox.event().await.payload, number.to_string());
-    }
-    // Nor by a cut line.
-    run(&mut operator, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
-    add(&mut operator, &a, &["MAXLEN", "=", "1"], b"last").await;
-    assert_eq!(rig.inbox.event().await.payload, "last");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn poison_is_counted_and_passed_by() {
-    let server = RedisServer::start();
-    let mut operator = operator(&server).await;
-    let (mut rig, a, _) = live(&server, "s:a").await;
-    let large = vec![b'x'; 20 << 20];
-    add(&mut operator, &a, &[], b"before").await;
-    run(&mut operator, &["XADD", "test:s:a", "*", "Data", "1", "other", "\0"]).await;
-    add(&mut operator, &a, &[], &large).await;
-    add(&mut operator, &a, &[], b"\xff\0\xfe").await;
-    run(&mut operator, &["XADD", "test:s:a", "*", "data", "first", "data", "second"]).await;
-    let before = rig.inbox.event().await;
-    assert_eq!(before.payload, "before");
-    let passed = rig.inbox.passed().await;
-    let gap = rig.inbox.gap().await;
-    assert_eq!((gap.reason, gap.dropped), (GapReason::TooLarge, Some(1)));
-    assert!(rig.inbox.passed().await.id() > passed.id());
-    assert_eq!(rig.inbox.event().await.payload.as_ref(), b"\xff\0\xfe");
-    let last = rig.inbox.event().await;
-    assert_eq!(last.payload, "first");
-    assert_eq!(rig.metric("redcast_events_dropped_total{reason=\"no_data\"}"), 1);
-    assert_eq!(rig.metric("redcast_events_dropped_total{reason=\"too_large\"}"), 1);
-    let events = rig.broker.last_events(&a, 2).await.unwrap();
-    assert_eq!(events.last().unwrap().cursor, last.cursor);
-
-    // Who comes back over it is told the same, and it is no new loss.
-    let limit = redcast_broker::ReadLimit { events: 10, bytes: 64 << 20 };
-    let page = rig.broker.events_after(&a, before.cursor.unwrap(), limit).await.unwrap();
-    let payloads: Vec<_> = page.events.iter().map(|event| event.payload.clone()).collect();
-    assert_eq!(payloads, [Bytes::from_static(b"\xff\0\xfe"), Bytes::from("first")]);
-    let [(place, gap)] = &page.gaps[..] else { panic!("{:?}", page.gaps) };
-    assert_eq!((gap.reason, gap.dropped), (GapReason::TooLarge, Some(1)));
-    assert!(place.id() > passed.id() && place.id() < page.events[0].cursor.unwrap().id());
-    assert_eq!(rig.metric("redcast_events_dropped_total{reason=\"too_large\"}"), 1);
-    assert_eq!(rig.metric("redcast_events_dropped_total{reason=\"no_data\"}"), 1);
-
-    // What is poisoned hides nothing that is behind it.
-    add(&mut operator, &a, &[], &large).await;
-    assert_eq!(rig.inbox.gap().await.reason, GapReason::TooLarge);
-    rig.inbox.passed().await;
-    let events = rig.broker.last_events(&a, 1).await.unwrap();
-    assert_eq!(events.last().unwrap().cursor, last.cursor);
-
-    // A place may be a poisoned entry, too, for those who follow and those who come back.
-    run(&mut operator, &["XADD", "test:s:a", "*", "none", "1"]).await;
-    rig.inbox.passed().await;
-    let b = channel("s:b");
-    run(&mut operator, &["XADD", "test:s:b", "*", "none", "1"]).await;
-    assert_eq!(rig.broker.subscribe(&b).await, Ok(Subscribed::Live));
-    let place = rig.inbox.position().await.cursor;
-    run(&mut operator, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
-    published(&mut rig, &b, 1).await;
-    let limit = redcast_broker::ReadLimit { events: 10, bytes: 1_000 };
-    let page = rig.broker.events_after(&b, place, limit).await.unwrap();
-    assert_eq!(page.events.len(), 1);
 }
 
 #[tokio::test]

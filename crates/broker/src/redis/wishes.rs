@@ -357,5 +357,8 @@ impl Inner {
 }
 
 #[cfg(test)]
+#[path = "wishes_refused_tests.rs"]
+mod refused_tests;
+#[cfg(test)]
 #[path = "wishes_tests.rs"]
 mod tests;

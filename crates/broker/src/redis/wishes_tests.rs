@@ -2,67 +2,67 @@
 
 use super::*;
 
-fn channel(name: &str) -> Channel {
+pub(super) fn channel(name: &str) -> Channel {
     Channel::parse(name).unwrap()
 }
 
-fn wishes() -> Wishes {
+pub(super) fn wishes() -> Wishes {
     Wishes::new(IntGauge::new("confirmed", "for the test").unwrap())
 }
 
 /// A set of wishes whose link is up.
-fn linked() -> Wishes {
+pub(super) fn linked() -> Wishes {
     let wishes = wishes();
     wishes.link_up();
     wishes
 }
 
-fn later(answer: Answer) -> oneshot::Receiver<Verdict> {
+pub(super) fn later(answer: Answer) -> oneshot::Receiver<Verdict> {
     match answer {
         Answer::Later(verdict) => verdict,
         Answer::Now(subscribed) => panic!("settled at once: {subscribed:?}"),
     }
 }
 
-fn now(answer: &Answer) -> Subscribed {
+pub(super) fn now(answer: &Answer) -> Subscribed {
     match answer {
         Answer::Now(subscribed) => *subscribed,
         Answer::Later(_) => panic!("not settled"),
     }
 }
 
-fn take(wishes: &Wishes) -> Work {
+pub(super) fn take(wishes: &Wishes) -> Work {
     wishes.take_work(Instant::now())
 }
 
-fn subscribe_only(name: &str) -> Work {
+pub(super) fn subscribe_only(name: &str) -> Work {
     Work { subscribe: vec![channel(name)], ..Work::default() }
 }
 
-fn unsubscribe_only(name: &str) -> Work {
+pub(super) fn unsubscribe_only(name: &str) -> Work {
     Work { unsubscribe: vec![channel(name)], ..Work::default() }
 }
 
-fn no_permission() -> Refusal {
+pub(super) fn no_permission() -> Refusal {
     Refusal { is_final: true, reason: "NOPERM".to_owned() }
 }
 
-fn refuse(wishes: &Wishes, name: &str) -> Effect {
+pub(super) fn refuse(wishes: &Wishes, name: &str) -> Effect {
     wishes.refused(&channel(name), &no_permission())
 }
 
-fn broken_promise(name: &str) -> Effect {
+pub(super) fn broken_promise(name: &str) -> Effect {
     let reason = "NOPERM".to_owned();
     Effect::BrokenPromise(SubscribeError { channel: channel(name), reason })
 }
 
 /// The round of each second; returns what it puts on the list.
-fn round(wishes: &Wishes) -> Work {
+pub(super) fn round(wishes: &Wishes) -> Work {
     wishes.ask_again(Instant::now(), Duration::from_secs(1));
     take(wishes)
 }
 
-fn live(wishes: &Wishes, name: &str) {
+pub(super) fn live(wishes: &Wishes, name: &str) {
     let mut verdict = later(wishes.want(&channel(name), 1));
     take(wishes);
     assert_eq!(wishes.subscribed(&channel(name), 2), None);
@@ -193,37 +193,6 @@ fn an_unsubscribe_while_the_subscribe_is_on_its_way_ends_unsubscribed() {
 }
 
 #[test]
-fn a_refused_wish_is_gone_and_its_callers_told() {
-    let wishes = linked();
-    let a = channel("a");
-    let mut verdict = later(wishes.want(&a, 1));
-    take(&wishes);
-    assert_eq!(refuse(&wishes, "a"), Effect::News);
-    let error = verdict.try_recv().unwrap().unwrap_err();
-    assert_eq!((error.channel, error.reason.as_str()), (a, "NOPERM"));
-    assert_eq!(wishes.tally(), Tally::default());
-    assert!(wishes.locked(|inner| inner.wishes.is_empty()));
-}
-
-#[test]
-fn a_late_refusal_is_asked_again_singly_and_only_when_its_turn_comes() {
-    let wishes = linked();
-    let a = channel("a");
-    live(&wishes, "a");
-    wishes.link_lost(10);
-    wishes.link_up();
-    take(&wishes);
-    assert_eq!(refuse(&wishes, "a"), broken_promise("a"));
-    assert_eq!(take(&wishes), Work::default());
-    assert_eq!(wishes.tally(), Tally { wanted: 1, confirmed: 0, overdue: 1 }, "it was live");
-    assert_eq!(round(&wishes), Work { subscribe_singly: vec![a.clone()], ..Work::default() });
-    assert_eq!(refuse(&wishes, "a"), Effect::None, "it is no news");
-    round(&wishes);
-    assert_eq!(wishes.subscribed(&a, 99).map(|gap| gap.from_ms), Some(10));
-    assert_eq!(wishes.tally(), Tally { wanted: 1, confirmed: 1, overdue: 0 });
-}
-
-#[test]
 fn a_wish_is_overdue_when_two_rounds_have_met_it_unconfirmed() {
     let wishes = linked();
     live(&wishes, "live");
@@ -263,71 +232,6 @@ fn what_a_link_takes_over_is_overdue_until_it_is_confirmed() {
     assert_eq!(wishes.tally(), Tally { wanted: 3, confirmed: 1, overdue: 1 });
     wishes.subscribed(&channel("pending"), 40);
     assert_eq!(wishes.tally(), Tally { wanted: 3, confirmed: 2, overdue: 0 });
-}
-
-#[test]
-fn a_promise_that_redis_refuses_is_told_once_and_waited_for_by_nobody() {
-    let wishes = wishes();
-    let a = channel("a");
-    wishes.want(&a, 100);
-    wishes.link_up();
-    assert_eq!(wishes.tally().overdue, 1);
-    take(&wishes);
-    assert_eq!(refuse(&wishes, "a"), broken_promise("a"));
-    for _ in 0..5 {
-        assert_eq!(wishes.tally(), Tally { wanted: 1, confirmed: 0, overdue: 0 });
-        assert_eq!(round(&wishes), Work { subscribe_singly: vec![a.clone()], ..Work::default() });
-        assert_eq!(wishes.tally().overdue, 0, "nor while it is asked for again");
-        assert_eq!(refuse(&wishes, "a"), Effect::None);
-    }
-    round(&wishes);
-    assert_eq!(wishes.subscribed(&a, 200).map(|gap| gap.from_ms), Some(100));
-    wishes.link_lost(300);
-    wishes.link_up();
-    take(&wishes);
-    assert_eq!(refuse(&wishes, "a"), broken_promise("a"), "it had been live");
-    assert_eq!(wishes.tally().overdue, 1);
-}
-
-#[test]
-fn a_promise_made_after_a_refusal_is_told_too() {
-    let wishes = wishes();
-    let a = channel("a");
-    for _ in 0..2 {
-        assert_eq!(now(&wishes.want(&a, 100)), Subscribed::Pending);
-        wishes.link_up();
-        take(&wishes);
-        assert_eq!(refuse(&wishes, "a"), broken_promise("a"));
-        wishes.link_lost(200);
-    }
-    wishes.link_up();
-    take(&wishes);
-    assert_eq!(refuse(&wishes, "a"), Effect::None, "nobody new was promised anything");
-}
-
-#[test]
-fn a_newcomer_to_a_refused_channel_makes_it_asked_for_at_once() {
-    let wishes = wishes();
-    let a = channel("a");
-    wishes.want(&a, 100);
-    wishes.link_up();
-    take(&wishes);
-    refuse(&wishes, "a");
-    let mut verdict = later(wishes.want(&a, 200));
-    assert_eq!(take(&wishes), Work { subscribe_singly: vec![a.clone()], ..Work::default() });
-    assert_eq!(refuse(&wishes, "a"), Effect::None);
-    assert_eq!(verdict.try_recv().unwrap().unwrap_err().channel, a);
-    assert_eq!(take(&wishes), Work::default(), "the next one is the round's");
-    assert_eq!(wishes.tally().wanted, 1, "the promise stands");
-
-    let mut verdict = later(wishes.want(&a, 300));
-    take(&wishes);
-    let not_now = Refusal { is_final: false, reason: "LOADING".to_owned() };
-    wishes.refused(&a, &not_now);
-    assert!(verdict.try_recv().is_err(), "it may still come true");
-    assert_eq!(take(&wishes), Work::default(), "and is not asked for without a pause");
-    wishes.forget(&a);
-    assert!(wishes.locked(|inner| inner.wishes.is_empty() && inner.todo.is_empty()));
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its own part")]
 
 pub mod load;
+pub mod streams;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
