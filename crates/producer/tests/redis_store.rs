@@ -303,9 +303,12 @@ async fn a_channel_that_redis_does_not_permit_is_refused_and_nothing_is_counted(
 #[tokio::test]
 async fn a_wrong_password_is_told_as_such() {
     let server = RedisServer::start_with(&["--requirepass", "hunter2"]);
-    let error = store(&server).record(&[view("ada", "/")]).await.unwrap_err();
-    let StoreError::Refused(words) = &error else { panic!("{error:?}") };
-    assert!(words.contains("NOAUTH"), "{words}");
+    for (user, words) in [("", "NOAUTH"), (":hunter1@", "authentication failed")] {
+        let url = format!("redis://{user}127.0.0.1:{}", server.port());
+        let store = RedisStore::connect(RedisStoreConfig { url, ..redis_config(&server) }).unwrap();
+        let error = store.record(&[view("ada", "/")]).await.unwrap_err();
+        assert!(error.to_string().contains(words), "{error:?}");
+    }
 }
 
 #[tokio::test]

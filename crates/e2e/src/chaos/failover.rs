@@ -27,15 +27,16 @@ async fn sentinels() -> SentinelSet {
     SentinelSet::start_with(options).await
 }
 
-async fn fleet(scale: &Scale, set: &SentinelSet) -> Fleet {
-    Fleet::start(scale.fleet(vec![set.url()], Store::Sentinel(set.url()))).await
+async fn fleet(scale: &Scale, set: &SentinelSet, producer: Store) -> Fleet {
+    Fleet::start(scale.fleet(vec![set.url()], producer)).await
 }
 
 /// Failovers in a row, every second one because the primary is killed; each new primary
 /// refuses the first dials.
 pub(super) async fn failovers(scale: &Scale, findings: &mut Findings) {
     let mut set = sentinels().await;
-    let mut fleet = fleet(scale, &set).await;
+    // One that stays with the old primary publishes to nobody, until that is told of the new.
+    let mut fleet = fleet(scale, &set, Store::Sentinel(set.url())).await;
     let count = if scale.is_full { 20 } else { 1 };
     let (mut slowest, mut ready, mut stuck) = (Duration::ZERO, Duration::ZERO, 0);
     for number in 0..count {
@@ -82,7 +83,7 @@ pub(super) async fn failovers(scale: &Scale, findings: &mut Findings) {
 /// which goes on there, nor from gateways.
 pub(super) async fn split_brain(scale: &Scale, findings: &mut Findings) {
     let mut set = sentinels().await;
-    let mut fleet = fleet(scale, &set).await;
+    let mut fleet = fleet(scale, &set, Store::SentinelOnce(set.url())).await;
     sleep(Duration::from_secs(1)).await;
     say("the primary is cut off from its sentinels");
     let (old, _) = set.split_brain().await;

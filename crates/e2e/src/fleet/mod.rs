@@ -264,7 +264,8 @@ impl Outcome {
                 }
             }
             Page::PubSub { record, .. } => {
-                let silent = record.silent(&self.ledger, channel);
+                let mut silent = record.silent(&self.ledger, channel);
+                silent.truncate(5);
                 let verdict = record.judge(&self.ledger, channel);
                 if verdict.silent + verdict.duplicated + verdict.reordered > 0 {
                     let (gaps, away) = (record.gaps(), record.absences());

@@ -15,6 +15,8 @@ const ANSWER: Duration = Duration::from_millis(1500);
 const CONNECT: Duration = Duration::from_millis(500);
 /// How long a server that could not be reached is left alone.
 const AGAIN: Duration = Duration::from_millis(30);
+/// A producer that listens to sentinels hears of a new primary within this time.
+const ASK_SENTINELS_EVERY: Duration = Duration::from_millis(100);
 /// How many entries are read at once.
 const PAGE: usize = 2000;
 
@@ -23,8 +25,11 @@ const PAGE: usize = 2000;
 pub enum Store {
     /// One server, by URL (`redis://`, `unix://`).
     Single(String),
-    /// The primary that sentinels name, by their URL.
+    /// The primary that sentinels name, by their URL, as long as they name it.
     Sentinel(String),
+    /// The primary that sentinels named when it was asked for, until it refuses or fails: a
+    /// producer that listens to no sentinel.
+    SentinelOnce(String),
     /// The node that has the key's slot; any nodes as `HOST:PORT`.
     Cluster(Vec<String>),
 }
@@ -41,8 +46,9 @@ pub enum Failure {
 /// Open connections to a [`Store`].
 pub struct Links {
     store: Store,
-    /// The primary that sentinels named, until it fails.
+    /// The primary that sentinels named, until it fails, and when they were asked.
     primary: Option<String>,
+    asked: Instant,
     /// Who has which slots of a cluster, until somebody says otherwise.
     slots: Vec<(u16, u16, String)>,
     open: HashMap<String, MultiplexedConnection>,
@@ -54,7 +60,8 @@ impl Links {
     /// No connection yet.
     pub fn new(store: Store) -> Self {
         let (open, failed) = (HashMap::new(), HashMap::new());
-        Self { store, primary: None, slots: Vec::new(), open, failed }
+        let asked = Instant::now();
+        Self { store, primary: None, asked, slots: Vec::new(), open, failed }
     }
 
     /// A connection to the server that has a key, or none at this moment.
@@ -83,9 +90,12 @@ impl Links {
     async fn place(&mut self, key: &str) -> Option<String> {
         match &self.store {
             Store::Single(url) => Some(url.clone()),
-            Store::Sentinel(url) => {
-                if self.primary.is_none() {
+            Store::Sentinel(url) | Store::SentinelOnce(url) => {
+                let is_old = matches!(self.store, Store::Sentinel(_))
+                    && self.asked.elapsed() > ASK_SENTINELS_EVERY;
+                if self.primary.is_none() || is_old {
                     self.primary = place::primary(url).await;
+                    self.asked = Instant::now();
                 }
                 self.primary.clone()
             }
