@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use redcast_broker::{Deliveries, Delivery, Event, Gap, Position, SubscribeError};
 use redcast_hub::{Broadcast, Frames, Hub, HubClosed, WHOLE_CHANNEL};
 use redcast_protocol::{Channel, Cursor, ErrorCode, GapReason, Reply, ResetReason};
 use redcast_wire::text_frame;
 
 use crate::encode::Encoder;
-use crate::interest::{Entry, Interest};
+use crate::interest::{Entry, Interest, Members};
 use crate::participant::JoinError;
-use crate::stream::{Kept, cursor_frame};
+use crate::stream::{Kept, cursor_frame, gap_frame};
 
 /// Deliveries taken from the broker at once.
 const TAKE: usize = 256;
@@ -102,16 +103,7 @@ impl Fanout {
             let notice = Reply::Reset { channel: channel.as_str(), reason, id: Some(cursor) };
             Frames::notice(text_frame(&notice.encode()))
         });
-        let is_tracked = members.encodings().has_tracked();
-        let broadcast = Broadcast {
-            channel: entry.key,
-            frames,
-            policy: entry.policy,
-            item: None,
-            flush_every: entry.flush_every,
-            received: None,
-            cursor: is_tracked.then(|| cursor_frame(&channel, cursor)),
-        };
+        let broadcast = without_event(&entry, &members, frames);
         places.send(&broadcast, |shard| members.in_shard(shard));
         drop(members);
         entry.move_on();
@@ -131,14 +123,7 @@ impl Fanout {
             // Before members are told: whoever is none of them yet is told by Redis.
             entry.members().ring_mut().cut();
         }
-        let notice = Reply::Gap {
-            channel: gap.channel.as_str(),
-            from: gap.from_ms,
-            to: gap.to_ms,
-            reason: gap.reason,
-            dropped: gap.dropped,
-        };
-        self.pass_notice(&entry, &notice).await
+        self.pass_notice(&entry, gap_frame(&gap)).await
     }
 
     /// Its members were acknowledged, so this is news to them and answers no command.
@@ -149,28 +134,32 @@ impl Fanout {
         // In the words that a refused subscribe is answered with.
         let message = JoinError::from(error).to_string();
         let notice = Reply::Error { code: ErrorCode::Forbidden, message: &message, id: None };
-        self.pass_notice(&entry, &notice).await
+        self.pass_notice(&entry, text_frame(&notice.encode())).await
     }
 
     /// Hands what is no event to the members that want to know.
-    async fn pass_notice(&self, entry: &Entry, notice: &Reply<'_>) -> Result<(), HubClosed> {
-        let frames = Frames::notice(text_frame(&notice.encode()));
+    async fn pass_notice(&self, entry: &Entry, notice: Bytes) -> Result<(), HubClosed> {
         let places = self.hub.reserve(ENVELOPE_BYTES).await?;
         let members = entry.members();
-        let place = members.ring().position().filter(|_| members.encodings().has_tracked());
-        let broadcast = Broadcast {
-            channel: entry.key,
-            frames,
-            policy: entry.policy,
-            item: None,
-            // Held like the events around it, or it would overtake them.
-            flush_every: entry.flush_every,
-            received: None,
-            // Without it, what is due to be told would count as told to nobody.
-            cursor: place.map(|place| cursor_frame(&entry.channel, place)),
-        };
+        let broadcast = without_event(entry, &members, Frames::notice(notice));
         places.send(&broadcast, |shard| members.in_shard(shard));
         Ok(())
+    }
+}
+
+/// What is told beside events, with the place at which the channel stands: without that,
+/// what is due to be told of it would count as told to nobody.
+fn without_event(entry: &Entry, members: &Members, frames: Frames) -> Broadcast {
+    let place = members.ring().position().filter(|_| members.encodings().has_tracked());
+    Broadcast {
+        channel: entry.key,
+        frames,
+        policy: entry.policy,
+        item: None,
+        // Held like the events around it, or it would overtake them.
+        flush_every: entry.flush_every,
+        received: None,
+        cursor: place.map(|place| cursor_frame(&entry.channel, place)),
     }
 }
 

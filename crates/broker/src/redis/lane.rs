@@ -23,7 +23,7 @@ use super::server::Server;
 use super::share::Shares;
 use super::snapshot::Snapshots;
 use super::status::{Links, Status};
-use super::streams::{History, Outlet, Streams};
+use super::streams::{History, Outlet, Reader, Streams};
 use super::subscriber::Subscriber;
 use super::url::Address;
 use super::wish::Tally;
@@ -88,23 +88,17 @@ impl Lane {
             status: Arc::clone(&status),
             intake: Intake::new(sender, metrics.clone(), config.max_event_size),
         };
-        let mut tasks: Vec<Task> = Vec::new();
-        let mut shards = None;
+        let (its_proof, its_status) = (Arc::clone(&proof), Arc::clone(&status));
+        let prover =
+            Prover { pool: pool.clone(), proof: its_proof, status: its_status, sharded: false };
+        let (mut tasks, mut shards) = (Vec::new(), None);
         if let Some(topology) = topology {
             let followed = follow(&topology, (&subscriber, &pool), links, (tracker, cancel));
             shards = followed.shards;
             tasks.extend(followed.tasks);
         }
-        let (its_proof, its_status) = (Arc::clone(&proof), Arc::clone(&status));
-        let prover = Prover { pool, proof: its_proof, status: its_status, sharded: false };
-        tasks.push(Box::pin(subscriber.run(cancel.clone())));
-        tasks.push(Box::pin(prover.run(cancel.clone())));
-        for reader in readers {
-            tasks.push(Box::pin(reader.run(cancel.clone())));
-        }
-        if let Some(primary) = watched {
-            tasks.push(Box::pin(primary.watch(cancel.clone())));
-        }
+        tasks.extend(listening(subscriber, prover, readers, cancel));
+        tasks.extend(watched.map(|primary| Box::pin(primary.watch(cancel.clone())) as Task));
         spawn(tasks, tracker, cancel);
         let config = Arc::clone(config);
         Ok(Self {
@@ -187,6 +181,21 @@ impl Lane {
         let shards = self.shards.iter().flat_map(|shards| shards.health(self.config.dead_after));
         together(std::iter::once(own).chain(shards))
     }
+}
+
+/// What listens, and proves that it does.
+fn listening(
+    subscriber: Subscriber,
+    prover: Prover,
+    readers: Vec<Reader>,
+    cancel: &CancellationToken,
+) -> Vec<Task> {
+    let mut tasks: Vec<Task> =
+        vec![Box::pin(subscriber.run(cancel.clone())), Box::pin(prover.run(cancel.clone()))];
+    for reader in readers {
+        tasks.push(Box::pin(reader.run(cancel.clone())));
+    }
+    tasks
 }
 
 /// Runs `tasks` until `cancel`. Whichever of them ends, by a panic even, ends the lanes: the

@@ -193,6 +193,7 @@ struct SnapshotState {
         (status = 403, description = "The origin or a channel is not permitted, or the \
             authentication service said no", body = ErrorAnswer),
         (status = 404, description = "No endpoint has this path", body = ErrorAnswer),
+        (status = 405, description = "Any method but GET", body = ErrorAnswer),
         (status = 429, description = "Too many connections come from this address",
             body = ErrorAnswer,
             headers(("Retry-After" = u32, description = "Seconds to wait"))),

@@ -16,7 +16,7 @@ mod way;
 pub(crate) use joining::{Joining, Plan};
 pub use metrics::StreamMetrics;
 pub(crate) use reader::Reader;
-pub(crate) use replay::cursor_frame;
+pub(crate) use replay::{cursor_frame, gap_frame};
 pub(crate) use resume::Rules;
 pub(crate) use ring::{Kept, Ring};
 pub(crate) use way::Way;

@@ -125,7 +125,8 @@ pub(super) fn frame(channel: &Channel, kept: &Kept, form: Form) -> Bytes {
     }
 }
 
-fn gap_frame(gap: &Gap) -> Bytes {
+/// What tells a gap.
+pub(crate) fn gap_frame(gap: &Gap) -> Bytes {
     let notice = Reply::Gap {
         channel: gap.channel.as_str(),
         from: gap.from_ms,
