@@ -116,6 +116,12 @@ impl SentinelSet {
     /// Has the sentinels replace a primary that is well (`SENTINEL FAILOVER`), and waits
     /// until all of them name the new one; answers its port.
     pub async fn failover(&self) -> u16 {
+        let old = self.begin_failover().await;
+        self.until_replaced(old).await
+    }
+
+    /// The same without waiting for its end; answers the port of the primary until then.
+    pub async fn begin_failover(&self) -> u16 {
         let old = self.primary_port().await;
         let begun = Instant::now();
         // It is refused while a former failover is being finished.
@@ -123,7 +129,7 @@ impl SentinelSet {
             assert!(begun.elapsed() < PATIENCE, "no failover can be begun");
             sleep(Duration::from_millis(100)).await;
         }
-        self.until_replaced(old).await
+        old
     }
 
     /// Ends the primary at once (SIGKILL); answers its port.
@@ -146,6 +152,20 @@ impl SentinelSet {
                 return named[0];
             }
             assert!(begun.elapsed() < PATIENCE, "{old} is not replaced: {named:?}");
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until one sentinel at least names another primary than the one at `old`.
+    pub async fn until_promoted(&self, old: u16) {
+        let begun = Instant::now();
+        loop {
+            for sentinel in &self.sentinels {
+                if sentinel.names().await.is_some_and(|port| port != old) {
+                    return;
+                }
+            }
+            assert!(begun.elapsed() < PATIENCE, "nobody takes over from {old}");
             sleep(Duration::from_millis(20)).await;
         }
     }

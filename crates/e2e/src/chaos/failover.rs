@@ -51,15 +51,19 @@ pub(super) async fn failovers(scale: &Scale, findings: &mut Findings) {
             if is_killed { ", killed" } else { "" }
         ));
         let began = Instant::now();
-        let killed = if is_killed { Some(set.kill_primary().await) } else { None };
-        match killed {
-            Some(old) => set.until_replaced(old).await,
-            None => set.failover().await,
+        let (old, killed) = if is_killed {
+            let old = set.kill_primary().await;
+            (old, Some(old))
+        } else {
+            (set.begin_failover().await, None)
         };
-        // What was published before this moment may have come from the old primary.
-        let (replaced, mark) = (began.elapsed(), fleet.crowd.mark());
+        // Not for longer: sentinels that can't reach it either would choose another one.
+        set.until_promoted(old).await;
         sleep(REFUSING).await;
         set.open_replicas().await;
+        set.until_replaced(old).await;
+        // What was published before this moment may have come from the old primary.
+        let (replaced, mark) = (began.elapsed(), fleet.crowd.mark());
         let again = fleet.live_again(mark, scale.patience(LIVE)).await;
         let live = replaced + Duration::from_millis(again.slowest());
         say(&format!("replaced after {replaced:.1?}, live after {live:.1?}"));
