@@ -10,6 +10,11 @@ DENY := $(TOOLS)/bin/cargo-deny
 MUTANTS := $(TOOLS)/bin/cargo-mutants
 STAGE := scripts/stage
 
+# Where nothing is ever built twice, what cargo keeps for the next time only costs.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+endif
+
 CLIPPY := cargo clippy --workspace --all-targets --locked -- -D warnings
 # The few lines that only tests may have.
 CLIPPY_TESTS := cargo clippy --workspace --all-targets --locked --features redcast/echo,redcast/faults -- -D warnings

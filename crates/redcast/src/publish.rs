@@ -33,7 +33,9 @@ const SHOW_EVERY: Duration = Duration::from_millis(200);
     tail -f events.ndjson | redcast publish analytics\n  \
     redis-cli -u \"$(redcast publish --where alerts)\" PUBLISH alerts '{\"level\":1}'\n\n\
     Bytes are sent as they are; of a line only the line feed is taken off, and an empty\n\
-    line is an empty event. The channel is the gateway's: redis.prefix is put before it.\n\n\
+    line is an empty event. The channel is the gateway's: redis.prefix is put before it;\n\
+    redis-cli wants it in the name. For sentinels and for a cluster --where prints their\n\
+    own URL, which redis-cli can't read.\n\n\
     Exit codes: 0 all published, 1 failed, 2 wrong usage, 78 wrong configuration.")]
 pub(crate) struct PublishFlags {
     /// The channel

@@ -30,7 +30,6 @@ use http::header::{
     CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use redcast_protocol::Request as Command;
 
 use self::asked::Asked;
 use self::body::EventStream;
@@ -138,7 +137,8 @@ fn begin(
 /// Under which id the joins are acknowledged, so that the client gets the places from
 /// which it can resume before it has seen any event.
 fn acknowledgement_id() -> Option<redcast_protocol::CommandId> {
-    Command::parse(r#"{"type":"ping","id":"sse"}"#).ok().and_then(|command| command.id)
+    let command = redcast_protocol::Request::parse(r#"{"type":"ping","id":"sse"}"#);
+    command.ok().and_then(|command| command.id)
 }
 
 fn retry_after_ms() -> u64 {

@@ -55,6 +55,11 @@ impl Written for RedisUrl {
     const SECRET: bool = true;
 
     fn read(text: &str) -> Result<Self, String> {
+        if text.starts_with('[') {
+            return Err("it begins with a bracket; in a variable, a list is URLs separated by \
+                        commas and nothing around them"
+                .to_owned());
+        }
         let config = RedisConfig { url: text.to_owned(), ..RedisConfig::default() };
         match config.check() {
             Ok(()) => Ok(Self(Secret(text.to_owned()))),
@@ -249,6 +254,11 @@ mod tests {
                 "hunter2pass@word://x",
                 "this scheme is not offered; redis://, rediss://, redis+sentinel://, redis+cluster:// and unix:// \
                  are",
+            ),
+            (
+                "[\"redis://host\"",
+                "it begins with a bracket; in a variable, a list is URLs separated by commas and \
+                 nothing around them",
             ),
             ("redis://host:port", "Redis URL did not parse"),
             (

@@ -22,6 +22,9 @@ use tokio::time::timeout;
 
 use arguments::Arguments;
 
+/// What is judged, as git names it.
+const CODE: [&str; 4] = ["crates", "Cargo.toml", "Cargo.lock", ":!crates/*/tests"];
+
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> ExitCode {
     let arguments = match Arguments::read() {
@@ -59,16 +62,17 @@ async fn main() -> ExitCode {
     if judged.iter().all(Judged::is_met) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Which state of the code this is, so that tables of two are never mixed. Documents, which
-/// take the table, are none of it.
+/// Which state of the code this is, so that tables of two are never mixed: the last commit
+/// that changed it.
 fn commit() -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         output.status.success().then(|| text.trim().to_owned())
     };
-    let commit = git(&["rev-parse", "--short", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
-    let changed = git(&["status", "--porcelain", "--", ".", ":!docs"]).unwrap_or_default();
+    let of_code = |arguments: &[&str]| git(&[arguments, &["--"], &CODE].concat());
+    let commit = of_code(&["log", "-1", "--format=%h"]).unwrap_or_else(|| "unknown".to_owned());
+    let changed = of_code(&["status", "--porcelain"]).unwrap_or_default();
     if changed.is_empty() { commit } else { commit + "-changed" }
 }
 

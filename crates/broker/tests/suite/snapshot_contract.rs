@@ -1,18 +1,10 @@
 //! The contract of `SnapshotStore`: one suite, run against the memory broker and against
 //! a real Redis.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::{LIMIT, config, operator, snapshot_store};
 use bytes::Bytes;
 use prometheus::Registry;
 use redcast_broker::{
@@ -20,7 +12,6 @@ use redcast_broker::{
 };
 use redcast_e2e::RedisServer;
 use redis::aio::MultiplexedConnection;
-use support::{LIMIT, config, operator, snapshot_store};
 use tokio::time::sleep;
 
 const MAX_SIZE: usize = 64 << 10;

@@ -1,24 +1,15 @@
 //! Streams over a real Redis that dies, hangs or cuts the line, and readers that are many,
 //! late or not let in: what is still there arrives, once and in order.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::streams::*;
+use crate::support::{LIMIT, Rig, calls, channel, operator, subscribe_all, until};
 use bytes::Bytes;
 use redcast_broker::{Delivery, RedisConfig, Subscribed};
 use redcast_e2e::{Fault, FaultProxy, RedisServer, Way};
 use redcast_protocol::{Channel, GapReason};
 use redis::aio::MultiplexedConnection;
-use support::streams::*;
-use support::{LIMIT, Rig, calls, channel, operator, subscribe_all, until};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::sleep;

@@ -1,18 +1,11 @@
 //! A cluster: plain and shard channels over all its nodes, slots that move and primaries
 //! that die under load, and commands that follow them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::load::{Heard, Load};
+use crate::support::{LIMIT, Rig, channel, unheard_redis, until};
 use bytes::Bytes;
 use redcast_broker::{
     Broker, OnceKey, PublishError, Published, ReadLimit, RedisConfig, SnapshotStore, Source,
@@ -20,8 +13,6 @@ use redcast_broker::{
 };
 use redcast_e2e::ClusterSet;
 use redcast_protocol::{Channel, Cursor, Pattern};
-use support::load::{Heard, Load};
-use support::{LIMIT, Rig, channel, unheard_redis, until};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;

@@ -1,24 +1,15 @@
 //! Streams that lose what they had, or hold what nobody meant: what is no longer there is
 //! told as a reset, what is no event is passed by.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::time::Instant;
 
+use crate::support::streams::*;
+use crate::support::{channel, operator};
 use bytes::Bytes;
 use redcast_broker::Subscribed;
 use redcast_e2e::RedisServer;
 use redcast_protocol::{Cursor, GapReason, ResetReason};
 use redis::aio::MultiplexedConnection;
-use support::streams::*;
-use support::{channel, operator};
 
 #[tokio::test]
 async fn a_trim_past_the_place_is_told() {

@@ -1,18 +1,9 @@
 //! TLS to a real Redis: subscription, publishes and snapshots go over it; whoever shows
 //! the wrong certificate is not spoken to, and what is wrong is told.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
+use crate::support::{LIMIT, Rig, channel, snapshot_store, until};
 use redcast_broker::{RedisConfig, RedisTls, RedisTlsPart, Subscribed, install_tls_provider};
 use redcast_e2e::{Certificates, TlsRedis};
-use support::{LIMIT, Rig, channel, snapshot_store, until};
 
 /// What every client must show to these.
 const MUTUAL: [&str; 2] = ["--tls-auth-clients", "yes"];

@@ -1,13 +1,6 @@
 //! Batches: many events in one write keep their order, and a failure says which event
 //! was not acknowledged and why.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;

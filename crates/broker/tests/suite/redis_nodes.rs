@@ -1,24 +1,15 @@
 //! Channels and snapshots over several nodes: each is where a producer finds it, and a
 //! node that is away takes nothing but its own with it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{LIMIT, Rig, channel, channels, operator, produce, subscribe_all, until};
 use bytes::Bytes;
 use redcast_broker::{
     Delivery, OnceKey, PublishError, Published, RedisConfig, RedisPublisher, Stored, Subscribed,
 };
 use redcast_e2e::RedisServer;
 use redcast_protocol::Channel;
-use support::{LIMIT, Rig, channel, channels, operator, produce, subscribe_all, until};
 
 fn config(nodes: &[RedisServer]) -> RedisConfig {
     let nodes = nodes.iter().map(RedisServer::url).collect();
@@ -111,7 +102,7 @@ async fn a_node_that_is_away_takes_its_own_channels_with_it_and_no_others() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_with_a_tag_is_with_its_channel() {
     let nodes = [RedisServer::start(), RedisServer::start(), RedisServer::start()];
-    let (store, _stop) = support::snapshot_store(config(&nodes));
+    let (store, _stop) = crate::support::snapshot_store(config(&nodes));
     for number in 0..6 {
         let channel = channel(&format!("site:{number}"));
         let key = format!("{{{channel}}}:stats");
@@ -126,7 +117,7 @@ async fn a_snapshot_with_a_tag_is_with_its_channel() {
         assert_eq!(read, Some(Stored::Text(Bytes::from_static(b"{}"))), "{key}");
     }
     // Two instances that know the same nodes meet at the same one.
-    let (other, _stop) = support::snapshot_store(config(&nodes));
+    let (other, _stop) = crate::support::snapshot_store(config(&nodes));
     for name in ["a", "b", "c", "d"] {
         store.share(name, "one", 2).await.unwrap();
         assert_eq!(other.share(name, "two", 3).await.unwrap(), 5, "{name}");

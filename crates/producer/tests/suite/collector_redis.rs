@@ -1,22 +1,13 @@
 //! The collector over real sockets and a real Redis.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::door::{Door, PAGE, config, reason};
+use crate::support::{LIMIT, listen, next_event, redis_config, statistics};
 use redcast_e2e::{RedisServer, within};
 use redcast_producer::RedisStore;
 use redcast_producer::collect::CollectConfig;
-use support::door::{Door, PAGE, config, reason};
-use support::{LIMIT, listen, next_event, redis_config, statistics};
 
 #[tokio::test]
 async fn with_redis_each_204_is_one_view_counted_and_published_also_over_an_outage() {

@@ -1,21 +1,12 @@
 //! Publishing a batch, and publishing once, through a real Redis: what it keeps, for how
 //! long, and what is left of it where Redis refuses, is full, or does not answer.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{LIMIT, Rig, channel, config, operator};
 use bytes::Bytes;
 use redcast_broker::{OnceKey, PublishError, Published, RedisConfig};
 use redcast_e2e::{Listener, RedisServer};
-use support::{LIMIT, Rig, channel, config, operator};
 
 /// The gateway's user, as a server's command line wants it: one kind of channel alone.
 const USER: [&str; 8] =

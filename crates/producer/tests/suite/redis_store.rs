@@ -1,24 +1,17 @@
 //! What only the store in Redis has to do: agree with others of its kind, and lose or
 //! double nothing when Redis fails.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::support::cut::Cutter;
+use crate::support::{
+    LIMIT, STATS, at, listen, next_event, redis_config, referred, statistics, view,
+};
 use redcast_e2e::RedisServer;
 use redcast_producer::{Day, RedisStore, RedisStoreConfig, Salt, Store, StoreError};
 use redis::AsyncCommands;
-use support::cut::Cutter;
-use support::{LIMIT, STATS, at, listen, next_event, redis_config, referred, statistics, view};
 use tokio::task::JoinSet;
 
 const NOON: &str = "2025-12-08T12:00:30Z";

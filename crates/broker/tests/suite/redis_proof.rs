@@ -1,24 +1,15 @@
 //! Readiness is proven by a canary through the real subscription: what Redis refuses or
 //! does not deliver shows, each with a sentence, and heals by itself.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use crate::support::{LIMIT, Rig, calls, channel, config, operator, subscribe_all, until};
 use redcast_broker::{Health, MemoryConfig, RedisConfig, Subscribed};
 use redcast_e2e::RedisServer;
 use redis::aio::MultiplexedConnection;
-use support::{LIMIT, Rig, calls, channel, config, operator, subscribe_all, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;

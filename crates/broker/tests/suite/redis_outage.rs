@@ -1,25 +1,16 @@
 //! Redis dies, hangs or cuts the line: events come again by themselves, and each
 //! channel gets one honest gap, before the first event that follows it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{
+    LIMIT, Rig, channel, channels, config, first_pong, operator, produce, subscribe_all, unix_ms,
+    until, until_numsub,
+};
 use bytes::Bytes;
 use redcast_broker::{Delivery, PublishError, RedisConfig, Subscribed};
 use redcast_e2e::RedisServer;
 use redcast_protocol::{Channel, GapReason};
-use support::{
-    LIMIT, Rig, channel, channels, config, first_pong, operator, produce, subscribe_all, unix_ms,
-    until, until_numsub,
-};
 use tokio::time::sleep;
 
 /// Redis is back when it answers; we must be back this much later.

@@ -1,23 +1,14 @@
 //! The collector over real sockets: what it takes, what it refuses and in which words.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::support::LIMIT;
+use crate::support::door::{Door, FIREFOX, Hands, PAGE, config, head, reason};
 use redcast_e2e::{request, within};
 use redcast_producer::StoreError;
 use redcast_producer::collect::CollectConfig;
-use support::LIMIT;
-use support::door::{Door, FIREFOX, Hands, PAGE, config, head, reason};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;

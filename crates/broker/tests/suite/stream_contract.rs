@@ -1,17 +1,9 @@
 //! The contract of stream channels: one suite, run against the memory broker and against a
 //! real Redis.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{LIMIT, Rig, channel, config, until};
 use bytes::Bytes;
 use redcast_broker::{
     Delivery, Event, HistoryError, MemoryConfig, OnceKey, PublishError, Published, QueueLimits,
@@ -19,7 +11,6 @@ use redcast_broker::{
 };
 use redcast_e2e::RedisServer;
 use redcast_protocol::{Channel, Cursor, Pattern, ResetReason};
-use support::{LIMIT, Rig, channel, config, until};
 use tokio_util::task::TaskTracker;
 
 const ALL: ReadLimit = ReadLimit { events: 1_000, bytes: 8 << 20 };

@@ -1,23 +1,14 @@
 //! The contract of `Broker`: one suite, run against the memory broker and against a
 //! real Redis.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::collections::HashMap;
 
+use crate::support::{Rig, channel, channels, config};
 use bytes::Bytes;
 use redcast_broker::{
     MemoryConfig, OnceKey, PublishError, Published, QueueLimits, RedisConfig, Subscribed,
 };
 use redcast_e2e::RedisServer;
-use support::{Rig, channel, channels, config};
 use tokio_util::task::TaskTracker;
 
 const MAX_EVENT_SIZE: usize = 1 << 20;

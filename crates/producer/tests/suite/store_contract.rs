@@ -1,19 +1,10 @@
 //! The contract of `Store`: one suite, run against the memory store and against a real
 //! Redis.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Rig, at, referred, view};
 use serde_json::{Value, json};
-use support::{Rig, at, referred, view};
 
 const NOON: &str = "2025-12-08T12:00:30Z";
 

@@ -1,23 +1,14 @@
 //! Snapshots and shares in Redis: what is no snapshot, what is never read, who may ask,
 //! and a Redis that is away or hung.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use crate::support::{LIMIT, channel, config, first_pong, snapshot_store, unheard_redis};
 use redcast_broker::{Broker, RedisConfig, SnapshotError, SnapshotStore, Stored};
 use redcast_e2e::RedisServer;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, cmd};
-use support::{LIMIT, channel, config, first_pong, snapshot_store, unheard_redis};
 
 const SHARES: &str = "test:redcast:shares:analytics";
 
@@ -242,7 +233,7 @@ async fn what_is_published_slowly_holds_up_no_snapshot() {
 
 /// The rights that docs/REDIS.md names for snapshots, with our prefix.
 fn rights() -> String {
-    let page = include_str!("../../../docs/REDIS.md");
+    let page = include_str!("../../../../docs/REDIS.md");
     let lines = page
         .lines()
         .filter(|line| line.starts_with("%R~stats ") || line.starts_with("~redcast:shares:* "));

@@ -1,26 +1,17 @@
 //! Redis's own count of subscriptions follows what is wanted: one by one, ten thousand
 //! at once, and under ACLs that allow only a part.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::{
+    LIMIT, Rig, calls, channel, channels, config, operator, produce, subscribe_all, until,
+    until_numsub,
+};
 use redcast_broker::{
     BrokerConfigError, BrokerMetrics, Delivery, RedisBroker, RedisConfig, Subscribed,
 };
 use redcast_e2e::RedisServer;
 use redis::aio::MultiplexedConnection;
-use support::{
-    LIMIT, Rig, calls, channel, channels, config, operator, produce, subscribe_all, until,
-    until_numsub,
-};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,7 +24,7 @@ async fn numsub_follows_subscribe_and_unsubscribe() {
     for (n, channel) in channels.iter().enumerate() {
         rig.broker.subscribe(channel).await.unwrap();
         // Live means that Redis counts it already.
-        assert_eq!(support::numsub(&mut operator, &channels[..=n]).await, vec![1; n + 1]);
+        assert_eq!(crate::support::numsub(&mut operator, &channels[..=n]).await, vec![1; n + 1]);
     }
     rig.broker.unsubscribe(&channels[2]).await;
     until_numsub(&mut operator, &channels[2..3], 0).await;

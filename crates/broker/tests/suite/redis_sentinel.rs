@@ -1,21 +1,12 @@
 //! Sentinels replace the primary: the broker follows, and tells what it may have missed.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test fails by panicking, its helpers too"
-)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{LIMIT, Rig, channel, produce, unix_ms, until};
 use bytes::Bytes;
 use redcast_broker::{Delivery, Position, PublishError, RedisConfig, Source, Sources, Subscribed};
 use redcast_e2e::SentinelSet;
 use redcast_protocol::{Channel, GapReason, Pattern};
-use support::{LIMIT, Rig, channel, produce, unix_ms, until};
 use tokio::time::{Instant, sleep};
 
 fn config(set: &SentinelSet) -> RedisConfig {

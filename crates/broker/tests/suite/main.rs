@@ -1,0 +1,27 @@
+//! Both brokers, held to one contract, and the Redis broker against real servers: one
+//! concern per file. One program, as each more would cost every build some seconds.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, its helpers too"
+)]
+
+mod contract;
+mod redis_batches;
+mod redis_cluster;
+mod redis_nodes;
+mod redis_once;
+mod redis_outage;
+mod redis_proof;
+mod redis_sentinel;
+mod redis_snapshots;
+mod redis_stream_resets;
+mod redis_streams;
+mod redis_subscriptions;
+mod redis_tls;
+mod snapshot_contract;
+mod stream_contract;
+#[path = "../support/mod.rs"]
+mod support;
