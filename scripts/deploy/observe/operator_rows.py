@@ -57,9 +57,12 @@ def connections():
     """Who is connected, who comes and goes, and who is turned away?"""
     return row(
         "Connections",
-        lines("Connections per instance", "Open connections, stacked, and how many all instances together take.",
+        # Far above the lines, the limit would press them flat.
+        lines("Connections per instance", "Open connections, stacked. How many all instances together take is drawn "
+              "once they are a quarter full; until then see Room used.",
               "short", (gateway("redcast_connections"), "{{instance}}"),
-              (f"sum({gateway('redcast_connections_limit')})", "limit of all"),
+              (f"sum({gateway('redcast_connections_limit')}) < 4 * sum({gateway('redcast_connections')})",
+               "limit of all"),
               stacked=True, size=(12, 8), overrides=[limit_line("limit of all")]),
         lines("Opened and closed", "Connections that began, and below the axis those that ended.", "cps",
               (rate(gateway("redcast_connections_opened_total")), "opened"),
@@ -177,14 +180,15 @@ def commands():
         "Commands and publishing over HTTP",
         lines("Commands", "Text messages from clients, and fields in them that this version does not know.", "mps",
               (rate(gateway("redcast_commands_total")), "commands"),
-              (rate(gateway("redcast_command_unknown_fields_total")), "unknown fields")),
+              (rate(gateway("redcast_command_unknown_fields_total")), "unknown fields"), size=(6, 8)),
         lines("Commands refused", "By the code of the answer.", "mps",
-              (rate(gateway("redcast_commands_refused_total"), "code"), "{{code}}"), stacked=True),
+              (rate(gateway("redcast_commands_refused_total"), "code"), "{{code}}"), stacked=True,
+              size=(6, 8)),
         lines("Requests to publish", "POST /api/publish, by what became of it. unavailable: Redis was away.", "reqps",
-              (rate(gateway("redcast_http_publishes_total"), "outcome"), "{{outcome}}"), stacked=True, size=(8, 8)),
+              (rate(gateway("redcast_http_publishes_total"), "outcome"), "{{outcome}}"), stacked=True, size=(6, 8)),
         lines("Events published over HTTP", "Events of those requests; a batch counts each of its own. What producers "
               "publish to Redis themselves is not in here.", "eps",
-              (rate(gateway("redcast_http_events_published_total")), "events"), size=(24, 6)),
+              (rate(gateway("redcast_http_events_published_total")), "events"), size=(6, 8)),
         collapsed=True)
 
 

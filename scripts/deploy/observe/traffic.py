@@ -1,6 +1,7 @@
 """Clients and visitors, so that the programs have something to count."""
 
 import base64
+import contextlib
 import json
 import os
 import socket
@@ -16,7 +17,7 @@ SITE = "https://shop.example"
 SOCKETS = 4
 STREAMS = 2
 VIEWS_PER_SECOND = 4
-TEXT = 0x81
+TEXT, CLOSE = 0x81, 0x88
 
 
 class Traffic:
@@ -29,13 +30,10 @@ class Traffic:
         self.threads = []
 
     def __enter__(self):
-        for _ in range(SOCKETS):
-            self._connect("/ws/analytics", "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-                          f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}\r\n", b"101")
-        for _ in range(STREAMS):
-            self._connect("/sse/analytics", "Accept: text/event-stream\r\n", b"200")
-        self._start(self._speak)
-        self._start(self._visit)
+        self.stay([self._socket() for _ in range(SOCKETS)])
+        self.stay([self._stream() for _ in range(STREAMS)])
+        for job in (self._speak, self._visit, self._come_and_go):
+            self._start(job)
         return self
 
     def __exit__(self, *_):
@@ -45,15 +43,29 @@ class Traffic:
         for thread in self.threads:
             thread.join(timeout=5)
 
+    def stay(self, connections):
+        """Keeps them until the end and reads what comes, so that nobody is a slow client."""
+        for connection in connections:
+            self.sockets.append(connection)
+            self._start(self._drain, connection)
+
+    def _socket(self):
+        key = base64.b64encode(os.urandom(16)).decode()
+        return self._connect("/ws/analytics", "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n", b"101")
+
+    def _stream(self):
+        return self._connect("/sse/analytics", "Accept: text/event-stream\r\n", b"200")
+
     def _connect(self, path, headers, status):
         address = urllib.parse.urlsplit(self.where["public"])
         connection = socket.create_connection((address.hostname, address.port), timeout=10)
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\n{headers}\r\n".encode())
         first = connection.recv(4096)
         if first[9:12] != status:
+            connection.close()
             raise SystemExit(f"{path} was answered by {first[:80]!r}")
-        self.sockets.append(connection)
-        self._start(self._drain, connection)
+        return connection
 
     def _start(self, job, *arguments):
         thread = threading.Thread(target=job, args=arguments, daemon=True)
@@ -61,7 +73,6 @@ class Traffic:
         self.threads.append(thread)
 
     def _drain(self, connection):
-        """Reads on, so that nobody is a slow client."""
         connection.settimeout(0.5)
         while not self.ended.is_set():
             try:
@@ -78,6 +89,17 @@ class Traffic:
             for place, connection in enumerate(self.sockets[:SOCKETS]):
                 word = {"type": "ping"} if place else {"type": "subscribe", "channel": "forbidden"}
                 connection.sendall(_frame(TEXT, json.dumps(word).encode()))
+
+    def _come_and_go(self):
+        """One client after the other, who says goodbye, stays a moment longer, or just vanishes."""
+        visits = 0
+        while not self.ended.wait(0.7):
+            visits += 1
+            # Refused while Redis is away; the next one tries again.
+            with contextlib.suppress(SystemExit, OSError), self._socket() as connection:
+                if visits % 3:
+                    connection.sendall(_frame(CLOSE, (1000).to_bytes(2, "big")))
+                self.ended.wait(visits % 4)
 
     def _visit(self):
         views = 0
