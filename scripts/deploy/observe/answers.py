@@ -45,7 +45,8 @@ def of_panels(prometheus, rate_interval, span):
             yield f"{name}: {title!r} {letter}: no answer to {expr}"
         if answer and reason:
             yield f"{name}: {title!r} {letter}: answers, although {reason}"
-    yield from (f"{' '.join(one)}: is listed as without an answer, and does not exist" for one in sorted(set(EMPTY) - asked))
+    yield from (f"{' '.join(one)}: is listed as without an answer, and does not exist"
+                for one in sorted(set(EMPTY) - asked))
 
 
 def of_variables(prometheus):

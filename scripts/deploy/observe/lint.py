@@ -62,7 +62,8 @@ def _overlaps(panels):
         grid = panel["gridPos"]
         if grid["x"] + grid["w"] > GRID_COLUMNS:
             yield f"{panel['title']!r} is beyond the right edge"
-        cells = [(x, y) for x in range(grid["x"], grid["x"] + grid["w"]) for y in range(grid["y"], grid["y"] + grid["h"])]
+        columns, lines = range(grid["x"], grid["x"] + grid["w"]), range(grid["y"], grid["y"] + grid["h"])
+        cells = [(x, y) for x in columns for y in lines]
         over = {taken[cell] for cell in cells if cell in taken}
         yield from (f"{panel['title']!r} overlaps {other!r}" for other in sorted(over))
         taken.update(dict.fromkeys(cells, panel["title"]))
@@ -70,8 +71,9 @@ def _overlaps(panels):
 
 def _panel(panel):
     where = f"panel {panel['title']!r}"
-    if panel["fieldConfig"]["defaults"].get("unit") not in UNITS:
-        yield f"{where}: its unit is {panel['fieldConfig']['defaults'].get('unit')!r}, none of {', '.join(sorted(UNITS))}"
+    unit = panel["fieldConfig"]["defaults"].get("unit")
+    if unit not in UNITS:
+        yield f"{where}: its unit is {unit!r}, none of {', '.join(sorted(UNITS))}"
     description = panel.get("description", "")
     if len(description) < 8 or not description.endswith("."):
         yield f"{where}: no sentence describes it"

@@ -14,7 +14,6 @@ import matplotlib.dates as dates  # noqa: E402
 import matplotlib.pyplot as pyplot  # noqa: E402
 import numpy  # noqa: E402
 
-from . import boards  # noqa: E402
 from .panels import GRID_COLUMNS  # noqa: E402
 
 INCHES_WIDE, INCHES_PER_LINE = 17, 0.34
@@ -124,8 +123,8 @@ def _lines(axes, panel, answers):
             elif stacked:
                 below = base if base is not None and len(base) == len(values) else numpy.zeros(len(values))
                 colour = next(colours)
-                handle = axes.fill_between(times, below, below + numpy.nan_to_num(values), color=colour, alpha=0.5, linewidth=0.6)
                 base = below + numpy.nan_to_num(values)
+                handle = axes.fill_between(times, below, base, color=colour, alpha=0.5, linewidth=0.6)
             else:
                 handle, = axes.plot(times, values, color=next(colours), linewidth=1.1)
             drawn.append((last, handle, name))
@@ -179,8 +178,9 @@ def _heatmap(axes, panel, answers):
     edges = numpy.arange(len(series) + 1)
     axes.pcolormesh(numpy.append(times, times[-1] + (times[-1] - times[-2])), edges,
                     numpy.where(cells > 1e-9, cells, numpy.nan) ** 0.5, cmap="Oranges")
-    axes.set_yticks(edges[1::2], [_number(float(one["metric"]["le"]), "s") if "Inf" not in one["metric"]["le"] else "more"
-                                  for one in series][::2])
+    bounds = [float(one["metric"]["le"]) for one in series]
+    names = ["more" if math.isinf(bound) else _number(bound, "s") for bound in bounds]
+    axes.set_yticks(edges[1::2], names[::2])
     _clock(axes)
 
 

@@ -108,7 +108,8 @@ class Traffic:
             # One of ten says that it is a robot.
             agent = BROWSER if views % 10 else ROBOT
             body = json.dumps({"url": f"{SITE}/page-{views % 7}", "referrer": ""}).encode()
-            request = urllib.request.Request(f"{self.where['collector']}/collect", body, {"User-Agent": agent, "Origin": SITE})
+            headers = {"User-Agent": agent, "Origin": SITE}
+            request = urllib.request.Request(f"{self.where['collector']}/collect", body, headers)
             try:
                 urllib.request.urlopen(request, timeout=5).close()
             except (urllib.error.URLError, OSError):
