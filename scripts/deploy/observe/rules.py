@@ -1,0 +1,56 @@
+"""The alerts, their tests and their runbooks, as they are committed."""
+
+import os
+import sys
+from pathlib import Path
+
+from . import boards
+
+ROOT = boards.ROOT
+VENV = ROOT / ".tools/deploy/venv/bin/python"
+
+try:
+    import yaml
+except ImportError:
+    # scripts/install-deploy-tools puts PyYAML there for systems without.
+    if not VENV.exists() or Path(sys.executable) == VENV:
+        raise SystemExit("PyYAML is missing; scripts/install-deploy-tools brings it")
+    os.execv(VENV, [str(VENV), *sys.argv])
+
+RULES = ROOT / "helm/redcast/files/alerts.yml"
+LINK = ROOT / "deploy/prometheus/alerts.yml"
+TESTS = ROOT / "deploy/prometheus/alerts.test.yml"
+RUNBOOKS = ROOT / "docs/runbooks"
+
+
+def alerts():
+    """Each alert by its name."""
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+def alert_count():
+    """How many rules the file has, also those of one name."""
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    return sum(len(group["rules"]) for group in groups)
+
+
+def tested():
+    """For each alert that fires in some test, whether it clears afterwards in the same one."""
+    found = {}
+    for test in yaml.safe_load(TESTS.read_text(encoding="utf-8"))["tests"]:
+        fired = set()
+        # In the order of the file, which is that of the times.
+        for look in test.get("alert_rule_test", []):
+            name = look["alertname"]
+            if look.get("exp_alerts"):
+                fired.add(name)
+                found.setdefault(name, False)
+            elif name in fired:
+                found[name] = True
+    return found
+
+
+def runbooks():
+    """The names of the alerts that have a page."""
+    return {path.stem for path in RUNBOOKS.glob("*.md") if path.stem != "README"}
