@@ -124,7 +124,9 @@ def services(ports, folder, programs):
     """What is started, in this order: name, command, environment, readiness."""
     redis = [
         programs["redis-server"], "deploy/redis/redis.conf", "--bind", HOST,
-        "--port", str(ports["redis"]), "--dir", str(folder), "--save", "",
+        "--port", str(ports["redis"]), "--dir", str(folder),
+        # It is thrown away at the end.
+        "--appendonly", "no",
     ]
     config = prometheus_config(ports, folder, os.environ.get("UP_LOCAL_SCRAPE"))
     prometheus = [
