@@ -119,7 +119,9 @@ def systemd():
         for unit in sorted(Path("deploy/systemd").glob("*.service")):
             copy = Path(folder) / unit.name
             copy.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text()))
-            findings += asked([tool, "verify", str(copy)])
+            # A value that can't be read is told and ignored, and the exit code is 0.
+            said = subprocess.run([tool, "verify", str(copy)], capture_output=True, text=True, check=False)
+            findings += [line for line in said.stderr.splitlines() if unit.name in line]
             findings += asked([tool, "security", "--offline=true", f"--threshold={EXPOSURE}", str(copy)])
     return findings
 

@@ -1,5 +1,6 @@
 """What docker-compose.yml promises, and that scripts/up-local keeps to the same files."""
 
+import functools
 import ipaddress
 import re
 import unittest
@@ -35,59 +36,64 @@ def started(name):
     raise AssertionError(f"up-local starts no {name}")
 
 
-class EveryService(unittest.TestCase):
-    def each(self):
+def of_each_service(test):
+    """Runs a test for every service, and names the one that fails."""
+    @functools.wraps(test)
+    def run(self):
         for name, service in SERVICES.items():
             with self.subTest(service=name):
-                yield name, service
+                test(self, name, service)
+    return run
 
-    def test_has_an_image_of_one_version(self):
-        for _, service in self.each():
-            self.assertRegex(service["image"], r":v?\d+\.\d+\.\d+(-[a-z]+)?$")
 
-    def test_is_confined(self):
-        for _, service in self.each():
-            self.assertIs(service.get("read_only"), True)
-            self.assertEqual(service.get("cap_drop"), ["ALL"])
-            self.assertEqual(service.get("security_opt"), ["no-new-privileges:true"])
-            self.assertFalse({"privileged", "cap_add", "network_mode", "pid", "devices"} & service.keys())
+class EveryService(unittest.TestCase):
+    @of_each_service
+    def test_has_an_image_of_one_version(self, _, service):
+        self.assertRegex(service["image"], r":v?\d+\.\d+\.\d+(-[a-z]+)?$")
 
-    def test_is_reached_from_this_machine_alone(self):
-        for _, service in self.each():
-            for port in service.get("ports", []):
-                self.assertRegex(port, r"^127\.0\.0\.1:\d+:\d+$")
+    @of_each_service
+    def test_is_confined(self, _, service):
+        self.assertIs(service.get("read_only"), True)
+        self.assertEqual(service.get("cap_drop"), ["ALL"])
+        self.assertEqual(service.get("security_opt"), ["no-new-privileges:true"])
+        self.assertFalse({"privileged", "cap_add", "network_mode", "pid", "devices"} & service.keys())
 
-    def test_mounts_what_is_there_and_never_writes_it(self):
-        for _, service in self.each():
-            for volume in service.get("volumes", []):
-                if volume.startswith("./"):
-                    self.assertTrue(volume.endswith(":ro"), volume)
-                    source = Path(volume.split(":")[0])
-                    self.assertTrue(source.exists(), f"{source} is not there")
-                    # A link would be followed in the container, where it leads nowhere.
-                    self.assertFalse(source.is_symlink(), f"{source} is a link")
-                else:
-                    self.assertIn(volume.split(":")[0], COMPOSE["volumes"])
+    @of_each_service
+    def test_is_reached_from_this_machine_alone(self, _, service):
+        for port in service.get("ports", []):
+            self.assertRegex(port, r"^127\.0\.0\.1:\d+:\d+$")
 
-    def test_tells_its_health(self):
-        for name, service in self.each():
-            if name in WITHOUT_HEALTH:
-                self.assertEqual(service["healthcheck"], {"disable": True})
-                self.assertNotIn("ports", service)
+    @of_each_service
+    def test_mounts_what_is_there_and_never_writes_it(self, _, service):
+        for volume in service.get("volumes", []):
+            if volume.startswith("./"):
+                self.assertTrue(volume.endswith(":ro"), volume)
+                source = Path(volume.split(":")[0])
+                self.assertTrue(source.exists(), f"{source} is not there")
+                # A link would be followed in the container, where it leads nowhere.
+                self.assertFalse(source.is_symlink(), f"{source} is a link")
             else:
-                self.assertTrue(service["healthcheck"]["test"])
+                self.assertIn(volume.split(":")[0], COMPOSE["volumes"])
 
-    def test_waits_for_health_and_not_for_a_start(self):
-        for _, service in self.each():
-            for other, how in service.get("depends_on", {}).items():
-                self.assertEqual(how, {"condition": "service_healthy"})
-                self.assertNotIn(other, WITHOUT_HEALTH)
+    @of_each_service
+    def test_tells_its_health(self, name, service):
+        if name in WITHOUT_HEALTH:
+            self.assertEqual(service["healthcheck"], {"disable": True})
+            self.assertNotIn("ports", service)
+        else:
+            self.assertIn("test", service["healthcheck"])
 
-    def test_has_bounds(self):
-        for _, service in self.each():
-            limits = service["deploy"]["resources"]["limits"]
-            self.assertEqual(limits.keys(), {"cpus", "memory", "pids"})
-            self.assertIn("stop_grace_period", service)
+    @of_each_service
+    def test_waits_for_health_and_not_for_a_start(self, _, service):
+        for other, how in service.get("depends_on", {}).items():
+            self.assertEqual(how, {"condition": "service_healthy"})
+            self.assertNotIn(other, WITHOUT_HEALTH)
+
+    @of_each_service
+    def test_has_bounds(self, _, service):
+        limits = service["deploy"]["resources"]["limits"]
+        self.assertEqual(limits.keys(), {"cpus", "memory", "pids"})
+        self.assertIn("stop_grace_period", service)
 
 
 class Gateways(unittest.TestCase):
@@ -169,6 +175,7 @@ class Grafana(unittest.TestCase):
 
     def test_finds_the_dashboards_where_compose_puts_them(self):
         provider, = yaml.safe_load((self.FOLDER / "dashboards/redcast.yml").read_text())["providers"]
+        self.assertIn(provider["options"]["path"], mounts(SERVICES["grafana"]))
         folder = Path(mounts(SERVICES["grafana"])[provider["options"]["path"]])
         self.assertTrue(list(folder.glob("*.json")), f"no dashboard in {folder}")
 

@@ -53,8 +53,9 @@ class Image(unittest.TestCase):
         self.assertEqual(instructions("STOPSIGNAL"), ["SIGTERM"])
 
     def test_tells_its_health_by_its_own_program(self):
-        health, = instructions("HEALTHCHECK")
-        self.assertEqual(json.loads(health.split("CMD", 1)[1]), ["/usr/local/bin/redcast", "healthcheck"])
+        self.assertEqual(len(instructions("HEALTHCHECK")), 1)
+        command = instructions("HEALTHCHECK")[0].split("CMD", 1)[1]
+        self.assertEqual(json.loads(command), ["/usr/local/bin/redcast", "healthcheck"])
 
     def test_has_the_version_of_the_workspace(self):
         label, = instructions("LABEL")
