@@ -78,7 +78,7 @@ config.{{ $path }}: set {{ $value }} instead, from which the chart sets it
 {{- end }}
 {{- $forward := (.Values.config.auth | default dict).forward_url | default "" }}
 {{- if contains "@" $forward }}
-config.auth.forward_url: has a password in it, and would end up in a ConfigMap; put it into a Secret and set existingSecretKeys.forwardAuthUrl
+config.auth.forward_url: a user or a password in it is not sent, and the gateway refuses to start; leave it out
 {{- end }}
 {{- $own := include "redcast.ownEnv" . | fromJson }}
 {{- $named := keys .Values.env }}

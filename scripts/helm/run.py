@@ -1,0 +1,59 @@
+"""Runs the tests beside this file and prints one line for each thing that is wrong."""
+
+import sys
+import time
+import unittest
+from pathlib import Path
+
+
+class Told(unittest.TestResult):
+    """Counts, and keeps of each failure the one line that says what is wrong."""
+
+    def __init__(self):
+        super().__init__()
+        self.passed, self.wrong, self.left_out = 0, [], []
+
+    def addSuccess(self, test):
+        self.passed += 1
+
+    def addSkip(self, test, reason):
+        super().addSkip(test, reason)
+        self.left_out.append(f"{test.id()}: {reason}")
+
+    def _tell(self, test, failure):
+        kind, error, _ = failure
+        text = " ".join(str(error).split())
+        if kind is not AssertionError:
+            text = f"{kind.__name__}: {text}"
+        self.wrong.append(f"{test.id()}: {text[:900]}")
+
+    def addFailure(self, test, failure):
+        super().addFailure(test, failure)
+        self._tell(test, failure)
+
+    def addError(self, test, failure):
+        super().addError(test, failure)
+        self._tell(test, failure)
+
+    def addSubTest(self, test, subtest, failure):
+        super().addSubTest(test, subtest, failure)
+        if failure:
+            self._tell(subtest, failure)
+
+
+def main():
+    here = Path(__file__).parent
+    began = time.monotonic()
+    pattern = f"test_{sys.argv[1]}.py" if len(sys.argv) > 1 else "test_*.py"
+    told = Told()
+    unittest.defaultTestLoader.discover(str(here), pattern).run(told)
+    for line in told.left_out:
+        print(f"note: left out: {line}")
+    for line in told.wrong:
+        print(f"FAILED  {line}")
+    print(f"chart: {told.testsRun} tests in {time.monotonic() - began:.1f} s")
+    print(f"{told.passed} passed, {len(told.wrong)} failed")
+    return 1 if told.wrong or not told.passed else 0
+
+
+sys.exit(main())
