@@ -106,13 +106,20 @@ class Release:
     @property
     def services(self):
         """The public Service and, if it is there, the admin one."""
-        return {("admin" if one["spec"].get("clusterIP") == "None" else "http"): one for one in self.all("Service")}
+        return {
+            ("admin" if one["spec"].get("clusterIP") == "None" else "http"): one
+            for one in self.all("Service")
+        }
 
     @property
     def toml(self):
         """The configuration file's text."""
-        name = next(one for one in self.pod["spec"]["volumes"] if one["name"] == "config")["configMap"]["name"]
-        return next(one for one in self.all("ConfigMap") if one["metadata"]["name"] == name)["data"]["redcast.toml"]
+        name = next(one for one in self.pod["spec"]["volumes"] if one["name"] == "config")["configMap"][
+            "name"
+        ]
+        return next(one for one in self.all("ConfigMap") if one["metadata"]["name"] == name)["data"][
+            "redcast.toml"
+        ]
 
     @property
     def configuration(self):

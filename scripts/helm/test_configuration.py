@@ -42,7 +42,9 @@ def check(release, folder):
             continue
         path = folder / Path(value).name
         text = own[0]["stringData"].get(path.name) if own else None
-        path.write_text(release.toml if name == "REDCAST_CONFIG" else text or CONTENT.get(path.name) or pem()[path.name])
+        path.write_text(
+            release.toml if name == "REDCAST_CONFIG" else text or CONTENT.get(path.name) or pem()[path.name]
+        )
         environment[name] = str(path)
     config = environment["REDCAST_CONFIG"]
     command = [GATEWAY, "check-config", "--json", "--config", config]

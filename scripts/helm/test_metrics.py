@@ -17,10 +17,16 @@ class Monitors(unittest.TestCase):
     def test_they_are_there_when_asked_for(self, release):
         # No API of Prometheus or Grafana is known to `helm template`: the value is enough.
         values = release.values["metrics"]
-        for kind, key in (("ServiceMonitor", "serviceMonitor"), ("PodMonitor", "podMonitor"), ("PrometheusRule", "prometheusRule")):
+        for kind, key in (
+            ("ServiceMonitor", "serviceMonitor"),
+            ("PodMonitor", "podMonitor"),
+            ("PrometheusRule", "prometheusRule"),
+        ):
             self.assertEqual(len(release.all(kind)), int(values[key]["enabled"]), kind)
             for document in release.all(kind):
-                self.assertEqual(document["metadata"]["namespace"], values[key]["namespace"] or chart.NAMESPACE)
+                self.assertEqual(
+                    document["metadata"]["namespace"], values[key]["namespace"] or chart.NAMESPACE
+                )
                 self.assertTrue(chart.selects(document["metadata"]["labels"], values[key]["labels"]))
 
     @chart.each_release
@@ -28,7 +34,9 @@ class Monitors(unittest.TestCase):
         for monitor in release.all("ServiceMonitor"):
             self.assertEqual(monitor["spec"]["namespaceSelector"], {"matchNames": [chart.NAMESPACE]})
             selector = monitor["spec"]["selector"]["matchLabels"]
-            found = [one for one in release.services.values() if chart.selects(one["metadata"]["labels"], selector)]
+            found = [
+                one for one in release.services.values() if chart.selects(one["metadata"]["labels"], selector)
+            ]
             self.assertEqual(len(found), 1, "Services that the ServiceMonitor finds")
             ports = {port["name"]: port["targetPort"] for port in found[0]["spec"]["ports"]}
             for endpoint in monitor["spec"]["endpoints"]:
@@ -68,7 +76,9 @@ class Rules(unittest.TestCase):
     def test_runbooks_may_be_elsewhere(self):
         for base in ("https://wiki.example/runbooks", "https://wiki.example/runbooks/"):
             release = metrics(prometheusRule={"enabled": True, "runbookBase": base})
-            rules = [rule for group in release.one("PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+            rules = [
+                rule for group in release.one("PrometheusRule")["spec"]["groups"] for rule in group["rules"]
+            ]
             for rule in rules:
                 if "alert" in rule:
                     wanted = f"https://wiki.example/runbooks/{rule['alert']}.md"
@@ -97,7 +107,11 @@ class Dashboards(unittest.TestCase):
 
     def test_the_sidecar_finds_them(self):
         values = {"enabled": True, "namespace": "grafana", "annotations": {"own": "1"}}
-        found = [one for one in metrics(dashboards=values).all("ConfigMap") if one["metadata"]["namespace"] == "grafana"]
+        found = [
+            one
+            for one in metrics(dashboards=values).all("ConfigMap")
+            if one["metadata"]["namespace"] == "grafana"
+        ]
         self.assertEqual(len(found), len(DASHBOARDS))
         for document in found:
             self.assertEqual(document["metadata"]["labels"]["grafana_dashboard"], "1")
@@ -115,4 +129,6 @@ class Dashboards(unittest.TestCase):
         for dashboard in release.all("GrafanaDashboard"):
             reference = dashboard["spec"]["configMapRef"]
             self.assertIn(reference["key"], maps[reference["name"]]["data"])
-            self.assertEqual(maps[reference["name"]]["metadata"]["namespace"], dashboard["metadata"]["namespace"])
+            self.assertEqual(
+                maps[reference["name"]]["metadata"]["namespace"], dashboard["metadata"]["namespace"]
+            )

@@ -54,7 +54,9 @@ class Shape(unittest.TestCase):
                 self.assertTrue(variables["GATEWAY_URL"].startswith(address), variables["GATEWAY_URL"])
 
 
-@unittest.skipUnless((GATEWAY.exists() and shutil.which("redis-server")) or os.environ.get("CI"), "no gateway or no Redis")
+@unittest.skipUnless(
+    (GATEWAY.exists() and shutil.which("redis-server")) or os.environ.get("CI"), "no gateway or no Redis"
+)
 class Commands(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -64,7 +66,9 @@ class Commands(unittest.TestCase):
         self.start(["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", ""], "redis")
         until(lambda: self.redis("PING") == "PONG", "Redis's answer")
         tests = {"websocket": {"enabled": True}, "timeoutSeconds": PATIENCE}
-        self.release = chart.made_of({"redis": {"url": f"unix://{self.socket}", "prefix": "live:"}, "tests": tests})
+        self.release = chart.made_of(
+            {"redis": {"url": f"unix://{self.socket}", "prefix": "live:"}, "tests": tests}
+        )
         self.containers = {one["name"]: one for one in self.release.one("Pod")["spec"]["containers"]}
         # The files of the pod, in a folder.
         (self.folder / "redcast.toml").write_text(self.release.toml)
@@ -75,7 +79,9 @@ class Commands(unittest.TestCase):
         log = open(self.folder / f"{name}.log", "wb")
         self.addCleanup(log.close)
         environment = {"PATH": os.environ["PATH"], **variables}
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, cwd=self.folder)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, cwd=self.folder
+        )
 
         def stop():
             process.kill()
@@ -125,7 +131,10 @@ class Commands(unittest.TestCase):
             "subscribe": self.container("subscribe"),
         }
         channel = "live:" + self.release.values["tests"]["channel"]
-        until(lambda: self.redis("PUBSUB", "NUMSUB", channel).endswith("2"), "the subscription of gateway and command")
+        until(
+            lambda: self.redis("PUBSUB", "NUMSUB", channel).endswith("2"),
+            "the subscription of gateway and command",
+        )
         # Nobody ends before there is an event.
         self.assertEqual([one.poll() for one in receivers.values()], [None, None])
         publisher = self.container("publish")

@@ -31,7 +31,10 @@ REFUSED = [
     ({"config": {"api": {"key": "plain"}}}, ["config.api.key", "existingSecret"]),
     ({"config": {"auth": {"forward_url": "http://u:p@auth/"}}}, ["config.auth.forward_url", "leave it out"]),
     ({"env": {"REDCAST_SHUTDOWN__WINDOW": "5m"}}, ["env.REDCAST_SHUTDOWN__WINDOW: the chart sets it itself"]),
-    ({"extraEnv": [{"name": "REDCAST_CONFIG", "value": "/x"}]}, ["env.REDCAST_CONFIG: the chart sets it itself"]),
+    (
+        {"extraEnv": [{"name": "REDCAST_CONFIG", "value": "/x"}]},
+        ["env.REDCAST_CONFIG: the chart sets it itself"],
+    ),
     (
         {"terminationGracePeriodSeconds": 54},
         ["54 is too short; a pod needs 55 to drain", "5 preStop + 5 accept + 30 window + 15 margin"],
@@ -41,13 +44,22 @@ REFUSED = [
         ["terminationGracePeriodSeconds: 60 is too short; a pod needs 325"],
     ),
     ({"minReadySeconds": 30, "progressDeadlineSeconds": 30}, ["progressDeadlineSeconds: 30 is over before"]),
-    ({"replicaCount": 3, "autoscaling": SCALED}, ["replicaCount: 3 is set and autoscaling.enabled", "autoscaling.minReplicas"]),
+    (
+        {"replicaCount": 3, "autoscaling": SCALED},
+        ["replicaCount: 3 is set and autoscaling.enabled", "autoscaling.minReplicas"],
+    ),
     ({"replicaCount": 0, "autoscaling": SCALED}, ["replicaCount: 0 is set and autoscaling.enabled"]),
     (
-        {"replicaCount": 3, "autoscaling": SCALED | {"engine": "keda", "keda": {"serverAddress": "http://p"}}},
+        {
+            "replicaCount": 3,
+            "autoscaling": SCALED | {"engine": "keda", "keda": {"serverAddress": "http://p"}},
+        },
         ["replicaCount: 3 is set and autoscaling.enabled"],
     ),
-    ({"autoscaling": SCALED | {"minReplicas": 11}}, ["autoscaling.minReplicas: 11 is more than maxReplicas, 10"]),
+    (
+        {"autoscaling": SCALED | {"minReplicas": 11}},
+        ["autoscaling.minReplicas: 11 is more than maxReplicas, 10"],
+    ),
     ({"autoscaling": SCALED | {"connectionsPerPod": None}}, ["autoscaling: nothing to scale by"]),
     (
         {"autoscaling": SCALED, "config": {"limits": {"max_connections": 20000}}},
@@ -59,13 +71,22 @@ REFUSED = [
         ["autoscaling.cpu: is a share of resources.requests.cpu, which is not set"],
     ),
     ({"ingress": {"enabled": True}}, ["ingress.hosts: must be set"]),
-    ({"ingress": {"enabled": True, "hosts": HOSTS, "sticky": {"enabled": True}}}, ["ingress.sticky", "set ingress.controller"]),
-    ({"ingress": {"controller": "alb", "sticky": {"enabled": True}}}, ["ingress.sticky", "set ingress.enabled"]),
+    (
+        {"ingress": {"enabled": True, "hosts": HOSTS, "sticky": {"enabled": True}}},
+        ["ingress.sticky", "set ingress.controller"],
+    ),
+    (
+        {"ingress": {"controller": "alb", "sticky": {"enabled": True}}},
+        ["ingress.sticky", "set ingress.enabled"],
+    ),
     (
         {"ingress": {"sticky": {"sameSite": "none", "secure": False}}},
         ["ingress.sticky.sameSite: browsers drop a cookie"],
     ),
-    ({"ingress": {"idleTimeoutSeconds": 30}}, ["ingress.idleTimeoutSeconds: 30 would end connections between two pings"]),
+    (
+        {"ingress": {"idleTimeoutSeconds": 30}},
+        ["ingress.idleTimeoutSeconds: 30 would end connections between two pings"],
+    ),
     (
         {"config": {"keepalive": {"ping_every": "90s"}}},
         ["ingress.idleTimeoutSeconds: 75", "config.keepalive.ping_every is 90s"],
@@ -106,7 +127,9 @@ class Refused(unittest.TestCase):
     def test_values_that_cannot_work(self):
         cases = [(helm, values, words) for helm in chart.HELMS for values, words in REFUSED]
         with ThreadPoolExecutor() as pool:
-            ran = list(pool.map(lambda case: chart.template(case[0], chart.merged(chart.REDIS, case[1])), cases))
+            ran = list(
+                pool.map(lambda case: chart.template(case[0], chart.merged(chart.REDIS, case[1])), cases)
+            )
         for (helm, values, words), result in zip(cases, ran):
             with self.subTest(f"{helm} {json.dumps(values)}"):
                 self.assertNotEqual(result.returncode, 0, "is not refused")

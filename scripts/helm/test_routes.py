@@ -101,7 +101,9 @@ class Routes(unittest.TestCase):
         for document in release.all("Ingress"):
             for rule in document["spec"]["rules"]:
                 for path in rule["http"]["paths"]:
-                    self.assertEqual(path["backend"]["service"], {"name": name, "port": {"name": port["name"]}})
+                    self.assertEqual(
+                        path["backend"]["service"], {"name": name, "port": {"name": port["name"]}}
+                    )
         for document in release.all("HTTPRoute"):
             values = release.values["httpRoute"]
             for rule in document["spec"]["rules"]:
@@ -187,7 +189,12 @@ class Network(unittest.TestCase):
 
     def test_redis_is_reached_where_it_is(self):
         labels = {"matchLabels": {"app": "redis"}}
-        redis = {"ports": [6379, 26379], "cidrs": ["10.0.0.0/24"], "podSelector": labels, "namespaceSelector": labels}
+        redis = {
+            "ports": [6379, 26379],
+            "cidrs": ["10.0.0.0/24"],
+            "podSelector": labels,
+            "namespaceSelector": labels,
+        }
         rule = self.rule(self.policy(egress={"redis": redis}), "egress", 26379)
         wanted = [{"ipBlock": {"cidr": "10.0.0.0/24"}}, {"podSelector": labels, "namespaceSelector": labels}]
         self.assertEqual(rule["to"], wanted)

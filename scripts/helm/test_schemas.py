@@ -75,7 +75,14 @@ class Schemas(unittest.TestCase):
     def test_custom_resources_fit_their_schemas(self):
         custom = [one for one in documents() if one[1]["apiVersion"] in CUSTOM]
         kinds = {document["kind"] for _, document in custom}
-        wanted = {"ServiceMonitor", "PodMonitor", "PrometheusRule", "HTTPRoute", "ScaledObject", "GrafanaDashboard"}
+        wanted = {
+            "ServiceMonitor",
+            "PodMonitor",
+            "PrometheusRule",
+            "HTTPRoute",
+            "ScaledObject",
+            "GrafanaDashboard",
+        }
         self.assertEqual(kinds, wanted)
         command = [shutil.which("node"), HERE / "custom-resources.mjs", chart.TOOLS]
         ran = subprocess.run(command, input=json.dumps(custom), capture_output=True, text=True)

@@ -22,13 +22,21 @@ class Secrets(unittest.TestCase):
         for path in sorted((chart.CHART / "templates").rglob("*.*")):
             with self.subTest(path.name):
                 for action in code(path):
-                    self.assertIsNone(re.search(UNSTEADY, action), f"{path.name}: a generated value in {action.strip()!r}")
-                    self.assertNotIn(".Capabilities", action, f"{path.name}: rendered by what the cluster knows")
+                    self.assertIsNone(
+                        re.search(UNSTEADY, action), f"{path.name}: a generated value in {action.strip()!r}"
+                    )
+                    self.assertNotIn(
+                        ".Capabilities", action, f"{path.name}: rendered by what the cluster knows"
+                    )
 
     def test_two_renderings_are_the_same(self):
         for name in ("legacy-nginx", "full"):
             with self.subTest(name):
-                first = next(release for release in chart.rendered() if release.name == name and release.helm == "helm4")
+                first = next(
+                    release
+                    for release in chart.rendered()
+                    if release.name == name and release.helm == "helm4"
+                )
                 self.assertEqual(first.text, chart.template("helm4", chart.set_values(name)).stdout)
 
     @chart.each_release
@@ -41,7 +49,9 @@ class Secrets(unittest.TestCase):
         if redis["nodes"]:
             held["redis-nodes"] = "\n".join(redis["nodes"])
         if redis["sentinel"]["hosts"]:
-            held["redis-url"] = f"{scheme}+sentinel://{','.join(redis['sentinel']['hosts'])}/{redis['sentinel']['primary']}"
+            held["redis-url"] = (
+                f"{scheme}+sentinel://{','.join(redis['sentinel']['hosts'])}/{redis['sentinel']['primary']}"
+            )
         if redis["cluster"]["hosts"]:
             held["redis-url"] = f"{scheme}+cluster://{','.join(redis['cluster']['hosts'])}"
         if plain["apiKey"]:
@@ -68,7 +78,12 @@ class Secrets(unittest.TestCase):
         self.assertEqual(set(files), named)
         ours = {one["metadata"]["name"] for one in release.all("Secret")}
         redis, values = release.values["redis"], release.values
-        theirs = {redis["existingSecret"], redis["tls"]["caSecret"], redis["tls"]["clientSecret"], values["existingSecret"]}
+        theirs = {
+            redis["existingSecret"],
+            redis["tls"]["caSecret"],
+            redis["tls"]["clientSecret"],
+            values["existingSecret"],
+        }
         self.assertEqual(set(files.values()), ours | theirs - {""})
 
     @chart.each_release

@@ -13,15 +13,38 @@ TEMPLATES = "\n".join(path.read_text() for path in sorted((chart.CHART / "templa
 
 # Where Kubernetes itself, or the gateway, judges what is inside.
 FREE = {
-    "affinity", "autoscaling.behavior.scaleDown", "autoscaling.behavior.scaleUp", "livenessProbe",
-    "podSecurityContext", "readinessProbe", "resources.limits", "resources.requests", "securityContext",
-    "startupProbe", "tests.resources.limits", "tests.resources.requests",
+    "affinity",
+    "autoscaling.behavior.scaleDown",
+    "autoscaling.behavior.scaleUp",
+    "livenessProbe",
+    "podSecurityContext",
+    "readinessProbe",
+    "resources.limits",
+    "resources.requests",
+    "securityContext",
+    "startupProbe",
+    "tests.resources.limits",
+    "tests.resources.requests",
     "httpRoute.sessionPersistence.cookieConfig",
-    *(f"config.{section}" for section in (
-        "http", "admin", "redis", "auth", "api", "page", "limits", "keepalive", "interest", "streams",
-        "deflate", "shutdown", "log",
-    )),
-}  # fmt: skip
+    *(
+        f"config.{section}"
+        for section in (
+            "http",
+            "admin",
+            "redis",
+            "auth",
+            "api",
+            "page",
+            "limits",
+            "keepalive",
+            "interest",
+            "streams",
+            "deflate",
+            "shutdown",
+            "log",
+        )
+    ),
+}
 
 
 def resolved(schema):
@@ -35,7 +58,11 @@ class Values(unittest.TestCase):
 
     def test_the_readme_has_every_key(self):
         for entry in self.kept:
-            mark = f"`{entry.name}`" if len(entry.path) > 1 or not values.is_section(entry, self.kept) else f"### {entry.name}\n"
+            mark = (
+                f"`{entry.name}`"
+                if len(entry.path) > 1 or not values.is_section(entry, self.kept)
+                else f"### {entry.name}\n"
+            )
             with self.subTest(entry.name):
                 self.assertIn(mark, README, "is missing in README.md; run scripts/helm/readme")
 
@@ -66,7 +93,7 @@ class Values(unittest.TestCase):
     def test_every_definition_of_the_schema_is_used(self):
         text = json.dumps(SCHEMA)
         for name in SCHEMA["$defs"]:
-            self.assertIn(f"#/$defs/{name}\"", text)
+            self.assertIn(f'#/$defs/{name}"', text)
 
     def test_the_templates_use_every_key(self):
         for entry in self.kept:

@@ -52,7 +52,9 @@ class Workload(unittest.TestCase):
         self.assertGreaterEqual(wanted, needed)
         self.assertEqual(release.environment["REDCAST_SHUTDOWN__ACCEPT_FOR"], f"{drain['acceptSeconds']}s")
         self.assertEqual(release.environment["REDCAST_SHUTDOWN__WINDOW"], f"{drain['windowSeconds']}s")
-        hook = {"preStop": {"sleep": {"seconds": drain["preStopSeconds"]}}} if drain["preStopSeconds"] else None
+        hook = (
+            {"preStop": {"sleep": {"seconds": drain["preStopSeconds"]}}} if drain["preStopSeconds"] else None
+        )
         self.assertEqual(release.container.get("lifecycle"), hook)
 
     @chart.each_release
@@ -117,7 +119,10 @@ class Workload(unittest.TestCase):
         for values, wanted in (
             ({}, "redcast:0.1.0"),
             ({"image": {"registry": "a.example", "tag": "2"}}, "a.example/redcast:2"),
-            ({"image": {"registry": "a.example"}, "global": {"imageRegistry": "b.example"}}, "b.example/redcast:0.1.0"),
+            (
+                {"image": {"registry": "a.example"}, "global": {"imageRegistry": "b.example"}},
+                "b.example/redcast:0.1.0",
+            ),
             ({"image": {"digest": "sha256:" + "a" * 64}}, "redcast@sha256:" + "a" * 64),
         ):
             with self.subTest(wanted):
@@ -135,5 +140,7 @@ class Workload(unittest.TestCase):
             self.assertLessEqual(len(document["metadata"]["name"]), 63)
 
     def test_long_names_stay_names(self):
-        for document in chart.made_of({"fullnameOverride": "n" * 80, "metrics": {"dashboards": {"enabled": True}}}).documents:
+        for document in chart.made_of(
+            {"fullnameOverride": "n" * 80, "metrics": {"dashboards": {"enabled": True}}}
+        ).documents:
             self.assertLessEqual(len(document["metadata"]["name"]), 63, document["kind"])
