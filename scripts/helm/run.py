@@ -11,7 +11,7 @@ class Told(unittest.TestResult):
 
     def __init__(self):
         super().__init__()
-        self.passed, self.wrong, self.left_out = 0, [], []
+        self.passed, self.wrong, self.left_out = 0, {}, []
 
     def addSuccess(self, test):
         self.passed += 1
@@ -25,7 +25,8 @@ class Told(unittest.TestResult):
         text = " ".join(str(error).split())
         if kind is not AssertionError:
             text = f"{kind.__name__}: {text}"
-        self.wrong.append(f"{test.id()}: {text[:900]}")
+        # A value set that can't be rendered fails every test in the same words.
+        self.wrong.setdefault(text[:900], []).append(test.id())
 
     def addFailure(self, test, failure):
         super().addFailure(test, failure)
@@ -49,8 +50,9 @@ def main():
     unittest.defaultTestLoader.discover(str(here), pattern).run(told)
     for line in told.left_out:
         print(f"note: left out: {line}")
-    for line in told.wrong:
-        print(f"FAILED  {line}")
+    for text, tests in told.wrong.items():
+        others = f" (and {len(tests) - 1} more)" if len(tests) > 1 else ""
+        print(f"FAILED  {tests[0]}{others}: {text}")
     print(f"chart: {told.testsRun} tests in {time.monotonic() - began:.1f} s")
     print(f"{told.passed} passed, {len(told.wrong)} failed")
     return 1 if told.wrong or not told.passed else 0
