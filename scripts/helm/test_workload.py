@@ -111,6 +111,31 @@ class Workload(unittest.TestCase):
             for test in release.all("Pod"):
                 self.assertFalse(chart.selects(test["metadata"]["labels"], selector), "finds the test's pod")
 
+    def test_a_selector_of_the_users_own_is_left_alone(self):
+        own = {"maxSkew": 1, "topologyKey": "rack", "whenUnsatisfiable": "DoNotSchedule"}
+        own["labelSelector"] = {"matchLabels": {"tier": "edge"}}
+        pod = chart.made_of({"topologySpreadConstraints": [own]}).pod["spec"]
+        self.assertEqual(pod["topologySpreadConstraints"], [own])
+
+    def test_large_numbers_stay_whole(self):
+        # YAML brings numbers as floats, and a million printed as 1e+06 is no number of pods.
+        for helm in chart.HELMS:
+            with self.subTest(helm):
+                million, values = 1000000, {}
+                values["env"] = {"NUMBER": 2592000, "SWITCH": True, "SHARE": 0.5}
+                values["podSecurityContext"] = {"runAsUser": 1000650000}
+                values["autoscaling"] = {"enabled": True, "connectionsPerPod": million, "maxReplicas": million}
+                sticky = {"enabled": True, "maxAgeSeconds": 2592000}
+                values["ingress"] = {"enabled": True, "hosts": [{}], "controller": "nginx", "sticky": sticky}
+                release = chart.made_of(values, helm)
+                self.assertNotRegex(release.text, r"[0-9]e\+")
+                variables = release.environment
+                self.assertEqual([variables[key] for key in values["env"]], ["2592000", "true", "0.5"])
+                self.assertEqual(release.one("HorizontalPodAutoscaler")["spec"]["maxReplicas"], million)
+                self.assertEqual(release.pod["spec"]["securityContext"]["runAsUser"], 1000650000)
+                replicas = chart.made_of({"replicaCount": million}, helm).deployment["spec"]["replicas"]
+                self.assertEqual(replicas, million)
+
     def test_one_pod_may_be_gone(self):
         spec = chart.made_of({}).one("PodDisruptionBudget")["spec"]
         self.assertEqual(spec["maxUnavailable"], 1)

@@ -12,9 +12,9 @@ two a controller reads is part of what has to be right.
 {{- $_ := set $made $cookie "true" -}}
 {{- $_ := set $made (print $cookie ".name") $sticky.cookieName -}}
 {{- $_ := set $made (print $cookie ".httponly") "true" -}}
-{{- $_ := set $made (print $cookie ".secure") (toString $sticky.secure) -}}
+{{- $_ := set $made (print $cookie ".secure") (toJson $sticky.secure) -}}
 {{- $_ := set $made (print $cookie ".samesite") $sticky.sameSite -}}
-{{- $_ := set $made (print $cookie ".maxage") (toString $sticky.maxAgeSeconds) -}}
+{{- $_ := set $made (print $cookie ".maxage") (toJson $sticky.maxAgeSeconds) -}}
 {{- else if and $ingress.enabled (eq $ingress.controller "haproxy") -}}
 {{- $_ := set $made "haproxy.org/load-balance" "leastconn" -}}
 {{- $_ := set $made "haproxy.org/timeout-server" (printf "%ds" (int $ingress.idleTimeoutSeconds)) -}}
@@ -42,7 +42,7 @@ two a controller reads is part of what has to be right.
 {{- dict
   "target-type" "ip"
   "healthcheck-path" "/readyz"
-  "healthcheck-port" (toString .Values.admin.port)
+  "healthcheck-port" (toJson .Values.admin.port)
   "target-group-attributes" (join "," $group)
   "load-balancer-attributes" (printf "idle_timeout.timeout_seconds=%d" (int .Values.ingress.idleTimeoutSeconds))
   | toJson -}}
@@ -52,18 +52,18 @@ two a controller reads is part of what has to be right.
 {{- $ingress := .Values.ingress -}}
 {{- $sticky := $ingress.sticky -}}
 {{- $made := dict
-  "proxy-read-timeout" (toString $ingress.idleTimeoutSeconds)
-  "proxy-send-timeout" (toString $ingress.idleTimeoutSeconds)
+  "proxy-read-timeout" (toJson $ingress.idleTimeoutSeconds)
+  "proxy-send-timeout" (toJson $ingress.idleTimeoutSeconds)
 -}}
 {{- if $sticky.enabled -}}
 {{- $made = merge $made (dict
   "affinity" "cookie"
   "affinity-mode" "balanced"
   "session-cookie-name" $sticky.cookieName
-  "session-cookie-max-age" (toString $sticky.maxAgeSeconds)
-  "session-cookie-expires" (toString $sticky.maxAgeSeconds)
+  "session-cookie-max-age" (toJson $sticky.maxAgeSeconds)
+  "session-cookie-expires" (toJson $sticky.maxAgeSeconds)
   "session-cookie-samesite" (title $sticky.sameSite)
-  "session-cookie-secure" (toString $sticky.secure)
+  "session-cookie-secure" (toJson $sticky.secure)
   "session-cookie-change-on-failure" "true") -}}
 {{- end -}}
 {{- toJson $made -}}
