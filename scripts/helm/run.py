@@ -23,7 +23,7 @@ class Told(unittest.TestResult):
     def _tell(self, test, failure):
         kind, error, _ = failure
         text = " ".join(str(error).split())
-        if kind is not AssertionError:
+        if kind not in (AssertionError, ValueError):
             text = f"{kind.__name__}: {text}"
         # A value set that can't be rendered fails every test in the same words.
         self.wrong.setdefault(text[:900], []).append(test.id())
