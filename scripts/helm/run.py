@@ -5,6 +5,8 @@ import time
 import unittest
 from pathlib import Path
 
+import chart
+
 
 class Told(unittest.TestResult):
     """Counts, and keeps of each failure the one line that says what is wrong."""
@@ -42,8 +44,21 @@ class Told(unittest.TestResult):
             self._tell(subtest, failure)
 
 
+def refused_defaults():
+    """What each Helm says of the least that can be set, where every other test would say it, too."""
+    for helm in chart.HELMS:
+        ran = chart.template(helm, chart.REDIS)
+        if ran.returncode != 0:
+            yield f"{helm} renders nothing: {' '.join(ran.stderr.split())}"
+
+
 def main():
     here = Path(__file__).parent
+    wrong = list(refused_defaults())
+    for line in wrong:
+        print(f"FAILED  {line}")
+    if wrong:
+        return 1
     began = time.monotonic()
     pattern = f"test_{sys.argv[1]}.py" if len(sys.argv) > 1 else "test_*.py"
     told = Told()

@@ -91,6 +91,9 @@ class Rules(unittest.TestCase):
         groups = release.one("PrometheusRule")["spec"]["groups"]
         left = [rule["alert"] for group in groups for rule in group["rules"] if "alert" in rule]
         self.assertEqual(left, [*names[1:], "Own"])
+        release = metrics(prometheusRule={"enabled": True, "disabled": names})
+        left = [rule for group in release.one("PrometheusRule")["spec"]["groups"] for rule in group["rules"]]
+        self.assertEqual([rule for rule in left if "alert" in rule], [])
 
 
 class Dashboards(unittest.TestCase):
