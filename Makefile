@@ -30,11 +30,46 @@ run: ## Build and start a live dashboard with demo traffic (REDCAST_REDIS__URL=.
 	@cargo build --release --locked -p redcast -p redcast-producer
 	@exec scripts/run
 
+.PHONY: up-local
+up-local: ## Start what compose starts, without containers: Redis, two gateways, HAProxy, Prometheus, the producer
+	@scripts/install-deploy-tools
+	@cargo build --release --locked -p redcast -p redcast-producer
+	@exec scripts/up-local
+
+.PHONY: up
+up: ## Start docker-compose.yml with Prometheus and Grafana
+	@REDCAST_COMMIT=$$(git rev-parse HEAD) docker compose --profile observability up --build --wait
+	@echo 'http://127.0.0.1:8080 the page, http://127.0.0.1:3000 Grafana, http://127.0.0.1:9090 Prometheus; make down stops all'
+
+.PHONY: down
+down: ## Stop what `make up` has started
+	@docker compose --profile '*' down
+
+.PHONY: size
+size: ## Print the size of both programs without symbols; fail above 18 MB
+	@cargo build --release --locked -p redcast -p redcast-producer
+	@scripts/size
+
+.PHONY: chart
+chart: ## Check the Helm chart (PART=refused for some of it) and renew its README from values.yaml
+	@scripts/install-deploy-tools
+	@scripts/helm/readme
+	@cargo build --locked -p redcast
+	@scripts/helm/run $(PART)
+
+.PHONY: dashboards
+dashboards: ## Make the Grafana dashboards anew from scripts/deploy, and draw what their panels show into docs/dashboards
+	@scripts/install-deploy-tools
+	@scripts/deploy/make-dashboards
+	@cargo build --locked -p redcast -p redcast-producer
+	@scripts/deploy/pictures
+
 .PHONY: test
 test: ## Install what the tests need, then run every check and every test
 	@scripts/install-test-tools
 	@scripts/install-page-tools
 	@scripts/install-producers-doc
+	@scripts/install-deploy-tools
 	@$(STAGE) tools scripts/install-cargo-tool cargo-deny 0.20.2
 	@$(STAGE) format cargo fmt --all --check
 	@$(STAGE) clippy $(CLIPPY)
@@ -45,6 +80,10 @@ test: ## Install what the tests need, then run every check and every test
 	@$(STAGE) build cargo build --workspace --all-targets --locked
 	@# Before the tests: it leaves the ordinary gateway behind for them.
 	@$(STAGE) build-2 scripts/build-test-gateway
+	@$(STAGE) deploy scripts/deploy/run
+	@$(STAGE) helm scripts/helm/run
+	@# What operators will look at, asked of a real Prometheus.
+	@$(STAGE) live scripts/deploy/live
 	@# Alone, as it holds the page to deadlines; `make page` runs it too.
 	@$(STAGE) page scripts/page/run
 	@$(STAGE) examples scripts/producers-doc
