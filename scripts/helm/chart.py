@@ -2,7 +2,9 @@
 
 import copy
 import functools
+import json
 import os
+import re
 import subprocess
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +21,22 @@ RELEASE, NAMESPACE = "live", "gateways"
 # What every value set needs at least; for the small ones that tests make up.
 REDIS = {"redis": {"url": "redis://redis:6379"}}
 
-Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Reads as Kubernetes does, and takes no key twice, of which it would keep the last."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise ValueError(f"set twice in one map: {', '.join(sorted(twice))}")
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 wants a dot in a float; what Helm and Kubernetes use takes 1e3 for one, too.
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def load(text):
@@ -27,7 +44,7 @@ def load(text):
 
 
 def merged(below, above):
-    """Two trees of values as Helm joins them: lists are replaced, null takes away."""
+    """Two trees of values as Helm joins them, but that a null stays: Helm takes its key away."""
     result = copy.deepcopy(below)
     for key, value in above.items():
         if isinstance(value, dict) and isinstance(result.get(key), dict):
@@ -47,14 +64,20 @@ def set_values(name):
     return yaml.load((CHART / f"ci/{name}-values.yaml").read_text(), Loader)
 
 
-def template(helm, values, *options):
+def written(values):
+    """As JSON, which leaves no doubt what is a text; YAML wants DEL escaped, JSON does not."""
+    return json.dumps(values).replace("\x7f", "\\u007f")
+
+
+def template(helm, values, release=RELEASE, namespace=NAMESPACE, chart=CHART, is_upgrade=False):
     """Runs `helm template` with the values on standard input."""
-    command = [HELMS[helm], "template", RELEASE, CHART, "--namespace", NAMESPACE]
+    command = [HELMS[helm], "template", release, chart, "--namespace", namespace]
+    command += ["--is-upgrade"] if is_upgrade else []
     # Without a cluster's address in reach it can't ask one, nor read somebody's settings.
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
     return subprocess.run(
-        [*command, "--values", "-", *options],
-        input=yaml.safe_dump(values),
+        [*command, "--values", "-"],
+        input=written(values),
         capture_output=True,
         text=True,
         env=environment,
@@ -64,10 +87,10 @@ def template(helm, values, *options):
 class Release:
     """What one Helm made of one set of values."""
 
-    def __init__(self, name, helm, values):
+    def __init__(self, name, helm, values, **options):
         self.name, self.helm = name, helm
         self.values = merged(defaults(), values)
-        ran = template(helm, values)
+        ran = template(helm, values, **options)
         if ran.returncode != 0:
             raise AssertionError(f"{name} is not rendered by {helm}: {ran.stderr.strip()}")
         self.text = ran.stdout
@@ -146,9 +169,9 @@ def each_release(test):
     return loop
 
 
-def made_of(values, helm="helm4", name="made up"):
+def made_of(values, helm="helm4", name="made up", **options):
     """A release of values that a test makes up, beside the Redis that all need."""
-    return Release(name, helm, merged(REDIS, values))
+    return Release(name, helm, merged(REDIS, values), **options)
 
 
 def selects(labels, wanted):

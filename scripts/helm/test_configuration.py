@@ -69,9 +69,20 @@ class Configuration(unittest.TestCase):
                 self.assertEqual(release.configuration, odd)
                 self.assertIs(type(release.configuration["limits"]["max_connections"]), int)
 
+    def test_a_character_that_yaml_refuses_is_written_in_another_way(self):
+        # Helm 3 takes no such value.
+        release = chart.made_of({"config": {"log": {"level": "a\x7fb"}}}, "helm4")
+        self.assertEqual(release.configuration, {"log": {"level": "a\x7fb"}})
+
     def test_a_key_with_null_is_left_out(self):
         release = chart.made_of({"config": {"log": {"level": None, "format": "json"}}})
         self.assertEqual(release.configuration, {"log": {"format": "json"}})
+
+    def test_a_null_inside_is_left_out(self):
+        deep = {"merge": {"a": None, "b": "now", "c": [None, 1, None, 2]}, "none": {"a": None}}
+        release = chart.made_of({"config": {"snapshots": [deep]}})
+        wanted = {"merge": {"b": "now", "c": [1, 2]}, "none": {}}
+        self.assertEqual(release.configuration, {"snapshots": [wanted]})
 
     @unittest.skipUnless(GATEWAY.exists() or os.environ.get("CI"), f"{GATEWAY} is not built")
     @chart.each_release

@@ -60,6 +60,7 @@ class Monitors(unittest.TestCase):
         job = {"action": "replace", "targetLabel": "job", "replacement": "redcast"}
         self.assertEqual(endpoint["relabelings"], [job, *values["relabelings"]])
         self.assertEqual(endpoint.get("interval"), values["interval"] or None)
+        self.assertEqual(endpoint.get("scrapeTimeout"), values["scrapeTimeout"] or None)
         self.assertEqual(endpoint.get("metricRelabelings"), values["metricRelabelings"] or None)
 
 

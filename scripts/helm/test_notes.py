@@ -1,11 +1,12 @@
 """`helm lint`, and what `helm install` says at the end."""
 
 import os
+import shutil
 import subprocess
+import tempfile
 import unittest
 from concurrent.futures import ThreadPoolExecutor
-
-import yaml
+from pathlib import Path
 
 import chart
 
@@ -15,7 +16,7 @@ def run(helm, *arguments, values=None):
     command = [chart.HELMS[helm], *arguments]
     if values is not None:
         command += ["--values", "-"]
-    text = None if values is None else yaml.safe_dump(values)
+    text = None if values is None else chart.written(values)
     return subprocess.run(command, input=text, capture_output=True, text=True, env=environment)
 
 
@@ -28,6 +29,17 @@ def notes(values):
     if ran.returncode != 0:
         raise AssertionError(ran.stderr)
     return ran.stdout.split("\nNOTES:\n", 1)[1]
+
+
+def notes_of_an_upgrade(values):
+    """No Helm shows them without a cluster: a copy of the chart renders them as an object."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "redcast")
+        shutil.copytree(chart.CHART, copy)
+        shutil.move(copy / "templates/NOTES.txt", copy / "files/NOTES.txt")
+        text = '{{ tpl (.Files.Get "files/NOTES.txt") . | quote }}'
+        (copy / "templates/notes.yaml").write_text(f"kind: Notes\ntext: {text}\n")
+        return chart.made_of(values, is_upgrade=True, chart=copy).all("Notes")[0]["text"]
 
 
 class Lint(unittest.TestCase):
@@ -67,7 +79,12 @@ class Notes(unittest.TestCase):
         calm = notes({"metrics": {"serviceMonitor": {"enabled": True}}})
         for values, wanted in (
             ({"replicaCount": 1}, "WARNING: one replica"),
+            ({"autoscaling": {"enabled": True, "minReplicas": 1}}, "WARNING: one replica"),
             ({"redis": {"url": "redis://:secret@redis"}}, "WARNING: redis.url has a password"),
+            (
+                {"redis": {"url": "", "nodes": ["redis://a:6379", "redis://:secret@b:6379"]}},
+                "WARNING: redis.nodes has a password",
+            ),
             ({"secrets": {"apiKey": "plain"}}, "WARNING: secrets.* are in the release's history"),
             ({"ingress": {"enabled": True, "hosts": [{}]}}, "NOTE: ingress.controller is not set"),
             ({"ingress": {"enabled": True, "hosts": [{}]}}, "NOTE: no sticky cookie"),
@@ -79,3 +96,10 @@ class Notes(unittest.TestCase):
 
     def test_they_tell_no_secret(self):
         self.assertNotIn("secret@", notes({"redis": {"url": "redis://:secret@redis"}}))
+
+    def test_an_upgrade_to_an_autoscaler_is_warned_of(self):
+        scale = {"autoscaling": {"enabled": True}}
+        wanted = "NOTE: if this upgrade has switched the autoscaler on"
+        self.assertIn(wanted, notes_of_an_upgrade(scale))
+        self.assertNotIn(wanted, notes_of_an_upgrade({}))
+        self.assertNotIn(wanted, notes(scale))

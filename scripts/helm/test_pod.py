@@ -41,8 +41,42 @@ class Shape(unittest.TestCase):
             hook = pod["spec"]["containers"][-2]["lifecycle"]["postStart"]
             self.assertEqual(hook, {"sleep": {"seconds": release.values["tests"]["settleSeconds"]}})
             for container in pod["spec"]["containers"][-2:]:
-                self.assertEqual(container["image"], release.container["image"])
-                self.assertEqual(container["env"], release.container["env"])
+                for key in ("image", "env", "volumeMounts"):
+                    self.assertEqual(container[key], release.container[key], key)
+            # What its mounts and its environment need, and where such pods may be.
+            for key in ("volumes", "nodeSelector", "tolerations"):
+                self.assertEqual(pod["spec"].get(key), release.pod["spec"].get(key), key)
+
+    def test_another_releases_event_is_not_taken_for_this_ones(self):
+        # `redcast subscribe` ends with whatever comes first.
+        def channel(**options):
+            containers = chart.made_of({}, **options).one("Pod")["spec"]["containers"]
+            said = {one["name"]: one["args"] for one in containers}
+            self.assertEqual(said["publish"][1], said["subscribe"][-1])
+            return said["publish"][1]
+
+        channels = {channel(), channel(release="other"), channel(namespace="elsewhere")}
+        self.assertEqual(len(channels), 3)
+        for one in channels:
+            self.assertRegex(one, r"^analytics:helm-test:[A-Za-z0-9_.:@-]+$")
+
+    def test_the_client_says_what_is_wrong_before_the_pod_is_killed(self):
+        release = chart.made_of({"tests": {"websocket": {"enabled": True}, "timeoutSeconds": 90}})
+        client = release.one("Pod")["spec"]["containers"][0]
+        self.assertIn({"name": "TIMEOUT_SECONDS", "value": "45"}, client["env"])
+
+    def test_a_registry_for_all_images_replaces_the_host(self):
+        for image, wanted in (
+            ("node:22-alpine", "a.example/node:22-alpine"),
+            ("library/node:22", "a.example/library/node:22"),
+            ("registry.example/library/node", "a.example/library/node"),
+            ("localhost:5000/node:22", "a.example/node:22"),
+        ):
+            with self.subTest(image):
+                values = {"tests": {"websocket": {"enabled": True, "image": image}}}
+                values["global"] = {"imageRegistry": "a.example"}
+                pod = chart.made_of(values).one("Pod")["spec"]
+                self.assertEqual(pod["containers"][0]["image"], wanted)
 
     @chart.each_release
     def test_the_client_connects_to_the_public_service(self, release):
@@ -65,7 +99,7 @@ class Commands(unittest.TestCase):
         self.socket = self.folder / "redis.sock"
         self.start(["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", ""], "redis")
         until(lambda: self.redis("PING") == "PONG", "Redis's answer")
-        tests = {"websocket": {"enabled": True}, "timeoutSeconds": PATIENCE}
+        tests = {"websocket": {"enabled": True}, "timeoutSeconds": 2 * PATIENCE}
         self.release = chart.made_of(
             {"redis": {"url": f"unix://{self.socket}", "prefix": "live:"}, "tests": tests}
         )
@@ -130,7 +164,7 @@ class Commands(unittest.TestCase):
             "websocket": self.container("websocket", GATEWAY_URL=f"ws://{address}{path}"),
             "subscribe": self.container("subscribe"),
         }
-        channel = "live:" + self.release.values["tests"]["channel"]
+        channel = "live:" + self.containers["publish"]["args"][1]
         until(
             lambda: self.redis("PUBSUB", "NUMSUB", channel).endswith("2"),
             "the subscription of gateway and command",

@@ -1,5 +1,6 @@
 """The pods: how many, how they end, what they may do."""
 
+import re
 import unittest
 
 import chart
@@ -41,7 +42,27 @@ class Workload(unittest.TestCase):
         metadata = release.one("ScaledObject")["spec"]["triggers"][0]["metadata"]
         self.assertEqual(metadata["threshold"], "1234")
         deployment = release.deployment["metadata"]["name"]
-        self.assertIn(f'namespace="{chart.NAMESPACE}",pod=~"{deployment}-.+"', metadata["query"])
+        self.assertEqual(metadata["ignoreNullValues"], "false", "no answer would mean no connections")
+        self.assertIn(f'namespace="{chart.NAMESPACE}"', metadata["query"])
+        # Prometheus anchors a pattern at both ends.
+        pods = re.compile(re.search('pod=~"(.*)"', metadata["query"])[1])
+        self.assertTrue(pods.fullmatch(f"{deployment}-5d4f8c7b9c-x2kqp"))
+        self.assertFalse(pods.fullmatch(f"{deployment}-b-5d4f8c7b9c-x2kqp"), "of another release")
+        self.assertFalse(pods.fullmatch(f"{deployment}-test"))
+
+    @chart.each_release
+    def test_an_update_follows_its_strategy(self, release):
+        values = dict(release.values["strategy"])
+        if values["type"] != "RollingUpdate":
+            del values["rollingUpdate"]
+        self.assertEqual(release.deployment["spec"]["strategy"], values)
+
+    @chart.each_release
+    def test_a_new_version_of_the_chart_restarts_no_pod(self, release):
+        # The annotations are checksums of what pods read.
+        labels = release.pod["metadata"]["labels"].keys()
+        self.assertFalse(labels & {"helm.sh/chart", "app.kubernetes.io/version"})
+        self.assertLessEqual(release.values["commonLabels"].keys(), labels)
 
     @chart.each_release
     def test_a_pod_is_given_the_time_that_its_drain_takes(self, release):
@@ -165,7 +186,33 @@ class Workload(unittest.TestCase):
             self.assertLessEqual(len(document["metadata"]["name"]), 63)
 
     def test_long_names_stay_names(self):
-        for document in chart.made_of(
-            {"fullnameOverride": "n" * 80, "metrics": {"dashboards": {"enabled": True}}}
-        ).documents:
+        release = chart.made_of({"fullnameOverride": "n" * 80, "metrics": {"dashboards": {"enabled": True}}})
+        for document in release.documents:
             self.assertLessEqual(len(document["metadata"]["name"]), 63, document["kind"])
+        # A hash of ten characters between two dashes.
+        self.assertLessEqual(len(release.deployment["metadata"]["name"]) + 12, 58)
+
+    def test_a_label_stands_once_and_the_nearest_wins(self):
+        own = {"own": "nearest", "app.kubernetes.io/name": "another"}
+        values = {
+            "commonLabels": {"own": "common", "app.kubernetes.io/instance": "another"},
+            "podLabels": own,
+            "podAnnotations": {"checksum/config": "another"},
+            "service": {"labels": own},
+            "admin": {"service": {"labels": own | {"redcast/port": "another"}}},
+            "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "labels": own},
+            "metrics": {"serviceMonitor": {"enabled": True, "labels": own}},
+        }
+        release = chart.made_of(values)
+        kinds = ("Service", "HTTPRoute", "ServiceMonitor")
+        objects = [release.pod, *(one for kind in kinds for one in release.all(kind))]
+        for labels in (one["metadata"]["labels"] for one in objects):
+            self.assertEqual(labels["own"], "nearest")
+            self.assertEqual(labels["app.kubernetes.io/name"], "redcast")
+            self.assertEqual(labels["app.kubernetes.io/instance"], chart.RELEASE)
+        self.assertEqual(release.one("ConfigMap")["metadata"]["labels"]["own"], "common")
+        self.assertEqual(release.services["admin"]["metadata"]["labels"]["redcast/port"], "admin")
+
+    def test_nothing_for_a_context_is_nothing(self):
+        pod = chart.made_of({"podSecurityContext": None, "config": None}).pod["spec"]
+        self.assertEqual(pod["securityContext"], {})

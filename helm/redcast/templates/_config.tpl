@@ -3,18 +3,24 @@ The configuration as TOML. toToml of Helm would write every number as a float, a
 brings them, and the gateway refuses 50.0 connections. Text in JSON is text in TOML.
 */}}
 {{- define "redcast.toml.value" -}}
+{{- $parts := list -}}
 {{- if kindIs "map" . -}}
-{ {{- range $index, $key := keys . | sortAlpha -}}
-{{- if not (kindIs "invalid" (get $ $key)) -}}
-{{ if $index }},{{ end }} {{ toJson $key }} = {{ include "redcast.toml.value" (get $ $key) }}
+{{- range $key, $value := . -}}
+{{- if not (kindIs "invalid" $value) -}}
+{{- $parts = include "redcast.toml.value" $value | printf "%s = %s" (toJson $key) | append $parts -}}
 {{- end -}}
-{{- end }} }
+{{- end -}}
+{{- printf "{ %s }" (join ", " $parts) -}}
 {{- else if kindIs "slice" . -}}
-[{{- range $index, $item := . -}}
-{{ if $index }}, {{ end }}{{ include "redcast.toml.value" $item }}
-{{- end -}}]
+{{- range . -}}
+{{- if not (kindIs "invalid" .) -}}
+{{- $parts = include "redcast.toml.value" . | append $parts -}}
+{{- end -}}
+{{- end -}}
+{{- printf "[%s]" (join ", " $parts) -}}
 {{- else -}}
-{{ toJson . }}
+{{- /* JSON may hold DEL as it is, neither TOML nor YAML may. */ -}}
+{{- toJson . | replace "\x7f" "\\u007f" -}}
 {{- end -}}
 {{- end -}}
 
@@ -149,16 +155,16 @@ brings them, and the gateway refuses 50.0 connections. Text in JSON is text in T
 {{- define "redcast.volumes" -}}
 - name: config
   configMap:
-    name: {{ include "redcast.fullname" . }}
+    name: {{ include "redcast.fullname" . | quote }}
 - name: secrets
   projected:
     defaultMode: 0440
     sources:
       {{- range $file, $from := include "redcast.secretFiles" . | fromJson }}
       - secret:
-          name: {{ $from.secret }}
+          name: {{ $from.secret | quote }}
           items:
-            - key: {{ $from.key }}
+            - key: {{ $from.key | quote }}
               path: {{ $file }}
       {{- end }}
 {{- end -}}

@@ -2,45 +2,69 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 50 characters leave room for the suffixes of names, which end at 63. */}}
+{{/*
+46 characters leave room for the suffixes of names, and for the whole hash in the name of
+a pod, which Kubernetes cuts at 58 before it adds five: KEDA's question goes by that.
+*/}}
 {{- define "redcast.fullname" -}}
 {{- $name := include "redcast.name" . -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 46 | trimSuffix "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 46 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 46 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
-{{/* The component keeps the pod of `helm test` out of Services and budgets. */}}
 {{- define "redcast.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "redcast.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "redcast.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: gateway
 {{- end -}}
 
-{{/* What every object has, whatever its component. */}}
-{{- define "redcast.commonLabels" -}}
-{{- with .Values.commonLabels }}
-{{- toYaml . }}
-{{ end -}}
+{{/* Each new version of the chart changes them: on objects, never on pods, which would restart. */}}
+{{- define "redcast.chartLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 
-{{- define "redcast.labels" -}}
-{{ include "redcast.commonLabels" . }}
-{{ include "redcast.selectorLabels" . }}
+{{/* Maps as one, (list map…), in which a key stands once: the first map that has it wins. */}}
+{{- define "redcast.joined" -}}
+{{- $joined := dict -}}
+{{- range . }}{{ $joined = merge $joined (. | default dict) }}{{ end -}}
+{{- with $joined }}{{ include "redcast.yaml" . }}{{ end -}}
 {{- end -}}
 
+{{/* Labels of an object with some of its own: (list root labels…). */}}
+{{- define "redcast.labelsWith" -}}
+{{- $root := index . 0 -}}
+{{- $selector := include "redcast.selectorLabels" $root | fromYaml -}}
+{{- $chart := include "redcast.chartLabels" $root | fromYaml -}}
+{{- concat (list $selector $chart) (rest .) (list $root.Values.commonLabels) | include "redcast.joined" -}}
+{{- end -}}
+
+{{- define "redcast.labels" -}}
+{{- include "redcast.labelsWith" (list .) -}}
+{{- end -}}
+
+{{- define "redcast.podLabels" -}}
+{{- $selector := include "redcast.selectorLabels" . | fromYaml -}}
+{{- list $selector .Values.podLabels .Values.commonLabels | include "redcast.joined" -}}
+{{- end -}}
+
+{{/* Another component keeps the pod of `helm test` out of Services and budgets. */}}
 {{- define "redcast.testLabels" -}}
-{{ include "redcast.commonLabels" . }}
-app.kubernetes.io/name: {{ include "redcast.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: test
+{{- $selector := include "redcast.selectorLabels" . | fromYaml -}}
+{{- $chart := include "redcast.chartLabels" . | fromYaml -}}
+{{- $test := dict "app.kubernetes.io/component" "test" -}}
+{{- list $test $selector $chart .Values.commonLabels | include "redcast.joined" -}}
+{{- end -}}
+
+{{/* toYaml answers nothing for what YAML can't hold, and an object would lack it. */}}
+{{- define "redcast.yaml" -}}
+{{- toYaml . | required "a value has a character that YAML can't hold, such as DEL" -}}
 {{- end -}}
 
 {{- define "redcast.serviceAccountName" -}}
@@ -67,7 +91,7 @@ app.kubernetes.io/component: test
 {{- if $names }}
 imagePullSecrets:
   {{- range $names }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- end -}}

@@ -1,15 +1,12 @@
-{{/* The head of what Prometheus and Grafana get: (list root values name kind apiVersion). */}}
+{{/* The head of what Prometheus and Grafana get: (list root values name). */}}
 {{- define "redcast.observed" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 1 -}}
 metadata:
-  name: {{ index . 2 }}
-  namespace: {{ default $root.Release.Namespace $values.namespace }}
+  name: {{ index . 2 | quote }}
+  namespace: {{ default $root.Release.Namespace $values.namespace | quote }}
   labels:
-    {{- with $values.labels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
-    {{- include "redcast.labels" $root | nindent 4 }}
+    {{- include "redcast.labelsWith" (list $root $values.labels) | nindent 4 }}
   {{- with $values.annotations }}
   annotations:
     {{- toYaml . | nindent 4 }}

@@ -1,10 +1,11 @@
 {{/*
 Values that the schema can't judge, because two of them don't go together. All mistakes
-are told at once, each in a sentence that says what to do.
+are told at once, each in a sentence that says what to do. The judges of settings stand in
+_validate_settings.tpl, those of what surrounds the pods in _validate_around.tpl.
 */}}
 {{- define "redcast.validate" -}}
 {{- $wrong := list -}}
-{{- range $judge := list "redis" "secrets" "config" "drain" "scale" "routes" "metrics" -}}
+{{- range $judge := list "names" "redis" "secrets" "env" "config" "drain" "update" "scale" "ingress" "service" "network" "metrics" "tests" -}}
 {{- $said := include (print "redcast.validate." $judge) $ -}}
 {{- range splitList "\n" $said -}}
 {{- with trim . }}{{ $wrong = append $wrong (print "  - " .) }}{{ end -}}
@@ -15,78 +16,10 @@ are told at once, each in a sentence that says what to do.
 {{- end -}}
 {{- end -}}
 
-{{- define "redcast.validate.redis" -}}
-{{- $redis := .Values.redis -}}
-{{- $set := list -}}
-{{- with $redis.url }}{{ $set = append $set "redis.url" }}{{ end -}}
-{{- with $redis.nodes }}{{ $set = append $set "redis.nodes" }}{{ end -}}
-{{- with $redis.sentinel.hosts }}{{ $set = append $set "redis.sentinel.hosts" }}{{ end -}}
-{{- with $redis.cluster.hosts }}{{ $set = append $set "redis.cluster.hosts" }}{{ end -}}
-{{- if and $redis.existingSecret (or $redis.existingSecretKeys.url $redis.existingSecretKeys.nodes) }}
-{{- $set = append $set "redis.existingSecret" }}
-{{- end -}}
-{{- if not $set }}
-redis: no Redis is set; give redis.existingSecret the name of a Secret that holds its URL, or set redis.url
-{{- else if gt (len $set) 1 }}
-redis: {{ join ", " $set }} are set; leave one
-{{- end }}
-{{- if and $redis.existingSecret $redis.existingSecretKeys.url $redis.existingSecretKeys.nodes }}
-redis.existingSecretKeys: url and nodes are set; set the one that you don't mean to ""
-{{- end }}
-{{- if and $redis.sentinel.hosts (not $redis.sentinel.primary) }}
-redis.sentinel.primary: must be set, the name under which the sentinels know the primary
-{{- end }}
-{{- end -}}
-
-{{- define "redcast.validate.secrets" -}}
-{{- $keys := values .Values.existingSecretKeys | compact -}}
-{{- $plain := values .Values.secrets | compact -}}
-{{- if and .Values.existingSecret (not $keys) }}
-existingSecret: nothing is taken from {{ .Values.existingSecret }}; say in existingSecretKeys which of its keys hold what
-{{- end }}
-{{- if and $keys (not .Values.existingSecret) }}
-existingSecretKeys: keys of which Secret? Set existingSecret
-{{- end }}
-{{- if and $plain .Values.existingSecret }}
-secrets: existingSecret is set, too; put all of them there
-{{- end }}
-{{- end -}}
-
-{{/* Keys of the configuration with the values that set them. */}}
-{{- define "redcast.ownConfig" -}}
-{{- dict
-  "http.listen" "service.containerPort"
-  "admin.listen" "admin.port"
-  "shutdown.accept_for" "drain.acceptSeconds"
-  "shutdown.window" "drain.windowSeconds"
-  "redis.url" "redis.url" "redis.url_file" "redis.existingSecret"
-  "redis.nodes" "redis.nodes" "redis.nodes_file" "redis.existingSecret"
-  "redis.sentinel_password" "redis.existingSecret" "redis.sentinel_password_file" "redis.existingSecret"
-  "redis.prefix" "redis.prefix" "redis.sharded" "redis.cluster.sharded" "redis.tls" "redis.tls"
-  "api.key" "existingSecret" "api.key_file" "existingSecret"
-  "auth.forward_url_file" "existingSecret"
-  | toJson -}}
-{{- end -}}
-
-{{- define "redcast.validate.config" -}}
-{{- range $path, $value := include "redcast.ownConfig" . | fromJson }}
-{{- $section := index (splitList "." $path) 0 }}
-{{- $key := index (splitList "." $path) 1 }}
-{{- if hasKey (get $.Values.config $section | default dict) $key }}
-config.{{ $path }}: set {{ $value }} instead, from which the chart sets it
-{{- end }}
-{{- end }}
-{{- $forward := (.Values.config.auth | default dict).forward_url | default "" }}
-{{- if contains "@" $forward }}
-config.auth.forward_url: a user or a password in it is not sent, and the gateway refuses to start; leave it out
-{{- end }}
-{{- $own := include "redcast.ownEnv" . | fromJson }}
-{{- $named := keys .Values.env }}
-{{- range .Values.extraEnv }}{{ $named = append $named .name }}{{ end }}
-{{- range $named | uniq | sortAlpha }}
-{{- if hasKey $own . }}
-env.{{ . }}: the chart sets it itself; change the value that it is made of
-{{- end }}
+{{- define "redcast.validate.names" -}}
+{{- $name := include "redcast.fullname" . -}}
+{{- if not (regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" $name) }}
+fullnameOverride: must be set, because a Service can't be called {{ $name }}, as the release would have it
 {{- end }}
 {{- end -}}
 
@@ -96,8 +29,24 @@ env.{{ . }}: the chart sets it itself; change the value that it is made of
 {{- if and (not (kindIs "invalid" $given)) (lt (int $given) $needed) }}
 terminationGracePeriodSeconds: {{ int $given }} is too short; a pod needs {{ $needed }} to drain (drain: {{ .Values.drain.preStopSeconds }} preStop + {{ .Values.drain.acceptSeconds }} accept + {{ .Values.drain.windowSeconds }} window + {{ .Values.drain.marginSeconds }} margin), or it is killed with clients on it
 {{- end }}
+{{- $rule := .Values.metrics.prometheusRule -}}
+{{- $draining := add .Values.drain.acceptSeconds .Values.drain.windowSeconds -}}
+{{- if and $rule.enabled (ge $draining 600) (not (has "RedcastDrainStuck" $rule.disabled)) }}
+drain: {{ $draining }} s are longer than the 600 s after which RedcastDrainStuck calls somebody; put it into metrics.prometheusRule.disabled, and one of yours into additionalGroups
+{{- end }}
+{{- end -}}
+
+{{- define "redcast.validate.update" -}}
 {{- if le (int .Values.progressDeadlineSeconds) (int .Values.minReadySeconds) }}
 progressDeadlineSeconds: {{ .Values.progressDeadlineSeconds }} is over before a pod counts as available, which takes minReadySeconds, {{ .Values.minReadySeconds }}
+{{- end }}
+{{- $steps := .Values.strategy.rollingUpdate | default dict -}}
+{{- if and (eq .Values.strategy.type "RollingUpdate") (hasKey $steps "maxSurge") (hasKey $steps "maxUnavailable") }}
+{{- $surge := toString $steps.maxSurge | trimSuffix "%" -}}
+{{- $gone := toString $steps.maxUnavailable | trimSuffix "%" -}}
+{{- if and (eq $surge "0") (eq $gone "0") }}
+strategy.rollingUpdate: maxSurge and maxUnavailable are both 0, so no pod could be replaced; set maxSurge to 1
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -114,12 +63,21 @@ autoscaling.minReplicas: {{ $scale.minReplicas }} is more than maxReplicas, {{ $
 {{- if not (or $scale.connectionsPerPod $scale.cpu $scale.memory (ternary $scale.keda.triggers $scale.customMetrics $keda)) }}
 autoscaling: nothing to scale by; set autoscaling.connectionsPerPod
 {{- end }}
-{{- $limit := (.Values.config.limits | default dict).max_connections | default 0 | int }}
+{{- $limit := include "redcast.setting" (list . "limits" "max_connections" 0) | int }}
 {{- if and $limit $scale.connectionsPerPod (ge (int $scale.connectionsPerPod) $limit) }}
-autoscaling.connectionsPerPod: {{ int $scale.connectionsPerPod }} is never exceeded, because config.limits.max_connections is {{ $limit }}; set it lower
+autoscaling.connectionsPerPod: {{ int $scale.connectionsPerPod }} is never exceeded, because limits.max_connections is {{ $limit }}; set it lower
 {{- end }}
 {{- if and $keda $scale.connectionsPerPod (not $scale.keda.serverAddress) }}
 autoscaling.keda.serverAddress: must be set, the URL of Prometheus
+{{- end }}
+{{- if and $keda $scale.customMetrics }}
+autoscaling.customMetrics: KEDA takes none; write them as autoscaling.keda.triggers
+{{- end }}
+{{- if and $keda (ne $scale.metricName "redcast_connections") }}
+autoscaling.metricName: KEDA asks Prometheus itself; set autoscaling.keda.query
+{{- end }}
+{{- if and (not $keda) $scale.keda.triggers }}
+autoscaling.keda.triggers: are KEDA's; set autoscaling.engine to keda, or write them as autoscaling.customMetrics
 {{- end }}
 {{- range $resource := list "cpu" "memory" }}
 {{- if and (get $scale $resource) (not (get ($.Values.resources.requests | default dict) $resource)) }}
@@ -129,40 +87,9 @@ autoscaling.{{ $resource }}: is a share of resources.requests.{{ $resource }}, w
 {{- end }}
 {{- end -}}
 
-{{- define "redcast.validate.routes" -}}
-{{- $ingress := .Values.ingress -}}
-{{- if and $ingress.enabled (not $ingress.hosts) }}
-ingress.hosts: must be set, at least one; one with an empty host takes all
-{{- end }}
-{{- if and $ingress.sticky.enabled (not $ingress.controller) }}
-ingress.sticky: each controller has annotations of its own; set ingress.controller
-{{- end }}
-{{- if and $ingress.sticky.enabled (not $ingress.enabled) }}
-ingress.sticky: there is no Ingress that could be sticky; set ingress.enabled
-{{- end }}
-{{- if and (eq $ingress.sticky.sameSite "none") (not $ingress.sticky.secure) }}
-ingress.sticky.sameSite: browsers drop a cookie with "none" that is not secure; set ingress.sticky.secure
-{{- end }}
-{{- $ping := (.Values.config.keepalive | default dict).ping_every | default "30s" }}
-{{- if regexMatch "^[0-9]+s$" $ping }}
-{{- if le (int $ingress.idleTimeoutSeconds) (trimSuffix "s" $ping | int) }}
-ingress.idleTimeoutSeconds: {{ $ingress.idleTimeoutSeconds }} would end connections between two pings (config.keepalive.ping_every is {{ $ping }})
-{{- end }}
-{{- end }}
-{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
-httpRoute.parentRefs: must be set, the Gateways that the route belongs to
-{{- end }}
-{{- if and .Values.service.nodePort (eq .Values.service.type "ClusterIP") }}
-service.nodePort: a Service of type ClusterIP has none; set service.type
-{{- end }}
-{{- end -}}
-
-{{- define "redcast.validate.metrics" -}}
-{{- $metrics := .Values.metrics -}}
-{{- if and $metrics.serviceMonitor.enabled $metrics.podMonitor.enabled }}
-metrics.podMonitor: serviceMonitor is enabled, too, and every pod would be counted twice; leave one
-{{- end }}
-{{- if and $metrics.serviceMonitor.enabled (not .Values.admin.service.enabled) }}
-metrics.serviceMonitor: looks for the admin Service, which is switched off; set admin.service.enabled, or use podMonitor
+{{- define "redcast.validate.tests" -}}
+{{- $tests := .Values.tests -}}
+{{- if and $tests.enabled (ge (mul 2 $tests.settleSeconds) (int64 $tests.timeoutSeconds)) }}
+tests.timeoutSeconds: {{ $tests.timeoutSeconds }} is too short; clients wait half of it, and the event comes after settleSeconds, {{ $tests.settleSeconds }}
 {{- end }}
 {{- end -}}
