@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
+import targets
+
 TOOLS = Path(".tools/deploy")
 PROFILES = [[], ["observability"], ["load"], ["observability", "load"]]
 # Of 10 for a service that is confined in nothing.
@@ -70,7 +72,7 @@ def own_tests():
     python = TOOLS / "venv/bin/python"
     if not python.exists():
         raise Missing("there is no Python with PyYAML; scripts/install-deploy-tools brings it")
-    return [line for name in ("compose_test", "image_test") for line in asked([str(python), "-B", f"scripts/deploy/{name}.py"])]
+    return [line for name in ("compose_test", "image_test", "run_test") for line in asked([str(python), "-B", f"scripts/deploy/{name}.py"])]
 
 
 def haproxy():
@@ -122,6 +124,8 @@ def systemd():
             # A value that can't be read is told and ignored, and the exit code is 0.
             said = subprocess.run([tool, "verify", str(copy)], capture_output=True, text=True, check=False)
             findings += [line for line in said.stderr.splitlines() if unit.name in line]
+            if said.returncode:
+                findings.append(f"systemd-analyze verify ends with {said.returncode} at {unit.name}")
             findings += asked([tool, "security", "--offline=true", f"--threshold={EXPOSURE}", str(copy)])
     return findings
 
@@ -148,6 +152,10 @@ def is_shell(path):
         return file.readline().startswith(b"#!/usr/bin/env bash")
 
 
+def makefile():
+    return list(targets.faults())
+
+
 def links():
     """A link of the repository that leads nowhere is one that nobody has mounted yet."""
     return [f"{path} leads nowhere" for path in Path("deploy").rglob("*") if path.is_symlink() and not path.exists()]
@@ -156,7 +164,7 @@ def links():
 CHECKS = [
     Check("hadolint", "the image", ["deploy/Dockerfile"], dockerfile),
     Check("docker-compose config", "each set of profiles", ["docker-compose.yml"], compose),
-    Check("compose_test.py, image_test.py", "what compose, image, units and up-local promise",
+    Check("compose_test.py, image_test.py, run_test.py", "what compose, image, units, up-local and this run promise",
           ["docker-compose.yml", "deploy/Dockerfile", ".dockerignore", "deploy/systemd/*.service",
            "deploy/grafana/provisioning/*/*.yml"], own_tests),
     Check("haproxy -c", "the load balancer", ["deploy/haproxy/haproxy.cfg"], haproxy),
@@ -166,5 +174,6 @@ CHECKS = [
     Check("redcast check-config", "the gateway's examples", ["deploy/config/*.toml"], configurations),
     Check("yamllint", "all YAML here", ["docker-compose.yml", "deploy/grafana/provisioning/*/*.yml"], yamllint),
     Check("shellcheck", "the shell of scripts/", [], shellcheck),
+    Check("Makefile", "has each target that is named", [], makefile),
     Check("links", "lead somewhere", ["deploy/prometheus/alerts.yml", "deploy/grafana/dashboards"], links),
 ]

@@ -104,6 +104,11 @@ class Gateways(unittest.TestCase):
         for gateway in GATEWAYS:
             self.assertGreater(seconds(gateway["stop_grace_period"]), drain_seconds())
 
+    def test_take_as_long_as_is_told(self):
+        page = Path("docs/DEPLOYMENT.md").read_text()
+        grace = seconds(GATEWAYS[0]["stop_grace_period"])
+        self.assertIn(f"gives a gateway {grace} s. It takes at most {drain_seconds()}:", page)
+
     def test_have_descriptors_for_clients(self):
         for gateway in GATEWAYS:
             self.assertGreaterEqual(gateway["ulimits"]["nofile"]["soft"], 65536)
@@ -119,6 +124,12 @@ class Gateways(unittest.TestCase):
         for gateway in GATEWAYS:
             self.assertEqual(gateway["environment"]["REDCAST_HTTP__TRUSTED_PROXIES"], f"{address}/32")
         self.assertEqual(SERVICES["producer"]["environment"]["REDCAST_PRODUCER_TRUSTED_PROXY"], f"{address}/32")
+
+    def test_nobody_else_gets_the_address_that_is_trusted(self):
+        config, = COMPOSE["networks"]["front"]["ipam"]["config"]
+        given = ipaddress.ip_network(config["ip_range"])
+        self.assertTrue(given.subnet_of(ipaddress.ip_network(config["subnet"])))
+        self.assertNotIn(ipaddress.ip_address(SERVICES["haproxy"]["networks"]["front"]["ipv4_address"]), given)
 
     def test_keep_redis_where_nobody_else_is(self):
         self.assertIs(COMPOSE["networks"]["back"]["internal"], True)

@@ -93,6 +93,16 @@ class Units(unittest.TestCase):
         for unit in ("redcast.service", "redcast-producer.service"):
             self.assertEqual(self.values(unit, "RestartPreventExitStatus"), ["2 78"])
 
+    def test_what_recovers_late_is_tried_on(self):
+        for unit in ("redcast.service", "redcast-producer.service"):
+            self.assertEqual(self.values(unit, "Restart"), ["on-failure"])
+            self.assertEqual(self.values(unit, "StartLimitIntervalSec"), ["0"])
+            self.assertEqual(self.values(unit, "StartLimitBurst"), [])
+
+    def test_start_the_programs_as_they_are_installed(self):
+        for unit, command in {"redcast": "redcast serve", "redcast-producer": "redcast-producer collect"}.items():
+            self.assertEqual(self.values(f"{unit}.service", "ExecStart"), [f"/usr/local/bin/{command}"])
+
     def test_clients_have_descriptors(self):
         for unit in ("redcast.service", "redcast-producer.service"):
             limit, = self.values(unit, "LimitNOFILE")

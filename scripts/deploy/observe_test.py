@@ -7,11 +7,12 @@ A check that finds nothing looks like one that works; scripts/deploy/dashboards 
 import copy
 import sys
 import unittest
+from unittest import mock
 
 # What is imported from a checkout leaves nothing behind in it.
 sys.dont_write_bytecode = True
 
-from observe import boards, coverage, lint, operator_board, promql  # noqa: E402
+from observe import answers, boards, coverage, lint, logs, operator_board, promql, rules  # noqa: E402
 from observe.exports import Exports  # noqa: E402
 
 GATEWAY = """# TYPE redcast_connections gauge
@@ -81,6 +82,12 @@ class Rules(unittest.TestCase):
         self.board["uid"] = "x"
         self.told("its uid is 'x'")
 
+    def test_alerts_of_both_programs_are_marked(self):
+        expr, = (note["expr"] for note in self.board["annotations"]["list"] if note["name"] == "Alerts")
+        selector = promql.selectors(boards.filled_in(expr))[0]
+        for job in ("redcast", "redcast-producer"):
+            self.assertTrue(selector.takes({"alertname": "RedcastX", "alertstate": "firing", "job": job}), job)
+
     def test_another_schema(self):
         self.board["schemaVersion"] += 1
         self.told("schemaVersion")
@@ -119,6 +126,55 @@ class Rules(unittest.TestCase):
                             'x{job=~"$jop"}': "$jop is no variable"}.items():
             self.panels[0]["targets"][0]["expr"] = expr
             self.told(words)
+
+
+class Alerts(unittest.TestCase):
+    TIMES = """tests:
+  - alert_rule_test:
+      - {eval_time: 1h30m, alertname: RedcastLate, exp_alerts: []}
+      - {eval_time: 4m, alertname: RedcastEarly, exp_alerts: []}
+      - {eval_time: 90s, alertname: RedcastLate, exp_alerts: [{}]}
+      - {eval_time: 5m, alertname: RedcastEarly, exp_alerts: [{}]}
+"""
+
+    def test_clearing_comes_after_firing_by_the_time(self):
+        self.assertEqual(rules.tested(self.TIMES), {"RedcastLate": True, "RedcastEarly": False})
+
+    def test_one_that_is_about_to_fire_is_told(self):
+        for state, told in {"inactive": 0, "pending": 1, "firing": 1}.items():
+            rule = {"name": "RedcastX", "type": "alerting", "health": "ok", "state": state, "alerts": []}
+            prometheus = mock.Mock(rules=lambda rule=rule: [rule], query=lambda _: ["a series"])
+            found = list(answers.of_alerts(prometheus, {"RedcastX": {"expr": "up{}"}}))
+            self.assertEqual(len(found), told, state)
+
+
+class Logs(unittest.TestCase):
+    SOURCE = """fn tell() {
+    tracing::info!(cut = self.len(), "stopped (for good)");
+    if odd { warn!(%error, "it said \\"no\\"") } else { say("aside") }
+    match outcome { Ok(()) => info!("the store is back"), Err(_) => {} }
+}
+#[cfg(test)]
+mod tests {
+    fn in_a_test() { error!("never") }
+}
+"""
+    PAGE = """LOGS | grep -w 'one' | tail    # "two", and `three`
+LOGS | grep 4409 | tail
+It says `four` and `five`. The lines `six`.
+"""
+
+    def test_what_is_logged_is_found(self):
+        found = list(logs.logged(self.SOURCE))
+        self.assertEqual(found, ["stopped (for good)", 'it said \\"no\\"', "the store is back"])
+
+    def test_what_is_quoted_is_found(self):
+        self.assertEqual(list(logs.quoted(self.PAGE)), ["one", "two", "4409", "four", "six"])
+
+    def test_a_text_of_another_program_is_told(self):
+        texts, rule = {"gateway": ["six one two"], "producer": ["four"]}, {"expr": 'up{job="redcast"}'}
+        self.assertEqual(list(logs.faults(rule, self.PAGE, texts, "4409")), ["'four' is in no log of the gateway"])
+        self.assertEqual(len(list(logs.faults(rule, self.PAGE, texts, ""))), 2)
 
 
 class Coverage(unittest.TestCase):

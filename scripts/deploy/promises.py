@@ -4,9 +4,6 @@ import re
 import tomllib
 from pathlib import Path
 
-# For the last clients to answer their close frame: GOODBYE in crates/redcast/src/shutdown.rs.
-GOODBYE = re.compile(r"const GOODBYE: Duration = Duration::from_secs\((\d+)\);")
-
 
 def seconds(text):
     """A duration such as 45s or 2m."""
@@ -15,7 +12,9 @@ def seconds(text):
 
 
 def drain_seconds():
-    """How long a gateway takes at most from SIGTERM to its end, as it is by default."""
+    """How long a gateway takes at most from SIGTERM to its end, as it is by default.
+
+    What the last clients need to answer their close frame is inside of the window.
+    """
     shutdown = tomllib.loads(Path("crates/redcast/src/defaults.toml").read_text())["shutdown"]
-    goodbye = GOODBYE.search(Path("crates/redcast/src/shutdown.rs").read_text())
-    return seconds(shutdown["accept_for"]) + seconds(shutdown["window"]) + int(goodbye[1])
+    return seconds(shutdown["accept_for"]) + seconds(shutdown["window"])

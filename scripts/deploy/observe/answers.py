@@ -62,7 +62,11 @@ def of_variables(prometheus):
 
 
 def of_alerts(prometheus, alerts):
-    """A sentence for each alert that was not taken, asks for nothing that there is, or fires."""
+    """A sentence for each alert that was not taken, asks for nothing that there is, or fires.
+
+    Or is about to: most wait a minute and more, which is longer than anybody asks here. What
+    is pending while things start has passed before the patience ends.
+    """
     loaded = {rule["name"]: rule for rule in prometheus.rules() if rule["type"] == "alerting"}
     for name, alert in alerts.items():
         rule = loaded.get(name)
@@ -71,8 +75,8 @@ def of_alerts(prometheus, alerts):
             continue
         if rule["health"] != "ok":
             yield f"{name}: {rule['health']}: {rule.get('lastError')}"
-        if rule["state"] == "firing":
-            yield f"{name}: fires, although nothing is wrong: {rule['alerts']}"
+        if rule["state"] != "inactive":
+            yield f"{name}: is {rule['state']}, although nothing is wrong: {rule['alerts']}"
         # Not the expression, which rightly has no answer, but all that it is made of.
         yield from (f"{name}: no series is {selector.text}" for selector in promql.selectors(alert["expr"])
                     if not prometheus.query(selector.text))

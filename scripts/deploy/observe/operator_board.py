@@ -5,7 +5,7 @@ gateway, for the second. docs/DASHBOARDS.md lists the questions.
 """
 
 from . import board, operator_rows as rows
-from .series import GATEWAYS, gateway
+from .series import BOTH, gateway
 
 VARIABLES = [
     board.datasource_variable(),
@@ -26,7 +26,7 @@ ANNOTATIONS = [
                      at_value=True),
     board.annotation("Drains", "purple", f"{gateway('redcast_draining')} == 1", "{{instance}} drains",
                      "gives its connections back"),
-    board.annotation("Alerts", "red", f'ALERTS{{alertname=~"Redcast.*", alertstate="firing", {GATEWAYS}}}',
+    board.annotation("Alerts", "red", f'ALERTS{{alertname=~"Redcast.*", alertstate="firing", {BOTH}}}',
                      "{{alertname}}", "{{severity}} {{instance}}"),
 ]
 

@@ -43,6 +43,14 @@ def metrics():
         return fetched(f"http://{gateway['admin']}/metrics"), fetched(f"http://{collector['admin']}/metrics")
 
 
+def missing(tool, consequence):
+    """With CI set the fault that a tool is not there; else a note, which scripts/deploy/run tells."""
+    if os.environ.get("CI"):
+        yield f"{tool} is not there"
+    else:
+        print(f"note: {tool} is not there, so {consequence}")
+
+
 def fetched(url):
     """The text at an address."""
     with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:

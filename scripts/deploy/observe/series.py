@@ -2,6 +2,8 @@
 
 # Every panel asks by these; where there is no namespace, "All" lets through what has none.
 GATEWAYS = 'job=~"$job", namespace=~"$namespace", instance=~"$instance"'
+# What is told of either: the alerts. Those that are summed have no instance.
+BOTH = 'job=~"$job|$collector", namespace=~"$namespace", instance=~"$instance"'
 COLLECTORS = 'job=~"$collector", namespace=~"$namespace"'
 
 
