@@ -80,18 +80,26 @@ test: ## Install what the tests need, then run every check and every test
 	@$(STAGE) build cargo build --workspace --all-targets --locked
 	@# Before the tests: it leaves the ordinary gateway behind for them.
 	@$(STAGE) build-2 scripts/build-test-gateway
-	@$(STAGE) deploy scripts/deploy/run
-	@$(STAGE) helm scripts/helm/run
-	@# What operators will look at, asked of a real Prometheus.
-	@$(STAGE) live scripts/deploy/live
 	@# Alone, as it holds the page to deadlines; `make page` runs it too.
 	@$(STAGE) page scripts/page/run
-	@$(STAGE) examples scripts/producers-doc
-	@$(STAGE) api-docs scripts/api-docs
-	@# Without the slowest cases; `make autobahn` runs them all.
-	@$(STAGE) autobahn scripts/autobahn --quick
+	@# What operators will look at, asked of a real Prometheus. Alone, as no alert may be near.
+	@$(STAGE) live scripts/deploy/live
+	@# Side by side, as none of these has a deadline to keep.
+	@$(MAKE) --no-print-directory -j2 --output-sync=line test-conformance test-shipped
 	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \
 		$(STAGE) tests cargo test --workspace --locked --no-fail-fast
+
+.PHONY: test-conformance
+test-conformance:
+	@# Without the slowest cases; `make autobahn` runs them all.
+	@$(STAGE) autobahn scripts/autobahn --quick
+
+.PHONY: test-shipped
+test-shipped:
+	@$(STAGE) deploy scripts/deploy/run
+	@$(STAGE) helm scripts/helm/run
+	@$(STAGE) examples scripts/producers-doc
+	@$(STAGE) api-docs scripts/api-docs
 
 .PHONY: web
 web: ## Build the dashboard from crates/edge/web into crates/edge/assets/page
