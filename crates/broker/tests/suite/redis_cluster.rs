@@ -199,7 +199,9 @@ async fn four_channels_in_four_slots_of_one_node_come_back_after_a_cut() {
     subscribe(&rig, std::slice::from_ref(&elsewhere)).await;
     let mut kill = redis::cmd("CLIENT");
     kill.arg("KILL").arg("TYPE").arg("pubsub");
-    assert_eq!(set.ask::<u64>(0, &kill).await, 1);
+    // That of the shard's channels, and that of plain ones if it happens to lead there.
+    let killed = set.ask::<u64>(0, &kill).await;
+    assert!((1..=2).contains(&killed), "{killed}");
     let mut told: Vec<Channel> = Vec::new();
     for _ in &channels {
         told.push(rig.inbox.gap().await.channel);
