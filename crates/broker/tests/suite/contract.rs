@@ -237,25 +237,6 @@ async fn redis_server() -> (Rig, RedisServer) {
     (Rig::redis(config).await, server)
 }
 
-macro_rules! contract {
-    ($($clause:ident)*) => {
-        mod memory_broker {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $clause() {
-                let (rig, _keep) = super::memory().await;
-                super::$clause(rig).await;
-            })*
-        }
-        mod redis_broker {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $clause() {
-                let (rig, _keep) = super::redis_server().await;
-                super::$clause(rig).await;
-            })*
-        }
-    };
-}
-
 contract! {
     payloads_arrive_byte_for_byte
     an_unsubscribed_channel_is_silent

@@ -8,6 +8,27 @@
     reason = "a test fails by panicking, its helpers too"
 )]
 
+/// Has each clause of a contract held by both brokers, which the file that names them knows
+/// how to start.
+macro_rules! contract {
+    ($($clause:ident)*) => {
+        mod memory_broker {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $clause() {
+                let (rig, _keep) = super::memory().await;
+                super::$clause(rig).await;
+            })*
+        }
+        mod redis_broker {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $clause() {
+                let (rig, _keep) = super::redis_server().await;
+                super::$clause(rig).await;
+            })*
+        }
+    };
+}
+
 mod contract;
 mod redis_batches;
 mod redis_cluster;

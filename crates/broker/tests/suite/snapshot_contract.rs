@@ -198,25 +198,6 @@ async fn redis_server() -> (Rig, impl Sized) {
     (Rig { store, producer: Producer::Redis(operator(&server).await) }, (server, stop))
 }
 
-macro_rules! contract {
-    ($($clause:ident)*) => {
-        mod memory_broker {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $clause() {
-                let (rig, _keep) = super::memory().await;
-                super::$clause(rig).await;
-            })*
-        }
-        mod redis_broker {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $clause() {
-                let (rig, _keep) = super::redis_server().await;
-                super::$clause(rig).await;
-            })*
-        }
-    };
-}
-
 contract! {
     a_string_is_read_byte_for_byte
     a_hash_is_read_whole_and_byte_for_byte

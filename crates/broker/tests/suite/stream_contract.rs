@@ -224,25 +224,6 @@ async fn redis_server() -> (Rig, RedisServer) {
     (Rig::redis(config).await, server)
 }
 
-macro_rules! contract {
-    ($($clause:ident)*) => {
-        mod memory_broker {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $clause() {
-                let (rig, _keep) = super::memory().await;
-                super::$clause(rig).await;
-            })*
-        }
-        mod redis_broker {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $clause() {
-                let (rig, _keep) = super::redis_server().await;
-                super::$clause(rig).await;
-            })*
-        }
-    };
-}
-
 contract! {
     a_channel_begins_at_its_end
     whoever_subscribes_anew_hears_where_it_stands

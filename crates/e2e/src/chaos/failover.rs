@@ -51,11 +51,9 @@ pub(super) async fn failovers(scale: &Scale, findings: &mut Findings) {
             if is_killed { ", killed" } else { "" }
         ));
         let began = Instant::now();
-        let (old, killed) = if is_killed {
-            let old = set.kill_primary().await;
-            (old, Some(old))
-        } else {
-            (set.begin_failover().await, None)
+        let old = match is_killed {
+            true => set.kill_primary().await,
+            false => set.begin_failover().await,
         };
         // Not for longer: sentinels that can't reach it either would choose another one.
         set.until_promoted(old).await;
@@ -70,7 +68,7 @@ pub(super) async fn failovers(scale: &Scale, findings: &mut Findings) {
         slowest = slowest.max(live);
         stuck += again.deaf;
         ready = until_readyz(fleet.running(), 200, scale.patience(READY)).await.max(ready);
-        if let Some(old) = killed {
+        if is_killed {
             set.server_at(old).restart();
         }
     }
