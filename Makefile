@@ -70,36 +70,48 @@ test: ## Install what the tests need, then run every check and every test
 	@scripts/install-page-tools
 	@scripts/install-producers-doc
 	@scripts/install-deploy-tools
-	@$(STAGE) tools scripts/install-cargo-tool cargo-deny 0.20.2
 	@$(STAGE) format cargo fmt --all --check
-	@$(STAGE) clippy $(CLIPPY)
-	@$(STAGE) clippy-2 $(CLIPPY_TESTS)
-	@$(STAGE) deny $(CHECK_DENY)
-	@$(STAGE) web scripts/web --check
 	@# All targets at once, so that each dependency is compiled with one set of features.
 	@$(STAGE) build cargo build --workspace --all-targets --locked
 	@# Before the tests: it leaves the ordinary gateway behind for them.
 	@$(STAGE) build-2 scripts/build-test-gateway
-	@# Alone, as it holds the page to deadlines; `make page` runs it too.
+	@$(MAKE) --no-print-directory -j2 --output-sync=line test-lint test-page
+	@$(MAKE) --no-print-directory -j2 --output-sync=line test-around test-programs
+
+# Tests wait more than they compute. What has no deadline to keep runs beside them, with
+# the processor time that they leave.
+ASIDE := $(shell chrt --idle 0 true 2>/dev/null && echo chrt --idle 0)
+
+# Not beside the programs: cargo would wait for it.
+.PHONY: test-lint
+test-lint:
+	@$(STAGE) clippy $(ASIDE) $(CLIPPY)
+	@$(STAGE) clippy-2 $(ASIDE) $(CLIPPY_TESTS)
+
+.PHONY: test-page
+test-page:
+	@# `make page` runs it, too.
 	@$(STAGE) page scripts/page/run
-	@# What operators will look at, asked of a real Prometheus. Alone, as no alert may be near.
+	@# What operators will look at, asked of a real Prometheus. No alert may be near.
 	@$(STAGE) live scripts/deploy/live
-	@# Side by side, as none of these has a deadline to keep.
-	@$(MAKE) --no-print-directory -j2 --output-sync=line test-conformance test-shipped
-	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \
-		$(STAGE) tests cargo test --workspace --locked --no-fail-fast
 
-.PHONY: test-conformance
-test-conformance:
+.PHONY: test-around
+test-around:
 	@# Without the slowest cases; `make autobahn` runs them all.
-	@$(STAGE) autobahn scripts/autobahn --quick
+	@$(STAGE) autobahn $(ASIDE) scripts/autobahn --quick
+	@$(STAGE) tools $(ASIDE) scripts/install-cargo-tool cargo-deny 0.20.2
+	@$(STAGE) deny $(ASIDE) $(CHECK_DENY)
+	@$(STAGE) web $(ASIDE) scripts/web --check
+	@$(STAGE) deploy $(ASIDE) scripts/deploy/run
+	@$(STAGE) helm $(ASIDE) scripts/helm/run
+	@$(STAGE) examples $(ASIDE) scripts/producers-doc
+	@$(STAGE) api-docs $(ASIDE) scripts/api-docs
 
-.PHONY: test-shipped
-test-shipped:
-	@$(STAGE) deploy scripts/deploy/run
-	@$(STAGE) helm scripts/helm/run
-	@$(STAGE) examples scripts/producers-doc
-	@$(STAGE) api-docs scripts/api-docs
+# More at a time than there are processors, as most of them wait for a deadline.
+.PHONY: test-programs
+test-programs:
+	@GATEWAY_BIN=$(CURDIR)/target/debug/redcast GATEWAY_FAULTS_BIN=$(CURDIR)/target/test-gateway/redcast \
+		RUST_TEST_THREADS=4 $(STAGE) tests cargo test --workspace --locked --no-fail-fast
 
 .PHONY: web
 web: ## Build the dashboard from crates/edge/web into crates/edge/assets/page
